@@ -1,0 +1,197 @@
+"""Tables as comma- or tab-separated text, plain or gzip-compressed.
+
+``load`` returns pandas, ``open`` a Polars ``LazyFrame``. Types are found the same way for ``load``, ``open`` and SQL:
+from the whole text up to 16 MB, from the first 8 MB of a larger one. An unquoted empty field and the usual marks
+(``NA``, ``NaN``, ``null``, ...) are null; ``""`` is an empty text. Texts are UTF-8, with or without a byte order
+mark. An empty file is a table without columns.
+
+A pandas index that is not the default one is written as columns, and stays columns when it is read again.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
+
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+
+from formats.base import Description, Format, reading
+from formats.frames import FRAME_TYPES, columns_of, to_arrow, writing
+from formats.keys import suffix_of
+from formats.limits import GuardedGzip
+from lakehouse.errors import InvalidFile, shown
+
+__all__ = ["CsvFormat"]
+
+_HEAD = 16 << 20
+"""Unpacked bytes that are looked at to find types."""
+
+_COUNT_UP_TO = 256 << 20
+"""Unpacked bytes that are read to count rows; a larger file's count stays unknown."""
+
+_BLOCK = 8 << 20
+_DUMP_UP_TO = 32 << 20
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What the beginning of a file shows."""
+
+    schema: pa.Schema
+    n_rows: int | None
+    """``None`` if the file goes on behind what was looked at."""
+
+
+class CsvFormat(Format):
+    """Tables in ``.csv``, ``.tsv``, ``.csv.gz`` and ``.tsv.gz``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "x.csv"
+    >>> CsvFormat().write(pa.table({"a": [1, 2], "b": ["x", None]}), path)
+    >>> CsvFormat().describe(path).columns
+    (ColumnInfo(name='a', dtype='int64'), ColumnInfo(name='b', dtype='string'))
+    """
+
+    name: ClassVar[str] = "csv"
+    kind: ClassVar[str] = "dataframe"
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+    types: ClassVar[tuple[str, ...]] = FRAME_TYPES
+
+    def dump(self, obj: object, *, suffix: str | None = None) -> bytes | None:
+        """Return the file's bytes, or ``None`` for a table above 32 MB."""
+        self.check_accepts(obj)
+        table = to_arrow(obj)
+        if table.nbytes > _DUMP_UP_TO:
+            return None
+        suffix = suffix or self.suffixes[0]
+        sink = io.BytesIO()
+        _write(table, sink, suffix)
+        data = sink.getvalue()
+        # no time and no name in the gzip header: equal frames give equal bytes
+        return gzip.compress(data, mtime=0) if suffix.endswith(".gz") else data
+
+    def write(self, obj: object, path: Path) -> None:
+        """Write a frame; the suffix of ``path`` decides the separator and the compression."""
+        self.check_accepts(obj)
+        table, suffix = to_arrow(obj), suffix_of(path)
+        with path.open("wb") as file:
+            if not suffix.endswith(".gz"):
+                return _write(table, file, suffix)
+            with gzip.GzipFile(fileobj=file, filename="", mode="wb", mtime=0) as packed:
+                return _write(table, packed, suffix)
+
+    def load(self, path: Path) -> Any:
+        """Return a pandas ``DataFrame``; dates come as ``datetime64``."""
+        schema = _look(path).schema
+        if not schema.names:
+            return pa.table({}).to_pandas()
+        with reading(path, self.name), _stream(path) as file:
+            table = pc.read_csv(file, _read(), _parse(path), _convert())
+            return _text_only(table.schema, path) and table.to_pandas(date_as_object=False)
+
+    def open(self, path: Path) -> Any:
+        """Return a Polars ``LazyFrame`` over the file."""
+        import polars as pl
+
+        dataset = self.table(path)
+        return pl.LazyFrame() if dataset is None else pl.scan_pyarrow_dataset(dataset)
+
+    def describe(self, path: Path) -> Description:
+        """Read at most 16 MB, and up to 256 MB more to count the rows."""
+        look = _look(path)
+        columns = columns_of(look.schema)
+        rows = _count(path, look.schema) if look.n_rows is None else look.n_rows
+        shape = None if rows is None else (rows, len(columns))
+        return Description(self.name, self.kind, rows, shape, columns)
+
+    def table(self, path: Path) -> ds.Dataset | None:
+        """Return a dataset that SQL scans piecewise, or ``None`` for a file without columns."""
+        schema = _look(path).schema
+        if not schema.names:
+            return None
+        # null says that no value was seen, which no engine can filter on
+        fields = [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in schema]
+        options = ds.CsvFragmentScanOptions(convert_options=_convert(), read_options=_read())
+        layout = ds.CsvFileFormat(parse_options=_parse(path), default_fragment_scan_options=options)
+        with reading(path, self.name):
+            return ds.dataset(str(path), pa.schema(fields), layout, filesystem=pafs.LocalFileSystem())
+
+
+def _separator(suffix: str) -> str:
+    return "\t" if suffix.startswith(".tsv") else ","
+
+
+def _write(table: pa.Table, sink: Any, suffix: str) -> None:
+    with writing("text"):
+        pc.write_csv(table, sink, pc.WriteOptions(delimiter=_separator(suffix)))
+
+
+def _read() -> pc.ReadOptions:
+    return pc.ReadOptions(block_size=_BLOCK)
+
+
+def _parse(path: Path) -> pc.ParseOptions:
+    return pc.ParseOptions(delimiter=_separator(suffix_of(path)), newlines_in_values=True)
+
+
+def _convert() -> pc.ConvertOptions:
+    # what we write quotes every text, so null and "" come back as they were
+    return pc.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False)
+
+
+def _stream(path: Path) -> BinaryIO:
+    return GuardedGzip(path) if suffix_of(path).endswith(".gz") else path.open("rb")  # type: ignore[return-value]
+
+
+def _look(path: Path) -> _Look:
+    with reading(path, "csv"):
+        with _stream(path) as file:
+            head = file.read(_HEAD)
+            whole = len(head) < _HEAD or not file.read(1)
+        _check_text(head, path)
+        if not head.strip():
+            return _Look(pa.schema([]), 0)
+        if whole:
+            table = pc.read_csv(io.BytesIO(head), _read(), _parse(path), _convert())
+            return _Look(_text_only(table.schema, path), table.num_rows)
+        with pc.open_csv(io.BytesIO(head), _read(), _parse(path), _convert()) as reader:
+            return _Look(_text_only(reader.schema, path), None)
+
+
+def _check_text(head: bytes, path: Path) -> None:
+    if head.startswith(_UTF16):
+        raise InvalidFile(f"{shown(str(path))} is UTF-16 text: convert it to UTF-8, for instance with iconv")
+    if b"\0" in head:
+        raise ValueError("it holds NUL bytes, as no text does")
+
+
+def _text_only(schema: pa.Schema, path: Path) -> pa.Schema:
+    for column in schema:
+        if pa.types.is_binary(column.type):
+            raise InvalidFile(
+                f"{shown(str(path))}: column {shown(column.name)} is not UTF-8 text: convert the file to UTF-8"
+            )
+    if doubles := sorted({name for name in schema.names if schema.names.count(name) > 1}):
+        raise InvalidFile(f"{shown(str(path))} has more than one column {shown(doubles[0])}: rename all but one")
+    return schema
+
+
+def _count(path: Path, schema: pa.Schema) -> int | None:
+    first = schema.names[0]
+    convert = pc.ConvertOptions(column_types={first: pa.binary()}, include_columns=[first])
+    rows = 0
+    with reading(path, "csv"), _stream(path) as file, pc.open_csv(file, _read(), _parse(path), convert) as reader:
+        for batch in reader:
+            rows += batch.num_rows
+            if file.tell() > _COUNT_UP_TO:
+                return None
+    return rows

@@ -1,0 +1,159 @@
+"""Content hashes: BLAKE3 over every byte, as 32 characters of lower-case base32.
+
+The text is safe in file names on disks that ignore case (base64 or base62 twins would collide there).
+It holds the first 160 bits of the digest.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from blake3 import blake3
+
+from lakehouse.errors import InvalidFile, NotFound, shown
+from lakehouse.types import Progress
+
+__all__ = ["Hasher", "hash_bytes", "hash_file", "is_hash", "read_stable"]
+
+CHUNK = 8 << 20
+"""Bytes read at a time: large enough for every thread to have work, small enough to stay in cache."""
+
+_PARALLEL_FROM = 4 << 20
+_ALPHABET = frozenset("abcdefghijklmnopqrstuvwxyz234567")
+_DIGEST_BYTES = 20
+_TEXT_LENGTH = 32
+
+
+class Hasher:
+    """A running content hash.
+
+    Parameters
+    ----------
+    size
+        Bytes expected, where known: large inputs are hashed by several threads.
+
+    Examples
+    --------
+    >>> hasher = Hasher()
+    >>> hasher.update(b"ab")
+    ... hasher.update(b"c")
+    >>> hasher.text() == hash_bytes(b"abc")
+    True
+    """
+
+    def __init__(self, *, size: int = 0) -> None:
+        # A fixed number of threads gives the hasher a pool of its own. blake3.AUTO uses the process-wide
+        # pool instead, whose threads do not exist in a forked child: hashing there would never return.
+        threads = min(os.cpu_count() or 1, 8) if size >= _PARALLEL_FROM else 1
+        self._blake3 = blake3(max_threads=threads)
+
+    def update(self, data: bytes) -> None:
+        """Add bytes."""
+        self._blake3.update(data)
+
+    def text(self) -> str:
+        """Return the hash of all bytes so far."""
+        return _as_text(self._blake3.digest(_DIGEST_BYTES))
+
+
+def hash_bytes(data: bytes) -> str:
+    """Return the content hash of bytes.
+
+    Examples
+    --------
+    >>> hash_bytes(b"")
+    'v4jutopv7gq2nicajxvdnxgjjgn4wjoj'
+    """
+    return _as_text(blake3(data).digest(_DIGEST_BYTES))
+
+
+def hash_file(path: Path, *, progress: Progress | None = None) -> str:
+    """Return the content hash of a whole file, read once in pieces of a few megabytes.
+
+    Parameters
+    ----------
+    path
+        A regular file; an empty one is fine.
+    progress
+        Called with the bytes done and the bytes in all.
+
+    Raises
+    ------
+    InvalidFile
+        The file changed while it was read, so there is no one content to speak of.
+    NotFound
+        There is no such file.
+    """
+    hasher: Hasher | None = None
+    for piece, total in read_stable(path, progress=progress):
+        hasher = hasher or Hasher(size=total)
+        hasher.update(piece)
+    return hasher.text() if hasher else hash_bytes(b"")
+
+
+def is_hash(text: str) -> bool:
+    """Tell whether a text has the form of a content hash.
+
+    Examples
+    --------
+    >>> is_hash(hash_bytes(b"x")), is_hash("../x")
+    (True, False)
+    """
+    return len(text) == _TEXT_LENGTH and _ALPHABET.issuperset(text)
+
+
+def read_stable(path: Path, *, progress: Progress | None = None) -> Iterator[tuple[bytes, int]]:
+    """Yield ``(piece, size of the file)`` and raise at the end if the file changed meanwhile.
+
+    Plain reads are used rather than a memory map: a map of a file that is cut short by another
+    program kills this process with SIGBUS.
+
+    Parameters
+    ----------
+    path
+        A regular file.
+    progress
+        Called with the bytes done and the bytes in all, after each piece and for an empty file once.
+
+    Raises
+    ------
+    InvalidFile
+        Size or modification time differ before and after.
+    NotFound
+        There is no such file.
+    """
+    done = 0
+    with _open(path) as file:
+        before = os.fstat(file.fileno())
+        while piece := file.read(CHUNK):
+            done += len(piece)
+            if progress:
+                progress(done, before.st_size)
+            yield piece, before.st_size
+        after = os.fstat(file.fileno())
+    if done == 0 and progress:
+        progress(0, 0)
+    if done != before.st_size or _identity(before) != _identity(after):
+        raise InvalidFile(
+            f"{shown(str(path))} changed while it was read ({before.st_size} bytes at first, then "
+            f"{max(done, after.st_size)}): wait until its writer is done, then save again"
+        )
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb", buffering=0)
+    except FileNotFoundError:
+        raise NotFound(f"no file at {shown(str(path))}") from None
+
+
+def _identity(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _as_text(digest: bytes) -> str:
+    return base64.b32encode(digest).decode("ascii").lower()

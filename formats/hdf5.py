@@ -1,0 +1,124 @@
+"""HDF5 files from strangers.
+
+A file may point into other files, link in circles or declare arrays of any size. :func:`checked` opens one for
+reading after looking at its structure, which takes no data into memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]
+
+from formats.base import reading
+from formats.limits import refuse_oversize
+from lakehouse.errors import InvalidFile, shown
+
+__all__ = ["checked", "declared_bytes", "dtype_name", "refuse_declared"]
+
+_MAX_DEPTH = 64
+
+
+@contextmanager
+def checked(path: Path, name: str) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading, and close it again.
+
+    Parameters
+    ----------
+    path
+        A local file.
+    name
+        The format's name for messages.
+
+    Raises
+    ------
+    InvalidFile
+        It is no HDF5 file, refers to another file, or links in a circle.
+    """
+    with reading(path, name), h5py.File(path, "r", locking=False) as file:
+        _walk(file, path, (), lambda _dataset: None)
+        yield file
+
+
+def declared_bytes(group: Any, path: Path, *, skip: tuple[str, ...] = ()) -> int:
+    """Return the bytes that the datasets of a group declare, whether or not they were ever written.
+
+    Parameters
+    ----------
+    group
+        A group or dataset of a file that :func:`checked` opened.
+    path
+        The file, named in messages.
+    skip
+        Full names, such as ``/X``, of what is not read and hence not counted.
+    """
+    total = 0
+
+    def add(dataset: Any) -> None:
+        nonlocal total
+        name = dataset.name
+        if not any(name == left_out or name.startswith(left_out + "/") for left_out in skip):
+            total += dataset.size * dataset.dtype.itemsize if dataset.size else 0
+
+    if isinstance(group, h5py.Dataset):
+        add(group)
+    else:
+        _walk(group, path, (), add)
+    return total
+
+
+def refuse_declared(group: Any, path: Path, *, skip: tuple[str, ...] = ()) -> None:
+    """Raise :class:`~lakehouse.errors.InvalidFile` if a group declares more than fits into memory."""
+    hint = "open() reads X piecewise" if not skip else "it holds too much besides X"
+    refuse_oversize(path, declared_bytes(group, path, skip=skip), hint=hint)
+
+
+def dtype_name(dtype: Any) -> str:
+    """Return the name of a NumPy or HDF5 type as every format calls it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dtype_name(np.dtype("<f4")), dtype_name(np.dtype("S5"))
+    ('float32', 'string')
+    """
+    if h5py.check_string_dtype(dtype) is not None or dtype.kind in "SUO":
+        return "string"
+    return "compound" if dtype.names else str(dtype.name)
+
+
+def _walk(group: Any, path: Path, above: tuple[int, ...], visit: Callable[[Any], None]) -> None:
+    here = h5o.get_info(group.id).addr
+    if here in above:
+        raise InvalidFile(f"{shown(str(path))} links in a circle at {shown(group.name)}: write it anew without links")
+    if len(above) > _MAX_DEPTH:
+        raise InvalidFile(f"{shown(str(path))} nests more than {_MAX_DEPTH} groups at {shown(group.name)}")
+    for name in group:
+        child = _child(group, name, path)
+        if isinstance(child, h5py.Group):
+            _walk(child, path, (*above, here), visit)
+        elif isinstance(child, h5py.Dataset):
+            _check_inside(child, path)
+            visit(child)
+
+
+def _child(group: Any, name: str, path: Path) -> Any:
+    full = f"{group.name.rstrip('/')}/{name}"
+    link = group.get(name, getlink=True)
+    if isinstance(link, h5py.ExternalLink):
+        raise InvalidFile(f"{shown(str(path))} refers to another file at {shown(full)}: write it anew as one file")
+    try:
+        return group[name]
+    except (KeyError, OSError, RuntimeError) as error:
+        raise InvalidFile(f"{shown(str(path))} has a link that leads nowhere at {shown(full)}") from error
+
+
+def _check_inside(dataset: Any, path: Path) -> None:
+    if dataset.external or dataset.is_virtual:
+        raise InvalidFile(
+            f"{shown(str(path))} keeps the data of {shown(dataset.name)} in another file: write it anew as one file"
+        )

@@ -1,0 +1,110 @@
+"""Parquet tables.
+
+``load`` returns pandas, ``open`` a Polars ``LazyFrame``. A pandas index that is not the default one is stored as
+columns (``__index_level_0__`` if it has no name), which SQL and other programs see as such; ``load`` makes it the
+index again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from formats.base import Description, Format, reading
+from formats.frames import FRAME_TYPES, columns_of, pandas_ready, to_arrow, writing
+from formats.limits import refuse_oversize
+
+__all__ = ["ParquetFormat"]
+
+_DUMP_UP_TO = 32 << 20
+"""Bytes of Arrow data that are serialised in memory; above this a file saves a copy."""
+
+_ONE_ROW_GROUP = 1 << 20
+
+
+class ParquetFormat(Format):
+    """Tables in Apache Parquet.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "x.parquet"
+    >>> ParquetFormat().write(pa.table({"a": [1, 2]}), path)
+    >>> ParquetFormat().describe(path).shape
+    (2, 1)
+    """
+
+    name: ClassVar[str] = "parquet"
+    kind: ClassVar[str] = "dataframe"
+    suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
+    types: ClassVar[tuple[str, ...]] = FRAME_TYPES
+
+    def dump(self, obj: object, *, suffix: str | None = None) -> bytes | None:
+        """Return the file's bytes, or ``None`` for a table above 32 MB."""
+        self.check_accepts(obj)
+        table = to_arrow(obj)
+        if table.nbytes > _DUMP_UP_TO:
+            return None
+        sink = pa.BufferOutputStream()
+        _write(table, sink)
+        buffer: bytes = sink.getvalue().to_pybytes()
+        return buffer
+
+    def write(self, obj: object, path: Path) -> None:
+        """Write a frame; see the module's notes on the index of pandas."""
+        self.check_accepts(obj)
+        table = to_arrow(obj)
+        with path.open("wb") as sink:
+            _write(table, sink)
+
+    def load(self, path: Path) -> Any:
+        """Return a pandas ``DataFrame``."""
+        with reading(path, self.name), path.open("rb") as file:
+            parquet = pq.ParquetFile(file)
+            refuse_oversize(path, _least_bytes(parquet), hint="open() reads it lazily")
+            return pandas_ready(parquet.read()).to_pandas()
+
+    def open(self, path: Path) -> Any:
+        """Return a Polars ``LazyFrame`` that reads only the columns and row groups it needs."""
+        import polars as pl
+
+        self.describe(path)  # so that a damaged file is met here and not at collect()
+        return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+
+    def describe(self, path: Path) -> Description:
+        """Read the footer only."""
+        with reading(path, self.name), path.open("rb") as file:
+            parquet = pq.ParquetFile(file)
+            columns = columns_of(parquet.schema_arrow)
+            rows = parquet.metadata.num_rows
+        return Description(self.name, self.kind, rows, (rows, len(columns)), columns)
+
+    def table(self, path: Path) -> ds.Dataset:
+        """Return a dataset that SQL scans piecewise."""
+        with reading(path, self.name):
+            # a file system of its own: otherwise a name such as 'a:b.parquet' is taken for a URL
+            return ds.dataset(str(path), format="parquet", filesystem=pafs.LocalFileSystem())
+
+
+def _write(table: pa.Table, sink: Any) -> None:
+    with writing("Parquet"):
+        pq.write_table(table, sink, row_group_size=_ONE_ROW_GROUP)
+
+
+def _least_bytes(parquet: pq.ParquetFile) -> int:
+    """Return what the declared rows take at least: a dictionary bomb declares billions in a few pages."""
+    widths = (_bits(column.type) for column in parquet.schema_arrow)
+    least: int = parquet.metadata.num_rows * sum(widths) // 8
+    return least
+
+
+def _bits(kind: pa.DataType) -> int:
+    try:
+        return int(kind.bit_width)
+    except ValueError:  # texts, lists and dictionaries: an offset or code at least
+        return 32

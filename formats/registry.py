@@ -1,0 +1,186 @@
+"""Which format handles an object, a suffix or a file.
+
+Built-in formats come first, then those registered by hand, then plug-ins of the entry-point group
+``lakehouse.formats``, which are loaded only when nothing else fits.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+
+from formats.base import Format, is_instance_of
+from formats.keys import check_suffix, suffix_of
+from lakehouse import plugins
+from lakehouse.errors import ConfigurationError, UnknownFormat, did_you_mean, shown
+
+__all__ = ["by_name", "format_for", "names", "register"]
+
+_BUILT_IN = {
+    "parquet": "formats.parquet:ParquetFormat",
+    "csv": "formats.csv:CsvFormat",
+    "h5ad": "formats.anndata:H5adFormat",
+    "blob": "formats.blob:BlobFormat",
+}
+_SUFFIXES = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".csv.gz": "csv",
+    ".tsv.gz": "csv",
+    ".h5ad": "h5ad",
+}
+_TYPES = {
+    "pandas.DataFrame": "parquet",
+    "polars.DataFrame": "parquet",
+    "pyarrow.Table": "parquet",
+    "anndata.AnnData": "h5ad",
+    "builtins.bytes": "blob",
+}
+_loaded: dict[str, Format] = {}
+_registered: dict[str, Format] = {}
+_plugged: dict[str, Format] = {}
+
+
+def format_for(obj: object = None, *, suffix: str | None = None, path: str | os.PathLike[str] | None = None) -> Format:
+    """Return the format for an object, for a suffix, for a file, or for an object under a suffix.
+
+    Parameters
+    ----------
+    obj
+        An object in memory. Alone, it gets its default format.
+    suffix
+        Such as ``.csv.gz``. With an object, the format of that suffix must be able to write it.
+    path
+        A file or key, of which only the suffix counts. Unknown suffixes are blobs.
+
+    Raises
+    ------
+    UnknownFormat
+        No format writes such an object, or not under this suffix.
+
+    Examples
+    --------
+    >>> format_for(suffix=".parquet").name, format_for(path="reads.fastq.gz").name
+    ('parquet', 'blob')
+    """
+    if suffix is None and path is not None:
+        suffix = suffix_of(path)
+    if obj is None:
+        return _by_suffix(check_suffix(suffix or "")) or by_name("blob")
+    if not suffix:
+        return _by_object(obj)
+    return _by_both(obj, check_suffix(suffix))
+
+
+def by_name(name: str) -> Format:
+    """Return a format by its name.
+
+    Raises
+    ------
+    UnknownFormat
+        There is no such format.
+    """
+    if name in _BUILT_IN:
+        return _built_in(name)
+    found = _registered.get(name) or next((plugin for plugin in _plugins() if plugin.name == name), None)
+    if found is None:
+        raise UnknownFormat(f"no format is called {shown(name)}{did_you_mean(name, names())}")
+    return found
+
+
+def register(fmt: Format) -> None:
+    """Add a format for this process; its name and suffixes must be free.
+
+    Raises
+    ------
+    ConfigurationError
+        The name or a suffix belongs to another format.
+    """
+    if not isinstance(fmt, Format):
+        raise ConfigurationError(f"{shown(fmt)} is no format: pass an instance of a subclass of formats.base.Format")
+    others = [other for other in _registered.values() if other.name != fmt.name]
+    taken = set(_SUFFIXES).union(*(other.suffixes for other in others))
+    clash = taken.intersection(fmt.suffixes)
+    if clash or fmt.name in _BUILT_IN:
+        what = f"the suffix {min(clash)!r}" if clash else f"the name {fmt.name!r}"
+        raise ConfigurationError(f"{what} belongs to another format: choose another for {fmt!r}")
+    _registered[fmt.name] = fmt
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all formats, sorted; plug-ins are listed without being loaded.
+
+    Examples
+    --------
+    >>> {"blob", "csv", "h5ad", "parquet"} <= set(names())
+    True
+    """
+    return tuple(sorted({*_BUILT_IN, *_registered, *plugins.names(plugins.FORMATS)}))
+
+
+def _by_suffix(suffix: str) -> Format | None:
+    if suffix in _SUFFIXES:
+        return _built_in(_SUFFIXES[suffix])
+    if not suffix:
+        return None
+    return next((other for other in _others() if suffix in other.suffixes), None)
+
+
+def _by_object(obj: object) -> Format:
+    for dotted, name in _TYPES.items():
+        if is_instance_of(obj, dotted):
+            return _built_in(name)
+    for other in _others():
+        if other.accepts(obj):
+            return other
+    raise UnknownFormat(
+        f"no format writes {type(obj).__module__}.{type(obj).__qualname__}; "
+        f"pass one of {', '.join(_TYPES)}, or the path of a file"
+    )
+
+
+def _by_both(obj: object, suffix: str) -> Format:
+    fmt = _by_suffix(suffix)
+    if fmt is None:
+        default = _by_object(obj)
+        if default.name == "blob":
+            return default  # bytes go under any suffix that nobody else claims
+        raise UnknownFormat(
+            f"no format is known for the suffix {suffix!r}; a {type(obj).__qualname__} is written as "
+            f"{' or '.join(_suffixes_for(obj))}"
+        )
+    if not fmt.accepts(obj):
+        hint = " or ".join(_suffixes_for(obj)) or "nothing"
+        raise UnknownFormat(f"{suffix!r} holds no {type(obj).__qualname__}, which is written as {hint}")
+    return fmt
+
+
+def _suffixes_for(obj: object) -> list[str]:
+    formats = [*map(_built_in, _BUILT_IN), *_others()]
+    return [suffix for fmt in formats if fmt.accepts(obj) for suffix in fmt.suffixes]
+
+
+def _others() -> list[Format]:
+    return [*_registered.values(), *_plugins()]
+
+
+def _built_in(name: str) -> Format:
+    if name not in _loaded:
+        module, _, cls = _BUILT_IN[name].partition(":")
+        _loaded[name] = getattr(import_module(module), cls)()
+    return _loaded[name]
+
+
+def _plugins() -> list[Format]:
+    for name in plugins.names(plugins.FORMATS):
+        if name not in _plugged:
+            offered = plugins.load(plugins.FORMATS, name)
+            fmt = offered() if isinstance(offered, type) else offered
+            if not isinstance(fmt, Format):
+                raise ConfigurationError(
+                    f"the plug-in {name!r} offers {shown(offered)}, which is no subclass of formats.base.Format"
+                )
+            _plugged[name] = fmt
+    return list(_plugged.values())

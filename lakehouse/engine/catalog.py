@@ -1,0 +1,187 @@
+"""The catalog: the authority on what is committed, behind a Protocol that every database implements.
+
+A *session* is what can be asked inside one transaction of the database; a catalog hands out reading sessions
+(one consistent snapshot, never blocking) and locked ones (the head lock: one total order of commits).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from lakehouse.engine.changes import DataFile, Segment
+from lakehouse.engine.table import TableVersion
+
+__all__ = ["Catalog", "ChangeRow", "CommitInfo", "Meta", "Publication", "Session", "from_micros", "to_micros"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_micros(at: datetime) -> int:
+    """Return microseconds since 1970 (UTC).
+
+    Examples
+    --------
+    >>> to_micros(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
+    1000000
+    """
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_micros(micros: int) -> datetime:
+    """Return the aware time of so many microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+@dataclass(frozen=True)
+class Meta:
+    """The one row of facts about the lake."""
+
+    lake: str
+    home: str
+    """Where the root lay when it was last opened for writing."""
+    oldest_readable: int
+    """No commit below this one is promised to be readable."""
+    swept_before: int
+    """Staged files whose staging began before this time (microseconds) may be gone."""
+    epoch: int
+    """Counts the leases that were taken."""
+    holder: str
+    until: float
+    """When the lease ends, in seconds since 1970."""
+    head_json: int
+    """The commit that ``head.json`` names."""
+    schema_commit: int
+    """The newest commit that changed a schema."""
+
+
+@dataclass(frozen=True)
+class CommitInfo:
+    """A commit of the lake."""
+
+    id: int
+    uid: str
+    at: datetime
+    """UTC; strictly growing with ``id``."""
+    user: str
+    run: str | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A Delta version of a table and the commit whose state it shows."""
+
+    version: int
+    commit: int
+
+
+@dataclass(frozen=True)
+class ChangeRow:
+    """An encoded segment, ready to be appended."""
+
+    table: str
+    op: str
+    schema: int
+    rows: int
+    body: bytes
+
+
+class Session(Protocol):
+    """What can be asked, and under the head lock changed, inside one transaction of the database."""
+
+    def meta(self) -> Meta:
+        """Return the facts about the lake."""
+
+    def head(self) -> int:
+        """Return the newest commit, 0 when there is none."""
+
+    def tables(self) -> list[TableVersion]:
+        """Return every schema version of every table, oldest first."""
+
+    def publication(self, table: str, at: int) -> Publication | None:
+        """Return the newest publication at or below a commit."""
+
+    def files(self, table: str, published: int) -> list[DataFile]:
+        """Return the files of a publication, by lowest uid."""
+
+    def segments(self, table: str, above: int, upto: int, versions: Sequence[TableVersion]) -> list[Segment]:
+        """Return the segments of a table in ``(above, upto]``, in order."""
+
+    def outcome(self, client_txn: str) -> int | None:
+        """Return the commit that a client transaction became, if it did."""
+
+    def commit(self, commit: int) -> CommitInfo | None:
+        """Return one commit."""
+
+    def commits(self, limit: int | None) -> list[CommitInfo]:
+        """Return the newest commits, newest first."""
+
+    def commit_at(self, micros: int) -> int:
+        """Return the newest commit at or before a time, 0 when there is none."""
+
+    def tail_size(self, above: int) -> tuple[int, int, int]:
+        """Return commits, rows and bytes above a commit."""
+
+    def owner(self, table: str, group: str, value: str) -> str | None:
+        """Return the uid that holds a unique value."""
+
+    def referenced_paths(self, table: str) -> set[str]:
+        """Return every data file that a publication or a change row names."""
+
+    # -- under the head lock ---------------------------------------------------------------------------------------
+    def append(
+        self, client_txn: str, now: int, user: str, run: str | None, message: str, changes: Sequence[ChangeRow]
+    ) -> int:
+        """Append a commit with its segments and return its id."""
+
+    def add_schema(self, version: TableVersion) -> None:
+        """Record a table or a new schema of it."""
+
+    def claim(self, table: str, group: str, pairs: Sequence[tuple[str, str]]) -> None:
+        """Take unique values for uids; raises ``Duplicate``."""
+
+    def release(self, table: str, group: str, pairs: Iterable[tuple[str, str]]) -> None:
+        """Give up unique values that uids hold."""
+
+    def set_lease(self, holder: str, until: float, *, new_epoch: bool) -> int:
+        """Take (``new_epoch``) or renew the lease; returns its epoch."""
+
+    def ratify(
+        self, table: str, old: int, new: Publication, now: int, adds: Sequence[DataFile], removes: Sequence[str]
+    ) -> bool:
+        """Append a publication if ``old`` is still the newest version (-1: none); False when it is not."""
+
+    def set_head_json(self, commit: int) -> None:
+        """Remember what ``head.json`` names."""
+
+    def set_home(self, home: str) -> None:
+        """Remember where the root lies."""
+
+    def pin(self, name: str, commit: int, until: float) -> None:
+        """Keep a commit readable until a time."""
+
+    def unpin(self, name: str) -> None:
+        """Drop a pin."""
+
+    def horizon_candidates(self, cutoff: int, now: float) -> int:
+        """Return the newest commit below which nothing is retained, pinned or recently replaced."""
+
+    def advance_horizon(self, oldest: int, swept_before: int) -> None:
+        """Move the horizon (never back) and forget what lies below each table's base of it."""
+
+
+class Catalog(Protocol):
+    """A database that holds a lake's catalog."""
+
+    def read(self) -> AbstractContextManager[Session]:
+        """Open a consistent reading session."""
+
+    def locked(self, epoch: int | None = None) -> AbstractContextManager[Session]:
+        """Take the head lock; with ``epoch``, only while that lease is still the newest (else ``Abandoned``)."""
+
+    def close(self) -> None:
+        """Close every connection of this process."""

@@ -1,0 +1,194 @@
+"""The catalog in a SQLite file (WAL, ``synchronous=FULL``)."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lakehouse.engine.faults import reach
+from lakehouse.engine.headlock import HeadLock
+from lakehouse.engine.options import Options
+from lakehouse.engine.session_sql import SqlSession
+from lakehouse.errors import Abandoned, Busy, IntegrityError, NewerFormat, ReadOnly, Unavailable
+
+__all__ = ["FORMAT", "SqliteCatalog"]
+
+FORMAT = 1
+"""The format of the catalog that this program writes."""
+
+_DDL = """
+CREATE TABLE meta(one INTEGER PRIMARY KEY CHECK(one = 1), lake TEXT NOT NULL, home TEXT NOT NULL,
+    oldest_readable INTEGER NOT NULL, swept_before INTEGER NOT NULL, epoch INTEGER NOT NULL, holder TEXT NOT NULL,
+    until REAL NOT NULL, head_json INTEGER NOT NULL, schema_commit INTEGER NOT NULL);
+CREATE TABLE table_schema(name TEXT, version INTEGER, since INTEGER NOT NULL, rules TEXT NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY(name, version));
+CREATE TABLE commits(id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, client_txn TEXT NOT NULL UNIQUE,
+    at INTEGER NOT NULL, who TEXT NOT NULL, run TEXT, message TEXT NOT NULL, n INTEGER NOT NULL, bytes INTEGER NOT NULL);
+CREATE TABLE change(tbl TEXT NOT NULL, id INTEGER NOT NULL, seq INTEGER NOT NULL, op TEXT NOT NULL,
+    version INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE UNIQUE INDEX change_order ON change(tbl, id, seq);
+CREATE TABLE publication(tbl TEXT, version INTEGER, id INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(tbl, version));
+CREATE TABLE file(tbl TEXT, path TEXT, size INTEGER NOT NULL, n INTEGER NOT NULL, low TEXT NOT NULL, high TEXT NOT NULL,
+    version INTEGER NOT NULL, born INTEGER NOT NULL, died INTEGER, PRIMARY KEY(tbl, path));
+CREATE TABLE unique_value(tbl TEXT, grp TEXT, val TEXT, uid TEXT NOT NULL, PRIMARY KEY(tbl, grp, val)) WITHOUT ROWID;
+CREATE TABLE pin(name TEXT PRIMARY KEY, id INTEGER NOT NULL, until REAL NOT NULL);
+"""
+
+
+class SqliteCatalog:
+    """A catalog file with its lock file beside it; a connection per thread, none shared with a forked child.
+
+    Parameters
+    ----------
+    path
+        The SQLite file.
+    options
+        Time-outs.
+    read_only
+        Refuse the head lock.
+    mode
+        Permissions of a catalog that is created.
+
+    Raises
+    ------
+    NewerFormat
+        When a newer version of this program wrote it.
+    """
+
+    def __init__(self, path: Path, options: Options, *, read_only: bool = False, mode: int = 0o600) -> None:
+        self.path, self._options, self.read_only, self._mode = path, options, read_only, mode
+        self._local, self._pid = threading.local(), os.getpid()
+        self._open: list[sqlite3.Connection] = []
+        self._lock = None if read_only else HeadLock(path.with_suffix(".lock"), timeout=options.lock_timeout, mode=mode)
+        self._check_format()
+
+    # -- connections -----------------------------------------------------------------------------------------------
+    def _connection(self) -> sqlite3.Connection:
+        if self._pid != os.getpid():
+            _inherited.extend(self._open)  # closing them here could release the parent's locks: keep, never touch
+            self._local, self._open, self._pid = threading.local(), [], os.getpid()
+        con: sqlite3.Connection | None = getattr(self._local, "con", None)
+        if con is None:
+            con = self._local.con = self._connect()
+            self._open.append(con)
+        return con
+
+    def _connect(self) -> sqlite3.Connection:
+        target, uri = str(self.path), False
+        if self.read_only:
+            target, uri = f"{self.path.absolute().as_uri()}?mode=ro", True
+        try:
+            con = sqlite3.connect(
+                target, isolation_level=None, timeout=self._options.lock_timeout, uri=uri, check_same_thread=False
+            )
+            con.execute("PRAGMA synchronous = FULL")
+        except sqlite3.OperationalError as error:
+            raise _translated(error, self.path) from error
+        return con
+
+    def _check_format(self) -> None:
+        if not self.path.exists() or self.path.stat().st_size == 0:
+            return
+        try:
+            (found,) = self._connection().execute("PRAGMA user_version").fetchone()
+        except sqlite3.DatabaseError as error:
+            raise _translated(error, self.path) from error
+        if found > FORMAT:
+            raise NewerFormat(
+                f"{self.path} has format {found}, this program reads up to {FORMAT}: "
+                'pip install --upgrade "lakehouse-toolkit"'
+            )
+
+    def exists(self) -> bool:
+        """Whether the catalog's tables were created."""
+        if not self.path.exists():
+            return False
+        return bool(self._connection().execute("PRAGMA user_version").fetchone()[0])
+
+    def create(self, home: str) -> bool:
+        """Create the tables; False when another process was first."""
+        assert self._lock is not None
+        with self._lock.held():
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, self._mode))
+            con = self._connection()
+            if con.execute("PRAGMA user_version").fetchone()[0]:
+                return False
+            con.execute("PRAGMA journal_mode = WAL")
+            first = "INSERT INTO meta VALUES(1, ?, ?, 0, 0, 0, '', 0, 0, 0)"
+            with _transaction(con, "BEGIN IMMEDIATE", self.path):
+                for statement in filter(str.strip, _DDL.split(";")):
+                    con.execute(statement)
+                con.execute(first, (uuid.uuid4().hex, home))
+                con.execute(f"PRAGMA user_version = {FORMAT}")
+        return True
+
+    # -- sessions --------------------------------------------------------------------------------------------------
+    @contextmanager
+    def read(self) -> Iterator[SqlSession]:
+        """Open a consistent reading session."""
+        con = self._connection()
+        if con.in_transaction:  # reading inside a locked session sees the same state
+            yield SqlSession(con)
+            return
+        with _transaction(con, "BEGIN", self.path):
+            yield SqlSession(con)
+
+    @contextmanager
+    def locked(self, epoch: int | None = None) -> Iterator[SqlSession]:
+        """Take the head lock; with ``epoch``, only while that lease is still the newest."""
+        if self._lock is None:
+            raise ReadOnly(f"{self.path} was opened for reading only: open the instance without read_only=True")
+        con = self._connection()
+        with self._lock.held(), _transaction(con, "BEGIN IMMEDIATE", self.path):
+            reach("lock.taken")
+            session = SqlSession(con)
+            if epoch is not None and session.meta().epoch != epoch:
+                raise Abandoned(f"the maintenance lease {epoch} was lost to another process")
+            yield session
+            reach("lock.before_commit")
+
+    def close(self) -> None:
+        """Close every connection of this process."""
+        if self._pid == os.getpid():
+            for con in self._open:
+                con.close()
+        self._open, self._local = [], threading.local()
+        if self._lock is not None:
+            self._lock.close()
+
+
+_inherited: list[sqlite3.Connection] = []
+
+
+@contextmanager
+def _transaction(con: sqlite3.Connection, begin: str, path: Path) -> Iterator[None]:
+    try:
+        con.execute(begin)
+        yield
+        con.execute("COMMIT")
+    except BaseException as error:
+        if con.in_transaction:
+            con.execute("ROLLBACK")
+        if isinstance(error, sqlite3.DatabaseError):
+            raise _translated(error, path) from error
+        raise
+
+
+def _translated(error: sqlite3.DatabaseError, path: Path) -> Exception:
+    """Return our error for one of SQLite's."""
+    text = str(error)
+    code = getattr(error, "sqlite_errorname", "") or ""
+    if code.startswith("SQLITE_BUSY") or "locked" in text:
+        return Busy(f"{path} is locked by another program ({text}): close it there, then try again")
+    if code.startswith("SQLITE_READONLY"):
+        return ReadOnly(f"{path} cannot be written ({text}): check its permissions and those of its folder")
+    if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        return Unavailable(f"{path}: {text}; nothing was committed: free some space or repair the disk, then try again")
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return IntegrityError(f"{path} is no sound catalog ({text}): restore it from a backup")
+    return Unavailable(f"{path}: {text}")

@@ -1,0 +1,190 @@
+"""The commit protocol: plan, stage, lock, re-check, append (DESIGN: the catalog is the log's head)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from lakehouse.engine.catalog import Catalog, ChangeRow, Session
+from lakehouse.engine.changes import Op, Segment, encode_files, encode_rows
+from lakehouse.engine.datafile import table_folder, write_files
+from lakehouse.engine.faults import reach
+from lakehouse.engine.options import Options
+from lakehouse.engine.plan import Claim, NetChange, claims, implied, net_changes
+from lakehouse.engine.requirements import Requirement
+from lakehouse.engine.schemas import Schemas
+from lakehouse.engine.state import StateCache
+from lakehouse.engine.transaction import Transaction
+from lakehouse.errors import Conflict, DataLoss, Duplicate, Expired, SchemaChanged
+
+__all__ = ["Committer"]
+
+
+class _Restage(Exception):
+    """Staged files may have been swept: stage them again."""
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A planned transaction, ready for the lock."""
+
+    txn: Transaction
+    changes: list[NetChange]
+    requirements: list[Requirement]
+    claims: list[Claim]
+
+
+class Committer:
+    """Commits transactions of one lake.
+
+    Parameters
+    ----------
+    user, run
+        Stamped on every commit.
+    """
+
+    def __init__(
+        self, root: Path, catalog: Catalog, schemas: Schemas, states: StateCache, options: Options, user: str
+    ) -> None:
+        self._root, self._catalog, self._schemas, self._states = root, catalog, schemas, states
+        self._options = options
+        self.user = user
+        self.run: str | None = None
+
+    def commit(self, txn: Transaction) -> int:
+        """Commit and return the commit's id (the first one's, if it is a retry); a transaction without changes
+        returns the commit that it was planned on.
+
+        Raises
+        ------
+        Conflict
+            Some requirement does not hold; ``error.transient`` says whether planning again may help.
+        """
+        try:
+            return self._commit(txn)
+        except Conflict:
+            with self._catalog.read() as session:  # the conflict may be our own first attempt
+                done = session.outcome(txn.client_txn)
+            if done is None:
+                raise
+            return done
+
+    def _commit(self, txn: Transaction) -> int:
+        if (prepared := self._prepare(txn)) is None:
+            return txn.base.commit
+        reach("commit.planned")
+        checked = txn.base.commit
+        while True:
+            began, rows = self._stage(prepared.changes)
+            reach("commit.staged")
+            if prepared.requirements:
+                with self._catalog.read() as session:
+                    checked = self._recheck(session, prepared, checked)  # most of it outside the lock
+            reach("commit.checked")
+            try:
+                with self._catalog.locked() as session:
+                    if (done := session.outcome(txn.client_txn)) is None:
+                        self._admit(session, prepared, checked, began)
+                        self._claim(session, prepared)
+                        done = session.append(
+                            txn.client_txn, time.time_ns() // 1000, self.user, self.run, txn.message, rows
+                        )
+            except _Restage:
+                continue
+            reach("commit.done")
+            return done
+
+    # -- outside the lock ------------------------------------------------------------------------------------------
+    def _prepare(self, txn: Transaction) -> _Prepared | None:
+        """Work out the net changes and check the requirements on the planning snapshot."""
+        if not any(txn.log.values()):
+            return None
+        if txn.schema_commit != self._schemas.known_commit:
+            raise SchemaChanged("a table's columns changed meanwhile: plan again")
+        try:
+            changes = net_changes(txn, self._schemas)
+            taken, demands = claims(changes, txn.base)
+            requirements = [*txn.requirements, *implied(changes, self._schemas), *demands]
+            for requirement in requirements:
+                requirement.check(txn.base)
+        except Conflict as error:
+            if isinstance(error, Expired):
+                raise
+            raise error.final() from None
+        return _Prepared(txn, changes, requirements, taken)
+
+    def _stage(self, changes: Sequence[NetChange]) -> tuple[int, list[ChangeRow]]:
+        """Encode small changes; write bulk inserts to files whose names tell when staging began."""
+        began, out = time.time_ns() // 1000, []
+        for change in changes:
+            name, version, rows = change.table.name, change.table.version, change.rows
+            bulk = len(rows) > self._options.bulk_rows or rows.nbytes > self._options.bulk_bytes
+            if change.op is Op.INSERT and bulk:
+                folder = table_folder(self._root, name)
+                files = write_files(folder, rows, change.table, self._options, name=lambda: f"s-{began}")
+                out.append(ChangeRow(name, Op.FILES, version, len(rows), encode_files(files)))
+                continue
+            for batch in rows.combine_chunks().to_batches():
+                out.append(ChangeRow(name, change.op, version, batch.num_rows, encode_rows(batch)))
+        return began, out
+
+    def _recheck(self, session: Session, prepared: _Prepared, above: int) -> int:
+        """Hold the requirements against the changes in (above, head]; returns the head."""
+        head = session.head()
+        if head <= above:
+            return above
+        for table in {r.table for r in prepared.requirements}:
+            segments = session.segments(table, above, head, self._schemas.versions(table))
+            for requirement in prepared.requirements:
+                if requirement.table == table:
+                    self._hold(session, prepared, requirement, segments)
+        return head
+
+    def _hold(self, session: Session, prepared: _Prepared, requirement: Requirement, segments: list[Segment]) -> None:
+        try:
+            for segment in segments:
+                requirement.recheck(segment, partial(self._states.column, requirement.table))
+        except DataLoss as error:  # a staged file may be gone only if the planning snapshot has expired
+            if prepared.txn.base.commit < session.meta().oldest_readable:
+                raise Expired(f"commit {prepared.txn.base.commit} is no longer readable: plan again") from error
+            raise
+
+    # -- under the lock --------------------------------------------------------------------------------------------
+    def _admit(self, session: Session, prepared: _Prepared, checked: int, began: int) -> None:
+        """Still readable, not swept, same schemas, and the requirements hold up to this very commit."""
+        meta = session.meta()
+        if prepared.txn.base.commit < meta.oldest_readable:
+            raise Expired(f"commit {prepared.txn.base.commit} is no longer readable: plan again")
+        if meta.schema_commit != prepared.txn.schema_commit:
+            raise SchemaChanged("a table's columns changed meanwhile: plan again")
+        if began < meta.swept_before:
+            raise _Restage
+        if prepared.requirements:
+            self._recheck(session, prepared, checked)
+
+    def _claim(self, session: Session, prepared: _Prepared) -> None:
+        """Give up unique values, then take the new ones; all releases come first, so that values can be swapped."""
+        for claim in prepared.claims:
+            if claim.released:
+                session.release(claim.table, claim.group, claim.released)
+        for claim in prepared.claims:
+            if not claim.taken:
+                continue
+            try:
+                session.claim(claim.table, claim.group, claim.taken)
+            except Duplicate as error:
+                raise self._judged(session, prepared, claim, error) from error
+
+    def _judged(self, session: Session, prepared: _Prepared, claim: Claim, error: Duplicate) -> Duplicate:
+        """Planning again helps only if the holder of a value came after the planning snapshot."""
+        base = prepared.txn.base
+        if session.head() == base.commit:
+            return error.final()
+        owners = {session.owner(claim.table, claim.group, value) for value, _ in claim.taken[:10_000]} - {None}
+        if owners & {uid for _, uid in claim.taken}:  # taken twice by this very transaction
+            return error.final()
+        held = base.lookup(claim.table, "uid", sorted(o for o in owners if o))
+        return error.final() if len(held) else error

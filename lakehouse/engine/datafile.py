@@ -1,0 +1,125 @@
+"""Data files of a table: written sorted, with bloom filters, and durable before anything refers to them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from formats.durable import fsync_dir, make_dirs_durably
+from lakehouse.engine.changes import DataFile
+from lakehouse.engine.faults import reach
+from lakehouse.engine.options import Options
+from lakehouse.engine.table import TableVersion
+from lakehouse.errors import DataLoss
+
+__all__ = ["is_sound", "read_column", "read_rows", "sorted_by_uid", "table_folder", "write_files"]
+
+_ROW_GROUP = 20_000
+
+
+def table_folder(root: Path, table: str) -> Path:
+    """Return the folder of a table's Delta log and data files."""
+    return root / "tables" / table
+
+
+def sorted_by_uid(rows: pa.Table) -> pa.Table:
+    """Return the rows in uid order, untouched when they are so already.
+
+    Examples
+    --------
+    >>> sorted_by_uid(pa.table({"uid": ["b", "a"]}))["uid"].to_pylist()
+    ['a', 'b']
+    """
+    rows = rows.combine_chunks()
+    uids = rows["uid"]
+    if len(rows) < 2 or pc.all(pc.less_equal(uids.slice(0, len(uids) - 1), uids.slice(1))).as_py():
+        return rows
+    return rows.take(pc.sort_indices(uids)).combine_chunks()
+
+
+def write_files(
+    folder: Path, rows: pa.Table, version: TableVersion, options: Options, *, name: Callable[[], str]
+) -> list[DataFile]:
+    """Write rows (sorted by uid) to files of bounded size; all are durable on return, with their folder.
+
+    Parameters
+    ----------
+    name
+        Makes the stem of a file name; a random part is appended, so that no name is ever used twice.
+    """
+    if not len(rows):
+        return []
+    make_dirs_durably(folder)
+    step = _rows_per_file(rows, options)
+    slices = [rows.slice(start, step) for start in range(0, len(rows), step)]
+    paths = [folder / f"{name()}-{secrets.token_hex(8)}.parquet" for _ in slices]
+    if len(slices) == 1:
+        files = [_write(paths[0], slices[0], version)]
+    else:
+        with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+            files = list(pool.map(lambda pair: _write(*pair, version), zip(paths, slices, strict=True)))
+    fsync_dir(folder)
+    fsync_dir(folder.parent)  # another process may have made the folder a moment ago
+    return files
+
+
+def _rows_per_file(rows: pa.Table, options: Options) -> int:
+    per_row = max(rows.nbytes / len(rows), 1)
+    return max(min(options.file_rows, int(2 * options.file_bytes / per_row)), 1)
+
+
+def _write(path: Path, rows: pa.Table, version: TableVersion) -> DataFile:
+    """Write one file under a name never used before, and fsync it."""
+    blooms = {c: {"ndv": max(len(rows), 1)} for c in ("uid", "hash", "key") if c in rows.schema.names}
+    with path.open("xb") as sink:
+        pq.write_table(
+            rows, sink, row_group_size=_ROW_GROUP, compression="zstd", compression_level=1, bloom_filter_options=blooms
+        )
+        sink.flush()
+        reach("file.before_fsync")
+        os.fsync(sink.fileno())
+        size = sink.tell()
+    uids = rows["uid"]
+    return DataFile(path.name, size, len(rows), uids[0].as_py(), uids[-1].as_py(), version.version)
+
+
+def read_rows(folder: Path, file: DataFile, schema: pa.Schema) -> pa.Table:
+    """Return a file's rows with the columns of ``schema``; those it lacks are null."""
+    found = _read(folder, file, None)
+    columns = [
+        found[item.name].cast(item.type) if item.name in found.schema.names else pa.nulls(len(found), item.type)
+        for item in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def read_column(folder: Path, file: DataFile, column: str) -> pa.ChunkedArray:
+    """Return one column of a file; empty when the file is older than the column."""
+    found = _read(folder, file, [column])
+    return found[column] if column in found.schema.names else pa.chunked_array([], pa.string())
+
+
+def _read(folder: Path, file: DataFile, columns: Sequence[str] | None) -> pa.Table:
+    try:
+        return pq.ParquetFile(folder / file.path).read(columns=columns)
+    except FileNotFoundError as error:
+        raise DataLoss(f"{folder / file.path} is gone, though the catalog names it: restore it from a backup") from error
+
+
+def is_sound(folder: Path, file: DataFile) -> bool:
+    """Whether the file is there, of the stated size and with a footer that counts the stated rows."""
+    path = folder / file.path
+    try:
+        if path.stat().st_size != file.size:
+            return False
+        with pq.ParquetFile(path) as opened:
+            return bool(opened.metadata.num_rows == file.rows)
+    except (OSError, pa.ArrowInvalid):
+        return False

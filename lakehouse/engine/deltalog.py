@@ -1,0 +1,226 @@
+"""The Delta log of one table: what we append to it, and how to read it when recovering.
+
+Every commit is made through the handle that was checked and with ``max_commit_retries=0``: without it delta-rs
+accepted a stale handle across a compaction; with it every stale handle is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from formats.durable import fsync_dir, fsync_path
+from lakehouse.engine.changes import DataFile
+from lakehouse.engine.table import TableVersion
+from lakehouse.errors import Abandoned
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import CommitProperties, DeltaTable
+
+__all__ = ["DeltaLog", "Entry", "Note", "Stale"]
+
+
+class Stale(Abandoned):
+    """The Delta table moved under us: recover and try again."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """What our commits say about themselves in the log."""
+
+    lake: str
+    kind: str
+    """``create``, ``schema`` or ``publish``."""
+    from_commit: int
+    """The newest published commit before."""
+    to_commit: int
+    to_uid: str
+    """The uid of commit ``to_commit``: ids alone repeat in a catalog that was restored from a backup."""
+    schema: int
+    """The table's schema version that the entry puts or finds in force."""
+
+    def as_metadata(self) -> dict[str, Any]:
+        """Return the custom metadata of a Delta commit."""
+        return {
+            "lakehouse": {
+                "lake": self.lake,
+                "kind": self.kind,
+                "from": self.from_commit,
+                "to": self.to_commit,
+                "to_uid": self.to_uid,
+                "schema": self.schema,
+            }
+        }
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A parsed log entry; ``note`` is None when it is foreign, ``torn`` when it cannot be read."""
+
+    version: int
+    note: Note | None = None
+    adds: tuple[DataFile, ...] = ()
+    removes: tuple[str, ...] = field(default=())
+    torn: bool = False
+
+
+class DeltaLog:
+    """The log in a table's folder.
+
+    Parameters
+    ----------
+    folder
+        The table's folder.
+    lake
+        The lake's id, under which application transactions are kept.
+    """
+
+    def __init__(self, folder: Path, lake: str) -> None:
+        self.folder, self._lake = folder, lake
+
+    def path(self, version: int) -> Path:
+        """Return the path of a log entry."""
+        return self.folder / "_delta_log" / f"{version:020d}.json"
+
+    def versions(self) -> list[int]:
+        """Return the versions of the entries that are there, ascending."""
+        return sorted(int(p.stem) for p in self.path(0).parent.glob("*.json") if p.stem.isdigit())
+
+    def sync(self, version: int) -> None:
+        """Make an entry durable."""
+        fsync_path(self.path(version))
+        fsync_dir(self.path(version).parent)
+        if version == 0:
+            for folder in (self.folder, self.folder.parent, self.folder.parent.parent):
+                fsync_dir(folder)
+
+    def remove(self, version: int) -> None:
+        """Remove a torn entry."""
+        self.path(version).unlink(missing_ok=True)
+        fsync_dir(self.path(version).parent)
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+    def create(self, table: TableVersion, note: Note) -> None:
+        """Write version 0; raises ``Stale`` when it is there."""
+        from deltalake import DeltaTable, Schema
+        from deltalake.exceptions import DeltaError
+
+        try:
+            DeltaTable.create(
+                str(self.folder),
+                Schema.from_arrow(table.schema),
+                mode="error",
+                name=table.name,
+                description=table.spec.comment or None,
+                commit_properties=self._properties(note),
+                post_commithook_properties=_hooks(),
+            )
+        except DeltaError as error:
+            raise Stale(f"{self.folder}: {error}") from error
+
+    def open(self, version: int, published: int) -> DeltaTable:
+        """Return a handle; raises ``Stale`` unless it stands at ``version`` and shows commit ``published``."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        try:
+            handle = DeltaTable(str(self.folder))
+        except DeltaError as error:
+            raise Stale(f"{self.folder}: {error}") from error
+        if handle.version() != version or (handle.transaction_version(self._lake) or 0) != published:
+            raise Stale(f"{self.folder} is at version {handle.version()}, expected {version}")
+        return handle
+
+    def append(self, handle: DeltaTable, note: Note, adds: Sequence[DataFile], removes: Sequence[DataFile]) -> None:
+        """Commit added and removed files through a checked handle; raises ``Stale`` when it moved."""
+        from deltalake._internal import RemoveAction
+        from deltalake.exceptions import DeltaError
+        from deltalake.transaction import AddAction
+
+        now = int(time.time() * 1000)
+        actions: list[AddAction | RemoveAction] = [AddAction(f.path, f.size, {}, now, True, _statistics(f)) for f in adds]
+        actions += [RemoveAction(path=f.path, data_change=True, deletion_timestamp=now, size=f.size) for f in removes]
+        try:
+            handle.create_write_transaction(
+                actions,
+                "append",
+                handle.schema(),
+                commit_properties=self._properties(note),
+                post_commithook_properties=_hooks(),
+            )
+        except DeltaError as error:
+            raise Stale(f"{self.folder}: {error}") from error
+
+    def add_columns(self, handle: DeltaTable, note: Note, added: Sequence[pa.Field]) -> None:
+        """Commit additional columns through a checked handle; raises ``Stale`` when it moved."""
+        import pyarrow as pa
+        from deltalake import Schema
+        from deltalake.exceptions import DeltaError
+
+        fields = Schema.from_arrow(pa.schema(list(added))).fields
+        try:
+            handle.alter.add_columns(
+                fields, commit_properties=self._properties(note), post_commithook_properties=_hooks()
+            )
+        except DeltaError as error:
+            raise Stale(f"{self.folder}: {error}") from error
+
+    def _properties(self, note: Note) -> CommitProperties:
+        from deltalake import CommitProperties, Transaction
+
+        return CommitProperties(
+            custom_metadata=note.as_metadata(),
+            max_commit_retries=0,
+            app_transactions=[Transaction(self._lake, note.to_commit)],
+        )
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+    def read(self, version: int) -> Entry:
+        """Return an entry's metadata and files."""
+        try:
+            actions = [json.loads(line) for line in self.path(version).read_text(encoding="utf-8").splitlines()]
+            info = next(a["commitInfo"] for a in actions if "commitInfo" in a)
+            found = info.get("lakehouse")
+            if not found:
+                return Entry(version)
+            note = Note(
+                found["lake"], found["kind"], found["from"], found["to"], found["to_uid"], found["schema"]
+            )
+            adds = tuple(_added(a["add"], note.schema) for a in actions if "add" in a)
+            removes = tuple(a["remove"]["path"] for a in actions if "remove" in a)
+        except (ValueError, KeyError, TypeError, StopIteration):
+            return Entry(version, torn=True)
+        return Entry(version, note, adds, removes)
+
+
+def _hooks() -> Any:
+    """Return delta-rs's own checkpoints and clean-ups switched off: ours come after the publication is recorded."""
+    from deltalake import PostCommitHookProperties
+
+    return PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+
+
+def _statistics(file: DataFile) -> str:
+    return json.dumps(
+        {
+            "numRecords": file.rows,
+            "minValues": {"uid": file.low},
+            "maxValues": {"uid": file.high},
+            "nullCount": {"uid": 0},
+            "tightBounds": True,
+        }
+    )
+
+
+def _added(action: dict[str, Any], schema: int) -> DataFile:
+    statistics = json.loads(action["stats"])
+    low, high = statistics["minValues"]["uid"], statistics["maxValues"]["uid"]
+    path = action["path"]
+    if "/" in path or "\\" in path or "%" in path or ":" in path:  # ours are bare names: refuse to follow others
+        raise ValueError(path)
+    return DataFile(path, action["size"], statistics["numRecords"], low, high, schema)

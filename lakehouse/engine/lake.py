@@ -1,0 +1,444 @@
+"""A lake: tables that commit as one, kept in a folder with a catalog beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from formats.durable import make_dirs_durably, write_durably
+from lakehouse.engine.background import BackgroundPublisher
+from lakehouse.engine.catalog import CommitInfo, to_micros
+from lakehouse.engine.catalog_sqlite import SqliteCatalog
+from lakehouse.engine.commit import Committer
+from lakehouse.engine.lease import Lease
+from lakehouse.engine.options import Options
+from lakehouse.engine.place import refuse_network_file_system
+from lakehouse.engine.publish import Publisher
+from lakehouse.engine.retention import Retention
+from lakehouse.engine.scan import Scanner
+from lakehouse.engine.schemas import Schemas
+from lakehouse.engine.snapshot import Snapshot
+from lakehouse.engine.sql import TableName, run_sql
+from lakehouse.engine.state import StateCache
+from lakehouse.engine.table import TableSpec, TableVersion
+from lakehouse.engine.transaction import Transaction
+from lakehouse.errors import (
+    Busy,
+    ConfigurationError,
+    Conflict,
+    InputError,
+    InstanceNotFound,
+    NewerFormat,
+    ReadOnly,
+    shown,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["MARKER", "Lake", "is_lake"]
+
+T = TypeVar("T")
+MARKER = "lake.json"
+"""The file that makes a folder a lake: its id, its format and where its catalog lies."""
+_CATALOG = "catalog.db"
+
+
+def is_lake(root: str | Path) -> bool:
+    """Whether a folder is the root of a lake."""
+    return (Path(root) / MARKER).is_file()
+
+
+class Lake:
+    """An open lake; safe to use from many threads, and in a forked child (which never publishes).
+
+    Make one with :meth:`create` or :meth:`open`; it is a context manager that closes itself.
+
+    Examples
+    --------
+    >>> import pyarrow as pa, tempfile
+    >>> schema = pa.schema([pa.field("uid", pa.string(), nullable=False), ("name", pa.string())])
+    >>> specs = [TableSpec("label", schema, unique=(("name",),)), TableSpec("note", schema)]
+    >>> lake = Lake.create(tempfile.mkdtemp(), specs)
+    >>> with lake.transaction(message="two tables, one commit"):
+    ...     _ = lake.run(lambda txn: txn.insert("label", [{"uid": "a", "name": "treated"}]))
+    ...     _ = lake.run(lambda txn: txn.insert("note", [{"uid": "n", "name": "first"}]))
+    >>> [c.message for c in lake.commits(limit=1)]
+    ['two tables, one commit']
+    >>> lake.sql("select count(*) as n from label join note on true").fetchall()
+    [(1,)]
+    >>> lake.close()
+    """
+
+    def __init__(self, root: Path, catalog: SqliteCatalog, options: Options, *, user: str, read_only: bool) -> None:
+        self.root, self.options, self.read_only = root, options, read_only
+        self.catalog, self.schemas = catalog, Schemas(catalog)
+        self.states, self._scanner = StateCache(root, options), Scanner()
+        self._lease = Lease(catalog, options)
+        self.publisher = Publisher(root, catalog, self.schemas, self.states, self._lease, options)
+        self._retention = Retention(root, catalog, self.schemas, self._lease, self.publisher, options)
+        self.committer = Committer(root, catalog, self.schemas, self.states, options, user)
+        self._background = BackgroundPublisher(self.catalog, self.publisher, options)
+        self._local, self._pid = threading.local(), os.getpid()
+        self._opened_by = os.getpid()
+        with catalog.read() as session:
+            self.id = session.meta().lake
+            self.schemas.refresh(session)
+
+    def __repr__(self) -> str:
+        return f"Lake({str(self.root)!r}{', read_only=True' if self.read_only else ''})"
+
+    # -- opening ---------------------------------------------------------------------------------------------------
+    @classmethod
+    def create(
+        cls,
+        root: str | Path,
+        specs: Iterable[TableSpec] = (),
+        *,
+        catalog: str | Path | None = None,
+        options: Options | None = None,
+        user: str = "",
+        mode: int | None = None,
+    ) -> Self:
+        """Create a lake, or open the one that is there.
+
+        Parameters
+        ----------
+        root
+            A local folder; made when absent.
+        specs
+            Tables; their Delta tables appear with their first publication.
+        catalog
+            Where the SQLite file goes; default: into the root.
+        options
+            Thresholds and time-outs of this process.
+        user
+            Stamped on commits.
+        mode
+            Permissions of the catalog file; default 0600, or 0660 in a folder with the setgid bit.
+
+        Raises
+        ------
+        Unsupported
+            When the catalog would lie on a network file system.
+        """
+        folder = Path(root).expanduser().absolute()
+        path = Path(catalog).expanduser().absolute() if catalog is not None else folder / _CATALOG
+        refuse_network_file_system(path)
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder} is a file: name a folder for the instance")
+        make_dirs_durably(folder)
+        make_dirs_durably(path.parent)
+        opened = SqliteCatalog(path, options or Options(), mode=_mode(folder) if mode is None else mode)
+        opened.create(str(folder))
+        with opened.read() as session:
+            lake = session.meta().lake
+        if not is_lake(folder):
+            where = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+            write_durably(folder / MARKER, json.dumps({"format": 1, "lake": lake, "catalog": where}).encode())
+        opened.close()
+        return cls.open(folder, specs, options=options, user=user)
+
+    @classmethod
+    def open(
+        cls,
+        root: str | Path,
+        specs: Iterable[TableSpec] = (),
+        *,
+        options: Options | None = None,
+        user: str = "",
+        read_only: bool = False,
+    ) -> Self:
+        """Open a lake; only the catalog is read.
+
+        Raises
+        ------
+        InstanceNotFound
+            When the folder is no lake.
+        NewerFormat
+            When a newer version of this program wrote it.
+        ConfigurationError
+            When the folder is a copy of another lake that is still there.
+        """
+        folder = Path(root).expanduser().absolute()
+        marker = _read_marker(folder)
+        path = folder / marker["catalog"]  # an absolute path stays as it is
+        if not path.exists():
+            raise InstanceNotFound(f"the catalog {path} of {folder} is gone: restore it from a backup")
+        refuse_network_file_system(path)
+        catalog = SqliteCatalog(path, options or Options(), read_only=read_only)
+        lake = cls(folder, catalog, options or Options(), user=user, read_only=read_only)
+        try:
+            if lake.id != marker["lake"]:
+                raise ConfigurationError(f"{path} is the catalog of lake {lake.id}, not of {marker['lake']} in {folder}")
+            if not read_only:
+                lake._settle_home()
+                lake.ensure(specs)
+        except BaseException:
+            lake.close()
+            raise
+        return lake
+
+    def _settle_home(self) -> None:
+        """A moved lake is fine; a copy whose original is still there must not be written to under the same id."""
+        with self.catalog.read() as session:
+            home = session.meta().home
+        if home == str(self.root):
+            return
+        original = Path(home) / MARKER
+        if original.is_file() and not original.samefile(self.root / MARKER):
+            if json.loads(original.read_text(encoding="utf-8")).get("lake") == self.id:
+                raise ConfigurationError(
+                    f"{self.root} is a copy of the lake in {home}: two lakes with one identity must not both be "
+                    "written. Open it with read_only=True, or remove the original"
+                )
+        with self.catalog.locked() as session:
+            session.set_home(str(self.root))
+
+    def close(self) -> None:
+        """Finish background publishing and close all handles."""
+        self._background.close()
+        self._scanner.close()
+        self.states.clear()
+        self.catalog.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # -- tables ----------------------------------------------------------------------------------------------------
+    def ensure(self, specs: Iterable[TableSpec]) -> None:
+        """Make the catalog know tables, and add the columns that the program has and the instance lacks.
+
+        Raises
+        ------
+        ConfigurationError
+            When a table differs by more than added columns.
+        """
+        wanted = [spec for spec in specs if self._differs(spec)]
+        if not wanted:
+            return
+        if self.read_only:
+            raise ReadOnly(f"{self.root} is open for reading only and lacks {[s.name for s in wanted]}")
+        with self.catalog.locked() as session:
+            self.schemas.refresh(session)
+            wanted = [spec for spec in wanted if self._differs(spec)]
+            if wanted:
+                message = "tables: " + ", ".join(spec.name for spec in wanted)
+                commit = session.append(
+                    os.urandom(16).hex(), time.time_ns() // 1000, self.committer.user, None, message, []
+                )
+                for spec in wanted:
+                    known = self.schemas.versions(spec.name) if spec.name in self.schemas.names() else []
+                    session.add_schema(_successor(spec, known, commit))
+        with self.catalog.read() as session:
+            self.schemas.refresh(session)
+
+    def _differs(self, spec: TableSpec) -> bool:
+        if spec.name not in self.schemas.names():
+            return True
+        current = self.schemas.current(spec.name).spec
+        added = spec.added_to(current)
+        return bool(added) or spec.rules() != current.rules()
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+    def head(self) -> int:
+        """Return the newest commit."""
+        with self.catalog.read() as session:
+            return session.head()
+
+    def snapshot(self, at: int | datetime | None = None) -> Snapshot:
+        """Return all tables at one commit.
+
+        Parameters
+        ----------
+        at
+            A commit id, or a time (aware; the newest commit at or before it). Default: the head, or inside
+            ``with lake.transaction()`` that transaction's own view.
+
+        Raises
+        ------
+        Expired
+            When a table is read at a commit that is no longer retained.
+        """
+        if at is None and (txn := self._open_transaction()) is not None:
+            return txn.snapshot
+        with self.catalog.read() as session:
+            self.schemas.refresh(session)
+            commit = self._resolve(session.head(), at, session.commit_at)
+        return Snapshot(self.catalog, self.schemas, self.states, self._scanner, commit)
+
+    @staticmethod
+    def _resolve(head: int, at: int | datetime | None, commit_at: Callable[[int], int]) -> int:
+        if at is None:
+            return head
+        if isinstance(at, datetime):
+            if at.tzinfo is None:
+                raise InputError(f"{at} has no time zone: use datetime.now(UTC) or add tzinfo")
+            return commit_at(to_micros(at))
+        if isinstance(at, bool) or not isinstance(at, int) or not 0 <= at <= head:
+            raise InputError(f"no commit {shown(at)}: the newest is {head}")
+        return at
+
+    def pinned(self, at: int | None = None, *, seconds: float = 3600.0) -> AbstractContextManager[int]:
+        """Keep a commit (default: the head) readable inside a block, and for ``seconds`` at most."""
+        return self._retention.pinned(at, seconds)
+
+    def commits(self, limit: int | None = None) -> list[CommitInfo]:
+        """Return the newest commits, newest first."""
+        with self.catalog.read() as session:
+            return session.commits(limit)
+
+    def sql(
+        self,
+        query: str,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        at: int | datetime | None = None,
+        tables: Mapping[TableName, Any] | None = None,
+        views: Mapping[str, str] | None = None,
+    ) -> duckdb.DuckDBPyRelation:
+        """Run one SELECT over all tables, in a DuckDB of its own that reads nothing else; see ``engine.sql``."""
+        return run_sql(self.snapshot(at), query, params, tables=tables, views=views)
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+    def begin(self, *, client_txn: str | None = None, message: str = "") -> Transaction:
+        """Begin a transaction on the head; hand it to :meth:`commit`."""
+        if self.read_only:
+            raise ReadOnly(f"{self.root} is open for reading only: open it without read_only=True")
+        with self.catalog.read() as session:
+            self.schemas.refresh(session)
+            base = Snapshot(self.catalog, self.schemas, self.states, self._scanner, session.head())
+        return Transaction(base, self.schemas, client_txn=client_txn, message=message)
+
+    def commit(self, txn: Transaction) -> int:
+        """Commit a transaction and return the commit's id; a retry with the same ``client_txn`` returns the first's."""
+        done = self.committer.commit(txn)
+        txn.state = "committed"
+        self._background.poke()
+        return done
+
+    def run(self, plan: Callable[[Transaction], T], *, message: str = "") -> T:
+        """Plan and commit; after a conflict plan again on a newer snapshot.
+
+        Parameters
+        ----------
+        plan
+            Gets a transaction, reads and changes through it, and may be called several times. Inside
+            ``with lake.transaction()`` it joins that one.
+
+        Raises
+        ------
+        Conflict
+            When planning again cannot help.
+        """
+        if (txn := self._open_transaction()) is not None:
+            return txn.run(plan)
+        return self._attempt(lambda fresh: fresh.run(plan), message)
+
+    def _attempt(self, body: Callable[[Transaction], T], message: str) -> T:
+        for attempt in range(self.options.attempts):
+            txn = self.begin(message=message)
+            try:
+                result = body(txn)
+                self.commit(txn)
+            except Conflict as error:
+                if not error.transient:
+                    raise
+                time.sleep(random.uniform(0, min(0.0005 * 2**attempt, 0.05)))  # noqa: S311 - a jitter, no secret
+                continue
+            return result
+        raise Busy(f"gave up after {self.options.attempts} conflicts with other writers: try again")
+
+    @contextmanager
+    def transaction(self, message: str = "") -> Iterator[Transaction]:
+        """Commit all that the block does as one; nested blocks are savepoints.
+
+        On a conflict at the end, what was done through :meth:`run` is planned again; other reads of the block are not
+        repeated.
+        """
+        if (outer := self._open_transaction()) is not None:
+            with outer.savepoint():
+                yield outer
+            return
+        txn = self.begin(message=message)
+        self._local.txn = txn
+        try:
+            yield txn
+        except BaseException:
+            txn.state = "rolled back"
+            raise
+        finally:
+            self._local.txn = None
+        try:
+            self.commit(txn)
+        except Conflict as error:
+            txn.state = "rolled back"
+            if not (error.transient and txn.replayable):
+                raise
+            plans = list(txn.plans)
+            self._attempt(lambda fresh: [fresh.run(plan) for plan in plans], message)
+            txn.state = "committed"
+
+    def _open_transaction(self) -> Transaction | None:
+        if self._pid != os.getpid():  # a fork inside a transaction does not inherit it
+            self._local, self._pid = threading.local(), os.getpid()
+        txn: Transaction | None = getattr(self._local, "txn", None)
+        return txn
+
+    # -- maintenance -----------------------------------------------------------------------------------------------
+    def flush(self, *, timeout: float = 60.0) -> int:
+        """Publish everything committed so far to Delta; returns the commit that all tables now show.
+
+        Raises
+        ------
+        Busy
+            When another process kept the lease for ``timeout`` seconds.
+        """
+        wanted, deadline = self.head(), time.monotonic() + timeout
+        while (done := self.publisher.publish()) is None or done < wanted:
+            if time.monotonic() > deadline:
+                raise Busy(f"another process has been publishing {self.root} for {timeout:g} s: try again")
+            time.sleep(0.02)
+        return done
+
+    def vacuum(self) -> int | None:
+        """Drop what no retained commit needs; returns the number of files deleted, None when the lease is taken."""
+        return self._retention.vacuum()
+
+
+def _successor(spec: TableSpec, known: list[TableVersion], commit: int) -> TableVersion:
+    """Return the next version of a table: the instance's columns in their order, then the new ones."""
+    if not known:
+        return TableVersion(spec, 1, commit)
+    older = known[-1].spec
+    schema = older.schema
+    for item in spec.added_to(older):
+        schema = schema.append(item)
+    return TableVersion(TableSpec.restore(spec.name, schema, spec.rules()), known[-1].version + 1, commit)
+
+
+def _mode(folder: Path) -> int:
+    return 0o660 if folder.stat().st_mode & 0o2000 else 0o600
+
+
+def _read_marker(folder: Path) -> dict[str, Any]:
+    try:
+        marker: dict[str, Any] = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InstanceNotFound(f"{folder} is no instance: lakehouse.init({str(folder)!r}) makes one") from error
+    except ValueError as error:
+        raise ConfigurationError(f"{folder / MARKER} is damaged: restore it from a backup") from error
+    if marker.get("format", 0) > 1:
+        raise NewerFormat(f"{folder} was written by a newer version: pip install --upgrade lakehouse-toolkit")
+    return marker

@@ -1,0 +1,62 @@
+"""The maintenance lease: one publisher at a time, as a matter of liveness; safety comes from compare-and-set."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from lakehouse.engine.catalog import Catalog
+from lakehouse.engine.options import Options
+from lakehouse.errors import Abandoned, DataLoss, Diverged, Expired
+
+__all__ = ["Lease"]
+
+T = TypeVar("T")
+
+
+class Lease:
+    """Takes, renews and gives up the one lease of a lake."""
+
+    def __init__(self, catalog: Catalog, options: Options) -> None:
+        self._catalog, self._options = catalog, options
+        self.holder = f"{os.getpid()}-{secrets.token_hex(4)}"
+
+    def acquire(self) -> int | None:
+        """Take the lease without waiting; every taking has a new epoch. None: another process holds it."""
+        with self._catalog.locked() as session:
+            meta, now = session.meta(), time.time()
+            # an end that lies further ahead than any lease comes from a clock that was set back since
+            if now < meta.until <= now + 2 * self._options.lease + 60:
+                return None
+            return session.set_lease(self.holder, now + self._options.lease, new_epoch=True)
+
+    def under(self, body: Callable[[int], T]) -> T | None:
+        """Run maintenance under the lease; None when another process has it, or took it meanwhile.
+
+        Whatever fails after the lease was lost is a loss of the lease and nothing else: a sleeper finds its target
+        vacuumed (``Expired``), its files swept (``DataLoss``), or a log that has moved on (``Diverged``).
+        """
+        if (epoch := self.acquire()) is None:
+            return None
+        try:
+            return body(epoch)
+        except Abandoned:
+            return None
+        except (Expired, Diverged, DataLoss, FileNotFoundError) as error:
+            with self._catalog.read() as session:
+                lost = session.meta().epoch != epoch
+            if lost:
+                return None
+            if isinstance(error, FileNotFoundError):
+                raise DataLoss(f"{error.filename} is gone, though the catalog names it") from error
+            raise
+        finally:
+            self._release(epoch)
+
+    def _release(self, epoch: int) -> None:
+        with suppress(Abandoned), self._catalog.locked(epoch) as session:
+            session.set_lease(self.holder, 0.0, new_epoch=False)

@@ -1,0 +1,53 @@
+"""What can be tuned about a lake, in one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Options"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Thresholds, retentions and time-outs of a lake; every process may use its own.
+
+    Examples
+    --------
+    >>> Options(retention=3600.0).lock_timeout
+    30.0
+    """
+
+    lease: float = 30.0
+    """How long a publisher's lease lives without renewal, in seconds. Safety does not depend on it."""
+    retention: float = 7 * 86_400.0
+    """How long a commit stays readable, in seconds."""
+    grace: float = 3_600.0
+    """How long staging may take before its files can be swept, in seconds."""
+    lock_timeout: float = 30.0
+    """How long to wait for the head lock, in seconds; then ``Busy``."""
+    attempts: int = 100
+    """How often a transaction is planned again after a conflict."""
+    bulk_rows: int = 10_000
+    """Inserts of more rows than this (per table) are staged as Parquet files."""
+    bulk_bytes: int = 4_000_000
+    """Inserts of more bytes than this (per table) are staged as Parquet files."""
+    file_bytes: int = 12_000_000
+    """Aimed size of a data file, in bytes as held in memory halved (what compression leaves)."""
+    file_rows: int = 150_000
+    """Most rows of a data file."""
+    small_rows: int = 200_000
+    """Tables up to this many published rows are kept in memory per version."""
+    small_bytes: int = 32_000_000
+    """Tables up to this many bytes of Parquet are kept in memory per version."""
+    merge_files: int = 8
+    """Small files are merged when a table has this many of them."""
+    checkpoint_every: int = 50
+    """Delta versions between checkpoints."""
+    auto_publish: bool = True
+    """Publish in the background when the tail passes a threshold."""
+    publish_rows: int = 20_000
+    """Tail rows (of all tables) that start a publishing round."""
+    publish_bytes: int = 16_000_000
+    """Tail bytes that start a publishing round."""
+    publish_commits: int = 2_000
+    """Tail commits that start a publishing round."""

@@ -1,0 +1,236 @@
+"""Publishing: folding the tail of every dirty table into Delta, up to one commit."""
+
+from __future__ import annotations
+
+import bisect
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from formats.durable import fsync_dir, fsync_path, temporary_name
+from lakehouse.engine.catalog import Catalog, Publication, from_micros
+from lakehouse.engine.changes import DataFile
+from lakehouse.engine.datafile import read_column, read_rows, sorted_by_uid, table_folder, write_files
+from lakehouse.engine.deltalog import DeltaLog, Note, Stale
+from lakehouse.engine.faults import reach
+from lakehouse.engine.lease import Lease
+from lakehouse.engine.options import Options
+from lakehouse.engine.recovery import Recovery
+from lakehouse.engine.schemas import Schemas
+from lakehouse.engine.state import StateCache, TableState
+from lakehouse.errors import Abandoned, Diverged
+
+__all__ = ["HEAD", "Publisher"]
+
+HEAD = "head.json"
+_TRIES = 4
+
+
+@dataclass(frozen=True)
+class _Folded:
+    """What one Delta commit adds and removes."""
+
+    adds: list[DataFile]
+    removes: list[DataFile]
+
+
+class Publisher:
+    """Publishes one lake; any process may, one at a time does."""
+
+    def __init__(
+        self, root: Path, catalog: Catalog, schemas: Schemas, states: StateCache, lease: Lease, options: Options
+    ) -> None:
+        self._root, self._catalog, self._schemas, self._states = root, catalog, schemas, states
+        self._lease, self._options = lease, options
+        with catalog.read() as session:
+            self._lake = session.meta().lake
+
+    def publish(self) -> int | None:
+        """Run one round; returns the commit that every table now shows, None when another process is at it.
+
+        Raises
+        ------
+        Diverged
+            When Delta and catalog do not belong together; nothing was changed.
+        """
+        return self._lease.under(self._round)
+
+    def _round(self, epoch: int) -> int:
+        reach("publish.leased")
+        recovery = Recovery(self._root, self._catalog, self._schemas, self._lake)
+        with self._catalog.read() as session:
+            self._schemas.refresh(session)
+            target = session.head()
+        recovery.run(epoch, self.ratify)
+        for table in self._schemas.names():
+            for attempt in range(1, _TRIES + 1):
+                try:
+                    self._publish_table(table, target, epoch)
+                    break
+                except Stale as error:
+                    if attempt == _TRIES:
+                        raise Abandoned(f"{table} keeps moving: {error}") from error
+                    recovery.run(epoch, self.ratify)
+        self._write_head(target, epoch)
+        return target
+
+    # -- one table -------------------------------------------------------------------------------------------------
+    def _publish_table(self, table: str, target: int, epoch: int) -> None:
+        """Publish a table to ``target``; a schema change on the way is a barrier with a Delta commit of its own."""
+        versions = self._schemas.versions(table)
+        state = self._state(table, target)
+        barriers = [v for v in versions[1:] if state.published < v.since <= target]
+        if not barriers and not state.tail.length:
+            return
+        log = DeltaLog(table_folder(self._root, table), self._lake)
+        if state.publication is None:
+            self._create(log, table, epoch)
+        for barrier in barriers:
+            if self._state(table, barrier.since - 1).tail.length:
+                self._append(log, table, barrier.since - 1, epoch)
+            self._add_columns(log, table, barrier.since, epoch)
+        if self._state(table, target).tail.length:
+            self._append(log, table, target, epoch)
+
+    def _state(self, table: str, commit: int) -> TableState:
+        with self._catalog.read() as session:
+            return self._states.load(session, self._schemas.versions(table), commit)
+
+    def _note(self, kind: str, state: TableState, target: int) -> Note:
+        with self._catalog.read() as session:
+            info = session.commit(target)
+        return Note(self._lake, kind, state.published, target, info.uid if info else "", state.table.version)
+
+    def _create(self, log: DeltaLog, table: str, epoch: int) -> None:
+        first = self._schemas.versions(table)[0]
+        log.create(first, Note(self._lake, "create", 0, 0, "", first.version))
+        reach("publish.created")
+        log.sync(0)
+        self.ratify(table, -1, Publication(0, 0), [], [], epoch)
+
+    def _add_columns(self, log: DeltaLog, table: str, since: int, epoch: int) -> None:
+        """Put the schema of commit ``since`` in force."""
+        state = self._state(table, since)
+        older = next(v for v in reversed(state.versions) if v.version < state.table.version)
+        handle = log.open(state.version, state.published)
+        reach("publish.before_delta")
+        log.add_columns(handle, self._note("schema", state, since), state.table.spec.added_to(older.spec))
+        self._settle(log, state, since, _Folded([], []), epoch)
+
+    def _append(self, log: DeltaLog, table: str, target: int, epoch: int) -> None:
+        """Files first, then the log entry, then the publication."""
+        from deltalake import Schema
+
+        state = self._state(table, target)
+        handle = log.open(state.version, state.published)
+        if Schema.from_arrow(state.table.schema) != handle.schema():
+            raise Diverged(f"{table}: the columns in Delta are not those of the catalog: run `lakehouse check`")
+        folded = self._fold(state, target)
+        live = {uri.rsplit("/", 1)[-1] for uri in handle.file_uris()} if folded.removes else set()
+        if not {f.path for f in folded.removes} <= live:
+            raise Diverged(f"{table}: the Delta log does not hold the files of its publication")
+        fsync_dir(log.folder)
+        reach("publish.before_delta")
+        log.append(handle, self._note("publish", state, target), folded.adds, folded.removes)
+        self._settle(log, state, target, folded, epoch)
+
+    def _settle(self, log: DeltaLog, state: TableState, target: int, folded: _Folded, epoch: int) -> None:
+        """Make the log entry durable, then record the publication, then checkpoint."""
+        version = state.version + 1
+        reach("publish.after_delta")
+        log.sync(version)
+        reach("publish.log_synced")
+        removed = [f.path for f in folded.removes]
+        self.ratify(state.table.name, state.version, Publication(version, target), folded.adds, removed, epoch)
+        reach("publish.ratified")
+        if version % self._options.checkpoint_every == 0:
+            from deltalake import DeltaTable
+
+            DeltaTable(str(log.folder), version=version).create_checkpoint()  # never of an unratified version
+
+    def ratify(
+        self, table: str, old: int, new: Publication, adds: Sequence[DataFile], removes: Sequence[str], epoch: int
+    ) -> None:
+        """Record a publication: only on top of the one that was read, only while the lease is ours."""
+        with self._catalog.locked(epoch) as session:
+            if not session.ratify(table, old, new, time.time_ns() // 1000, adds, removes):
+                raise Abandoned(f"{table}: version {old} is no longer the newest publication")
+            session.set_lease(self._lease.holder, time.time() + self._options.lease, new_epoch=False)
+
+    # -- folding ---------------------------------------------------------------------------------------------------
+    def _fold(self, state: TableState, target: int) -> _Folded:
+        """Rewrite only files that hold changed keys, take over untouched staged files, merge many small ones."""
+        folder = state.base.folder
+        left, adds, removes = state.tail.rows, [], []
+        prefix = f"p-{state.version}-{state.published}-{target}"
+        small = self._small_ones(state)
+        sorted_keys: dict[int, list[str]] = {}
+        for position, file in [(-1, f) for f in state.base.files] + list(state.tail.staged):
+            if position not in sorted_keys:
+                sorted_keys[position] = sorted(state.tail.hidden_after(position).to_pylist())
+            hit = _hit(folder, file, sorted_keys[position])
+            if not len(hit) and file.path not in small:
+                adds += [file] if position >= 0 else []
+                continue
+            kept = read_rows(folder, file, state.table.schema)
+            if len(hit):
+                kept = kept.filter(pc.invert(pc.is_in(kept["uid"], hit)))
+            if file.path in small:
+                left = pa.concat_tables([left, kept])
+            else:
+                here = pc.is_in(left["uid"], hit)
+                adds += self._write(state, pa.concat_tables([kept, left.filter(here)]), prefix)
+                left = left.filter(pc.invert(here))
+            removes += [file] if position < 0 else []
+        return _Folded(adds + self._write(state, left, prefix), removes)
+
+    def _small_ones(self, state: TableState) -> frozenset[str]:
+        """Return the files to be merged: when there are many small ones, all of them."""
+        limit = max(self._options.file_rows // 8, 1)
+        small = [f.path for f in state.base.files if f.rows < limit]
+        return frozenset(small) if len(small) >= self._options.merge_files else frozenset()
+
+    def _write(self, state: TableState, rows: pa.Table, prefix: str) -> list[DataFile]:
+        rows = sorted_by_uid(rows)
+        return write_files(state.base.folder, rows, state.table, self._options, name=lambda: prefix)
+
+    # -- head.json -------------------------------------------------------------------------------------------------
+    def _write_head(self, target: int, epoch: int) -> None:
+        """Replace ``head.json`` under the lock, so that a sleeper cannot put an older one over a newer one."""
+        with self._catalog.read() as session:
+            states = {t: self._states.load(session, self._schemas.versions(t), target) for t in self._schemas.names()}
+            info = session.commit(target)
+        tables = {
+            name: {"version": s.version, "files": [f.path for f in s.base.files]}
+            for name, s in states.items()
+            if s.publication is not None
+        }
+        at = (info.at if info else from_micros(0)).isoformat()
+        document = {"format": 1, "lake": self._lake, "epoch": epoch, "commit": target, "at": at, "tables": tables}
+        fresh = temporary_name(self._root / HEAD)
+        fresh.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        try:
+            fsync_path(fresh)
+            reach("publish.before_head")
+            with self._catalog.locked(epoch) as session:
+                fresh.replace(self._root / HEAD)
+                reach("lock.head_replaced")
+                session.set_head_json(target)  # a pin: what head.json names stays readable
+        finally:
+            fresh.unlink(missing_ok=True)
+        fsync_dir(self._root)
+
+
+def _hit(folder: Path, file: DataFile, hidden: list[str]) -> pa.Array:
+    """Return those of the (sorted) hidden keys that the file holds."""
+    start, end = bisect.bisect_left(hidden, file.low), bisect.bisect_right(hidden, file.high)
+    near = pa.array(hidden[start:end], pa.string())
+    if not len(near):
+        return near
+    uids = read_column(folder, file, "uid").combine_chunks()
+    return uids.filter(pc.is_in(uids, near))

@@ -1,0 +1,110 @@
+"""Recovery: Delta commits of ours that lack a publication are adopted, a torn last entry is removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from formats.durable import fsync_dir, fsync_path
+from lakehouse.engine.catalog import Catalog, Publication
+from lakehouse.engine.changes import DataFile
+from lakehouse.engine.datafile import is_sound, table_folder
+from lakehouse.engine.deltalog import DeltaLog, Entry
+from lakehouse.engine.faults import reach
+from lakehouse.engine.schemas import Schemas
+from lakehouse.errors import Diverged
+
+__all__ = ["Recovery"]
+
+Ratify = Callable[[str, int, Publication, Sequence[DataFile], Sequence[str], int], None]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What lies in one table's log above its newest publication."""
+
+    table: str
+    log: DeltaLog
+    good: list[Entry]
+    torn: int | None
+
+
+class Recovery:
+    """Runs before each publishing round, under the lease; opening a lake only reads the catalog."""
+
+    def __init__(self, root: Path, catalog: Catalog, schemas: Schemas, lake: str) -> None:
+        self._root, self._catalog, self._schemas, self._lake = root, catalog, schemas, lake
+
+    def run(self, epoch: int, ratify: Ratify) -> None:
+        """Adopt or remove what a dead publisher left.
+
+        Raises
+        ------
+        Diverged
+            When Delta and catalog do not belong together. All tables are classified before any is changed.
+        """
+        found = [self._classify(table) for table in self._schemas.names()]
+        reach("recover.classified")
+        for item in found:
+            for entry in item.good:
+                self._adopt(item, entry, epoch, ratify)
+            if item.torn is not None:
+                with self._catalog.locked(epoch):  # a late remover must not hit a good entry
+                    item.log.remove(item.torn)
+
+    def _adopt(self, found: _Found, entry: Entry, epoch: int, ratify: Ratify) -> None:
+        assert entry.note is not None
+        for file in entry.adds:
+            fsync_path(found.log.folder / file.path)
+        fsync_dir(found.log.folder)
+        found.log.sync(entry.version)
+        reach("recover.synced")
+        new = Publication(entry.version, entry.note.to_commit)
+        ratify(found.table, entry.version - 1, new, entry.adds, entry.removes, epoch)
+        reach("recover.adopted")
+
+    def _classify(self, table: str) -> _Found:
+        log = DeltaLog(table_folder(self._root, table), self._lake)
+        with self._catalog.read() as session:
+            newest = session.publication(table, session.head())
+        version, published = (newest.version, newest.commit) if newest else (-1, 0)
+        there = log.versions()
+        if version >= 0 and (not there or there[-1] < version):
+            raise Diverged(
+                f"{table}: the Delta log in {log.folder} ends at {there[-1] if there else 'nothing'}, "
+                f"below the published version {version}; nothing was changed: restore the folder from a backup"
+            )
+        good: list[Entry] = []
+        for number in (n for n in there if n > version):
+            entry = log.read(number)
+            if entry.torn or not all(is_sound(log.folder, f) for f in self._unsure(entry)):
+                if number != there[-1]:
+                    raise Diverged(f"{table}: version {number} is torn but not the last; nothing was changed")
+                return _Found(table, log, good, number)
+            if number != version + len(good) + 1 or not self._is_ours(table, entry, published):
+                raise Diverged(
+                    f"{table}: version {number} of the Delta log was not written from this catalog (another program, "
+                    "or the catalog was restored from an older backup); nothing was changed"
+                )
+            assert entry.note is not None
+            published = entry.note.to_commit
+            good.append(entry)
+        return _Found(table, log, good, None)
+
+    def _unsure(self, entry: Entry) -> Sequence[DataFile]:
+        """Return the files to be looked at; what a foreign entry names is none of our business."""
+        return entry.adds if entry.note is not None and entry.note.lake == self._lake else ()
+
+    def _is_ours(self, table: str, entry: Entry, published: int) -> bool:
+        """Whether an entry names this lake, continues our publication, and its commit is one that we hold."""
+        note = entry.note
+        if note is None or note.lake != self._lake or note.from_commit != published:
+            return False
+        if note.kind == "create":
+            return entry.version == 0 and note.to_commit == 0
+        if note.kind == "schema" and note.schema > self._schemas.current(table).version:
+            return False
+        with self._catalog.read() as session:
+            info = session.commit(note.to_commit)
+        return info is not None and info.uid == note.to_uid

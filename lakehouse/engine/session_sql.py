@@ -1,0 +1,239 @@
+"""The questions and changes of a catalog session, in SQL that SQLite and Postgres share."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from lakehouse.engine.catalog import ChangeRow, CommitInfo, Meta, Publication, from_micros
+from lakehouse.engine.changes import DataFile, Op, Segment, decode
+from lakehouse.engine.faults import reach
+from lakehouse.engine.table import KEYS, TableSpec, TableVersion
+from lakehouse.errors import Duplicate, shown
+
+__all__ = ["SqlSession"]
+
+_META = (
+    "SELECT lake, home, oldest_readable, swept_before, epoch, holder, until, head_json, schema_commit FROM meta"
+)
+_COMMIT = "SELECT id, uid, at, who, run, message FROM commits"
+
+
+class SqlSession:
+    """One transaction on an open connection; who opened it also commits it."""
+
+    def __init__(self, con: sqlite3.Connection) -> None:
+        self._con = con
+
+    def _all(self, sql: str, *values: Any) -> list[Any]:
+        return self._con.execute(sql, values).fetchall()
+
+    def _one(self, sql: str, *values: Any) -> Any:
+        row = self._con.execute(sql, values).fetchone()
+        return row[0] if row else None
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+    def meta(self) -> Meta:
+        """Return the facts about the lake."""
+        return Meta(*self._con.execute(_META).fetchone())
+
+    def head(self) -> int:
+        """Return the newest commit, 0 when there is none."""
+        return self._one("SELECT max(id) FROM commits") or 0
+
+    def tables(self) -> list[TableVersion]:
+        """Return every schema version of every table, oldest first."""
+        rows = self._all("SELECT name, version, since, rules, body FROM table_schema ORDER BY name, version")
+        return [
+            TableVersion(TableSpec.restore(name, pa.ipc.read_schema(pa.py_buffer(body)), rules), version, since)
+            for name, version, since, rules, body in rows
+        ]
+
+    def publication(self, table: str, at: int) -> Publication | None:
+        """Return the newest publication at or below a commit."""
+        sql = "SELECT version, id FROM publication WHERE tbl = ? AND id <= ? ORDER BY version DESC LIMIT 1"
+        rows = self._all(sql, table, at)
+        return Publication(*rows[0]) if rows else None
+
+    def files(self, table: str, published: int) -> list[DataFile]:
+        """Return the files of a publication, by lowest uid."""
+        sql = (
+            "SELECT path, size, n, low, high, version FROM file "
+            "WHERE tbl = ? AND born <= ? AND (died IS NULL OR died > ?) ORDER BY low"
+        )
+        return [DataFile(*row) for row in self._all(sql, table, published, published)]
+
+    def segments(self, table: str, above: int, upto: int, versions: Sequence[TableVersion]) -> list[Segment]:
+        """Return the segments of a table in ``(above, upto]``, in order."""
+        sql = "SELECT id, op, version, body FROM change WHERE tbl = ? AND id > ? AND id <= ? ORDER BY id, seq"
+        schemas = {v.version: v.schema for v in versions}
+        return [
+            decode(commit, op, version, body, KEYS if op == Op.DELETE else schemas[version])
+            for commit, op, version, body in self._all(sql, table, above, upto)
+        ]
+
+    def outcome(self, client_txn: str) -> int | None:
+        """Return the commit that a client transaction became, if it did."""
+        found: int | None = self._one("SELECT id FROM commits WHERE client_txn = ?", client_txn)
+        return found
+
+    def commit(self, commit: int) -> CommitInfo | None:
+        """Return one commit."""
+        rows = self._all(_COMMIT + " WHERE id = ?", commit)
+        return _info(rows[0]) if rows else None
+
+    def commits(self, limit: int | None) -> list[CommitInfo]:
+        """Return the newest commits, newest first."""
+        rows = self._all(_COMMIT + " ORDER BY id DESC LIMIT ?", -1 if limit is None else limit)
+        return [_info(row) for row in rows]
+
+    def commit_at(self, micros: int) -> int:
+        """Return the newest commit at or before a time, 0 when there is none."""
+        return self._one("SELECT max(id) FROM commits WHERE at <= ?", micros) or 0
+
+    def tail_size(self, above: int) -> tuple[int, int, int]:
+        """Return commits, rows and bytes above a commit."""
+        sql = "SELECT count(*), coalesce(sum(n), 0), coalesce(sum(bytes), 0) FROM commits WHERE id > ?"
+        commits, rows, size = self._all(sql, above)[0]
+        return commits, rows, size
+
+    def owner(self, table: str, group: str, value: str) -> str | None:
+        """Return the uid that holds a unique value."""
+        sql = "SELECT uid FROM unique_value WHERE tbl = ? AND grp = ? AND val = ?"
+        found: str | None = self._one(sql, table, group, value)
+        return found
+
+    def referenced_paths(self, table: str) -> set[str]:
+        """Return every data file that a publication or a change row names."""
+        used = {path for (path,) in self._all("SELECT path FROM file WHERE tbl = ?", table)}
+        for commit, version, body in self._all(
+            "SELECT id, version, body FROM change WHERE tbl = ? AND op = ?", table, Op.FILES.value
+        ):
+            used |= {f.path for f in decode(commit, Op.FILES, version, body, KEYS).files}
+        return used
+
+    # -- under the head lock ---------------------------------------------------------------------------------------
+    def append(
+        self, client_txn: str, now: int, user: str, run: str | None, message: str, changes: Sequence[ChangeRow]
+    ) -> int:
+        """Append a commit with its segments and return its id."""
+        rows = self._all("SELECT id, at FROM commits ORDER BY id DESC LIMIT 1")
+        last, last_at = rows[0] if rows else (0, 0)
+        new = last + 1
+        at = max(now, last_at + 1)  # the clock may be set back: time still grows with the commits
+        total, size = sum(c.rows for c in changes), sum(len(c.body) for c in changes)
+        self._con.execute(
+            "INSERT INTO commits VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (new, uuid.uuid4().hex, client_txn, at, user, run, message, total, size),
+        )
+        reach("lock.mid_append")
+        self._con.executemany(
+            "INSERT INTO change VALUES(?, ?, ?, ?, ?, ?)",
+            [(c.table, new, seq, c.op, c.schema, c.body) for seq, c in enumerate(changes)],
+        )
+        return new
+
+    def add_schema(self, version: TableVersion) -> None:
+        """Record a table or a new schema of it."""
+        spec, body = version.spec, version.schema.serialize().to_pybytes()
+        self._con.execute(
+            "INSERT INTO table_schema VALUES(?, ?, ?, ?, ?)",
+            (spec.name, version.version, version.since, spec.rules(), body),
+        )
+        self._con.execute("UPDATE meta SET schema_commit = ?", (version.since,))
+
+    def claim(self, table: str, group: str, pairs: Sequence[tuple[str, str]]) -> None:
+        """Take unique values for uids; raises ``Duplicate``."""
+        rows = [(table, group, value, uid) for value, uid in sorted(pairs)]  # in order: a third of the time in the lock
+        try:
+            self._con.executemany("INSERT INTO unique_value VALUES(?, ?, ?, ?)", rows)
+        except sqlite3.IntegrityError as error:
+            raise self._duplicate(table, group, pairs) from error
+
+    def _duplicate(self, table: str, group: str, pairs: Sequence[tuple[str, str]]) -> Duplicate:
+        seen: set[str] = set()
+        for value, _ in pairs:
+            if value in seen or self.owner(table, group, value) is not None:
+                return Duplicate(f"{table}.{group} {shown(value)} is already taken: look the record up instead")
+            seen.add(value)
+        return Duplicate(f"{table}.{group}: a value is already taken")
+
+    def release(self, table: str, group: str, pairs: Iterable[tuple[str, str]]) -> None:
+        """Give up unique values that uids hold."""
+        sql = "DELETE FROM unique_value WHERE tbl = ? AND grp = ? AND val = ? AND uid = ?"
+        self._con.executemany(sql, [(table, group, value, uid) for value, uid in pairs])
+
+    def set_lease(self, holder: str, until: float, *, new_epoch: bool) -> int:
+        """Take (``new_epoch``) or renew the lease; returns its epoch."""
+        sql = "UPDATE meta SET epoch = epoch + ?, holder = ?, until = ?"
+        self._con.execute(sql, (int(new_epoch), holder, until))
+        return self.meta().epoch
+
+    def ratify(
+        self, table: str, old: int, new: Publication, now: int, adds: Sequence[DataFile], removes: Sequence[str]
+    ) -> bool:
+        """Append a publication if ``old`` is still the newest version (-1: none); False when it is not."""
+        sql = (
+            "INSERT INTO publication SELECT ?, ?, ?, ? "
+            "WHERE (SELECT coalesce(max(version), -1) FROM publication WHERE tbl = ?) = ?"
+        )
+        if self._con.execute(sql, (table, new.version, new.commit, now, table, old)).rowcount != 1:
+            return False
+        self._con.executemany(
+            "INSERT INTO file VALUES(?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            [(table, f.path, f.size, f.rows, f.low, f.high, f.schema, new.commit) for f in adds],
+        )
+        self._con.executemany(
+            "UPDATE file SET died = ? WHERE tbl = ? AND path = ?", [(new.commit, table, path) for path in removes]
+        )
+        return True
+
+    def set_head_json(self, commit: int) -> None:
+        """Remember what ``head.json`` names."""
+        self._con.execute("UPDATE meta SET head_json = ?", (commit,))
+
+    def set_home(self, home: str) -> None:
+        """Remember where the root lies."""
+        self._con.execute("UPDATE meta SET home = ?", (home,))
+
+    # -- retention -------------------------------------------------------------------------------------------------
+    def pin(self, name: str, commit: int, until: float) -> None:
+        """Keep a commit readable until a time."""
+        self._con.execute("INSERT INTO pin VALUES(?, ?, ?)", (name, commit, until))
+
+    def unpin(self, name: str) -> None:
+        """Drop a pin."""
+        self._con.execute("DELETE FROM pin WHERE name = ?", (name,))
+
+    def horizon_candidates(self, cutoff: int, now: float) -> int:
+        """Return the newest commit below which nothing is retained, pinned or recently replaced."""
+        self._con.execute("DELETE FROM pin WHERE until < ?", (now,))
+        aged = self.commit_at(cutoff)
+        pinned = self._one("SELECT min(id) FROM (SELECT id FROM pin UNION ALL SELECT head_json FROM meta)")
+        # what a young publication replaced may just have been opened by a plain Delta reader
+        young = self._one("SELECT min(id) FROM publication WHERE at > ?", cutoff)
+        return min(aged, pinned, aged if young is None else young - 1)
+
+    def advance_horizon(self, oldest: int, swept_before: int) -> None:
+        """Move the horizon (never back) and forget what lies below each table's base of it."""
+        self._con.execute(
+            "UPDATE meta SET oldest_readable = max(oldest_readable, ?), swept_before = max(swept_before, ?)",
+            (oldest, swept_before),
+        )
+        oldest = self.meta().oldest_readable
+        for (table,) in self._all("SELECT DISTINCT name FROM table_schema"):
+            base = self.publication(table, oldest)
+            if base is None:
+                continue
+            self._con.execute("DELETE FROM change WHERE tbl = ? AND id <= ?", (table, base.commit))
+            self._con.execute("DELETE FROM publication WHERE tbl = ? AND version < ?", (table, base.version))
+            self._con.execute("DELETE FROM file WHERE tbl = ? AND died <= ?", (table, base.commit))
+
+
+def _info(row: tuple[int, str, int, str, str | None, str]) -> CommitInfo:
+    commit, uid, at, who, run, message = row
+    return CommitInfo(commit, uid, from_micros(at), who, run, message)

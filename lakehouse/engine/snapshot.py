@@ -1,0 +1,170 @@
+"""A snapshot: every table of the lake at one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.engine.catalog import Catalog
+from lakehouse.engine.changes import DataFile
+from lakehouse.engine.scan import Scanner, Source, quoted, source_of
+from lakehouse.engine.schemas import Schemas
+from lakehouse.engine.state import StateCache, TableState
+from lakehouse.errors import DataLoss, Expired, InvalidQuery
+
+__all__ = ["Snapshot"]
+
+_FEW = 64
+
+
+class Snapshot:
+    """The lake at a commit; states of tables are fetched when first asked for and never change.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from lakehouse.engine import Lake, TableSpec
+    >>> schema = pa.schema([pa.field("uid", pa.string(), nullable=False), ("name", pa.string())])
+    >>> lake = Lake.create(tempfile.mkdtemp(), [TableSpec("label", schema)])
+    >>> _ = lake.run(lambda txn: txn.insert("label", [{"uid": "a", "name": "treated"}]))
+    >>> lake.snapshot().get("label", "a")
+    {'uid': 'a', 'name': 'treated'}
+    >>> lake.close()
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        schemas: Schemas,
+        states: StateCache,
+        scanner: Scanner,
+        commit: int,
+    ) -> None:
+        self.commit = commit
+        self._catalog, self._schemas, self._cache, self._scanner = catalog, schemas, states, scanner
+        self._states: dict[str, TableState] = {}
+
+    def __repr__(self) -> str:
+        return f"Snapshot(commit={self.commit})"
+
+    @property
+    def at(self) -> datetime | None:
+        """When the commit was made (UTC); None for the empty lake."""
+        with self._catalog.read() as session:
+            info = session.commit(self.commit)
+        return info.at if info else None
+
+    @property
+    def tables(self) -> list[str]:
+        """The names of all tables."""
+        return self._schemas.names()
+
+    def schema(self, table: str) -> pa.Schema:
+        """Return a table's columns at this commit."""
+        return self.state(table).table.schema
+
+    def state(self, table: str) -> TableState:
+        """Return a table's base and tail."""
+        if (known := self._states.get(table)) is None:
+            versions = self._schemas.versions(table)
+            with self._catalog.read() as session:
+                known = self._cache.load(session, versions, self.commit)
+            self._states[table] = known
+        return known
+
+    # -- point look-ups --------------------------------------------------------------------------------------------
+    def get(self, table: str, uid: str) -> dict[str, Any] | None:
+        """Return one row, or None."""
+        rows = self.lookup(table, "uid", [uid]).to_pylist()
+        return rows[0] if rows else None
+
+    def lookup(self, table: str, column: str, values: Sequence[object]) -> pa.Table:
+        """Return the rows whose column holds one of the values.
+
+        Small tables answer from memory (some 10 microseconds), large ones by a scan of the files that may hold them.
+        """
+        wanted = list(dict.fromkeys(v for v in values if v is not None))
+        state = self.state(table)
+        state.check_column(column)
+        try:
+            if state.in_memory:
+                return state.lookup(column, wanted)
+            return self._scan_for(state, column, wanted)
+        except (duckdb.IOException, DataLoss) as error:
+            raise self._missing(error) from error
+
+    def _scan_for(self, state: TableState, column: str, values: list[object]) -> pa.Table:
+        files = _that_may_hold(state.base.files, values) if column == "uid" else None
+        name, sql_column = state.table.name, quoted(column)
+        sources = {name: source_of(state, files)}
+        if len(values) <= _FEW:  # as equalities they reach zone maps and bloom filters
+            test = " OR ".join([f"{sql_column} = ?"] * len(values)) or "false"
+            return self._scanner.run(sources, f"SELECT * FROM {quoted(name)} WHERE {test}", values)
+        wanted = pa.table({"v": pa.array(values, state.table.schema.field(column).type)})
+        sources["_wanted"] = Source("SELECT v FROM _wanted_values", {"_wanted_values": wanted})
+        return self._scanner.run(
+            sources, f"SELECT t.* FROM {quoted(name)} t SEMI JOIN _wanted w ON t.{sql_column} = w.v"
+        )
+
+    def missing(self, table: str, uids: pa.Array) -> list[str]:
+        """Return those of the uids that are not in the table."""
+        wanted = pc.unique(uids).drop_null()
+        found = self.lookup(table, "uid", wanted.to_pylist())["uid"]
+        absent: list[str] = wanted.filter(pc.invert(pc.is_in(wanted, found.combine_chunks()))).to_pylist()
+        return absent
+
+    # -- queries ---------------------------------------------------------------------------------------------------
+    def source(self, table: str) -> Source:
+        """Return a table as SQL over its files and its tail."""
+        try:
+            return source_of(self.state(table))
+        except DataLoss as error:
+            raise self._missing(error) from error
+
+    def arrow(self, sql: str, params: Sequence[Any] = (), tables: Sequence[str] = ()) -> pa.Table:
+        """Run a query over tables on the engine's own connection.
+
+        Parameters
+        ----------
+        sql
+            A SELECT; it sees ``tables`` under their names.
+        params
+            Bound to ``?``.
+
+        Raises
+        ------
+        InvalidQuery, Expired, DataLoss
+        """
+        sources = {name: self.source(name) for name in dict.fromkeys(tables)}
+        try:
+            return self._scanner.run(sources, sql, params)
+        except duckdb.IOException as error:
+            raise self._missing(error) from error
+        except duckdb.Error as error:
+            raise InvalidQuery(f"{error}") from error
+
+    def count(self, table: str) -> int:
+        """Return the number of rows of a table."""
+        count: int = self.arrow(f"SELECT count(*) AS n FROM {quoted(table)}", tables=[table])["n"][0].as_py()
+        return count
+
+    def _missing(self, error: Exception) -> Exception:
+        """A file is gone: fine below ``oldest_readable``, a loss above it."""
+        with self._catalog.read() as session:
+            oldest = session.meta().oldest_readable
+        if self.commit < oldest:
+            return Expired(f"commit {self.commit} is no longer readable, the oldest is {oldest}: take a new snapshot")
+        return DataLoss(str(error))
+
+
+def _that_may_hold(files: Sequence[DataFile], uids: Sequence[object]) -> list[DataFile]:
+    """Return the files whose bounds admit one of the uids."""
+    if len(uids) > _FEW:
+        return list(files)
+    texts = [uid for uid in uids if isinstance(uid, str)]
+    return [f for f in files if any(f.low <= uid <= f.high for uid in texts)]

@@ -1,0 +1,133 @@
+"""SQL for users: each snapshot in a DuckDB of its own, locked down to the instance's files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+
+from lakehouse.engine.scan import literal, quoted
+from lakehouse.engine.snapshot import Snapshot
+from lakehouse.errors import InvalidQuery, shown
+
+__all__ = ["TableName", "run_sql"]
+
+TableName = str | tuple[str, str]
+"""A name, or a schema and a name."""
+_STATEMENTS = ("SELECT", "EXPLAIN")
+
+
+def run_sql(
+    snapshot: Snapshot,
+    query: str,
+    params: Sequence[Any] | Mapping[str, Any] | None = None,
+    *,
+    tables: Mapping[TableName, Any] | None = None,
+    views: Mapping[str, str] | None = None,
+) -> duckdb.DuckDBPyRelation:
+    """Run one SELECT over all tables of a snapshot.
+
+    Parameters
+    ----------
+    snapshot
+        What the tables show; the relation that is returned goes on showing it.
+    query
+        One SELECT (or EXPLAIN); ``?`` and ``$name`` are bound to ``params``.
+    tables
+        The caller's own data by name: pandas, Polars (also lazy), Arrow tables, datasets, DuckDB relations.
+    views
+        Further views, as SQL over the tables.
+
+    Raises
+    ------
+    InvalidQuery
+        For more than one statement, a statement that is no SELECT, a syntax error, an unknown table, or an access
+        to files or the network.
+    """
+    connection = _prepared(snapshot, tables or {}, views or {})
+    _refuse_other_statements(connection, query)
+    try:
+        return connection.sql(query, params=params)
+    except duckdb.Error as error:
+        raise _explained(error) from error
+
+
+def _prepared(
+    snapshot: Snapshot, tables: Mapping[TableName, Any], views: Mapping[str, str]
+) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    paths: list[str] = []
+    for name in snapshot.tables:
+        source = snapshot.source(name)
+        for arrow_name, rows in source.arrow.items():
+            connection.register(arrow_name, rows)
+        paths += source.paths
+        connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {source.sql}")
+    for name, sql in views.items():
+        connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {sql}")
+    for target, data in tables.items():
+        _hand_in(connection, target, data)
+    _lock(connection, paths)
+    return connection
+
+
+def _lock(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
+    """Leave nothing to the query but the instance's own files; the order matters, the last one is final."""
+    listed = ", ".join(literal(path) for path in paths)
+    connection.execute("SET python_enable_replacements = false")
+    connection.execute(f"SET allowed_paths = [{listed}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _hand_in(connection: duckdb.DuckDBPyConnection, target: TableName, data: Any) -> None:
+    """Register the caller's data under a name, or under a schema and a name."""
+    schema, name = ("", target) if isinstance(target, str) else target
+    if isinstance(data, duckdb.DuckDBPyRelation):  # it lives in a database of its own
+        data = data.to_arrow_table()
+    elif type(data).__module__.startswith("polars") and hasattr(data, "collect"):
+        data = data.collect().to_arrow()
+    elif type(data).__module__.startswith("polars"):
+        data = data.to_arrow()
+    plain = f"_given_{schema}_{name}" if schema else name
+    try:
+        connection.register(plain, data)
+    except duckdb.Error as error:
+        kind = type(data).__name__
+        raise InvalidQuery(
+            f"tables[{shown(name)}] is a {kind}, which DuckDB cannot read: hand in a pandas or Polars frame, "
+            "an Arrow table or dataset, or a relation"
+        ) from error
+    if schema:
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+        connection.execute(f"CREATE VIEW {quoted(schema)}.{quoted(name)} AS SELECT * FROM {quoted(plain)}")
+
+
+def _refuse_other_statements(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    try:
+        statements = connection.extract_statements(query)
+    except duckdb.Error as error:
+        raise _explained(error) from error
+    except UnicodeEncodeError as error:
+        raise InvalidQuery(f"the query holds characters that are no text: {shown(query)}") from error
+    if len(statements) != 1:
+        raise InvalidQuery(f"one statement at a time, not {len(statements)}: {shown(query)}")
+    kind = statements[0].type.name
+    if kind not in _STATEMENTS:
+        raise InvalidQuery(
+            f"{kind} is not admitted here, only SELECT: registries change through save(), and a SELECT's result is "
+            "exported with .df(), .pl() or .arrow()"
+        )
+
+
+def _explained(error: duckdb.Error) -> InvalidQuery:
+    text = str(error)
+    if isinstance(error, duckdb.PermissionException) or "disabled by configuration" in text:
+        text += (
+            f"{os.linesep}SQL reads the instance only: hand other data in with tables={{'name': frame}}, "
+            "or register the file as an artifact"
+        )
+    return InvalidQuery(text)

@@ -1,0 +1,124 @@
+"""What a registry table is: its columns, unique groups and references."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from lakehouse.errors import ConfigurationError, InvalidName, shown
+
+__all__ = ["KEYS", "TableSpec", "TableVersion"]
+
+KEYS = pa.schema([pa.field("uid", pa.string(), nullable=False)])
+"""The schema of a delete segment."""
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """The declaration of a table.
+
+    Parameters
+    ----------
+    name
+        Snake case, at most 63 characters.
+    schema
+        Its first column is ``uid`` (string, not null); column comments stand in the field metadata as ``comment``.
+    unique
+        Groups of columns whose values, joined, are unique over the live rows; a null in the group exempts the row.
+    references
+        Column to the table whose ``uid`` it holds; null is allowed.
+    comment
+        What the table records.
+
+    Raises
+    ------
+    InvalidName, ConfigurationError
+        When the declaration contradicts itself.
+
+    Examples
+    --------
+    >>> schema = pa.schema([pa.field("uid", pa.string(), nullable=False), ("name", pa.string())])
+    >>> TableSpec("label", schema, unique=(("name",),)).unique
+    (('name',),)
+    """
+
+    name: str
+    schema: pa.Schema
+    unique: tuple[tuple[str, ...], ...] = ()
+    references: Mapping[str, str] = field(default_factory=dict)
+    comment: str = ""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            msg = f"table name {shown(self.name)} is not snake case of at most 63 characters, such as 'cell_type'"
+            raise InvalidName(msg)
+        if self.schema.names[:1] != ["uid"] or self.schema.field("uid").type != pa.string():
+            raise ConfigurationError(f"table {self.name!r}: the first column must be uid (string)")
+        if len(set(map(str.lower, self.schema.names))) != len(self.schema.names):
+            raise ConfigurationError(f"table {self.name!r}: column names repeat (case does not count)")
+        for column in {c for group in self.unique for c in group} | set(self.references):
+            if column not in self.schema.names:
+                raise ConfigurationError(f"table {self.name!r}: no column {column!r} among {self.schema.names}")
+        for item in self.schema:
+            if pa.types.is_dictionary(item.type):
+                raise ConfigurationError(f"{self.name}.{item.name}: Delta holds no dictionaries; declare pa.string()")
+
+    def rules(self) -> str:
+        """Return all but the columns as JSON text."""
+        rules = {"unique": self.unique, "references": dict(self.references), "comment": self.comment}
+        return json.dumps(rules, sort_keys=True)
+
+    @classmethod
+    def restore(cls, name: str, schema: pa.Schema, rules: str) -> TableSpec:
+        """Rebuild a declaration from its columns and :meth:`rules`."""
+        parts = json.loads(rules)
+        unique = tuple(tuple(group) for group in parts["unique"])
+        return cls(name, schema, unique, parts["references"], parts["comment"])
+
+    def added_to(self, older: TableSpec) -> list[pa.Field]:
+        """Return the columns that this declaration adds to an older one.
+
+        Raises
+        ------
+        ConfigurationError
+            When the change is more than an addition of nullable columns.
+        """
+        mine = {item.name: item for item in self.schema}
+        for item in older.schema:
+            if (new := mine.get(item.name)) is not None and new.type != item.type:
+                msg = (
+                    f"{self.name}.{item.name} is {item.type} in the instance and {new.type} in the program; "
+                    "only additions of nullable columns are automatic: add a new column instead"
+                )
+                raise ConfigurationError(msg)
+        added = [item for item in self.schema if item.name not in older.schema.names]
+        for item in added:
+            if not item.nullable:
+                raise ConfigurationError(f"{self.name}.{item.name}: an added column must be nullable")
+        return added
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """A table's declaration as it is in force from a commit on."""
+
+    spec: TableSpec
+    version: int
+    """Counts the schemas of a table, from 1."""
+    since: int
+    """The commit that put it in force."""
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+        return self.spec.name
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The table's columns."""
+        return self.spec.schema

@@ -1,0 +1,110 @@
+"""The tail: what was committed to a table since the publication that a reader starts from, folded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.engine.changes import DataFile, Op, Segment
+
+__all__ = ["HIDDEN", "Tail", "widened"]
+
+HIDDEN = pa.schema([("uid", pa.string()), ("pos", pa.int64())])
+"""Keys that a segment at a position replaced or deleted; a key may stand there more than once."""
+_MANY_CHUNKS = 64
+
+
+def widened(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return a batch with the columns of a younger schema, nulls where it has none."""
+    if batch.schema.equals(schema):
+        return batch
+    have = set(batch.schema.names)
+    columns = [
+        batch.column(item.name) if item.name in have else pa.nulls(batch.num_rows, item.type) for item in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Folded segments of one table; a value that :meth:`advance` carries on.
+
+    Segments are counted from 0; the published base stands before the first of them.
+    """
+
+    rows: pa.Table
+    """Live rows that were inserted or replaced in the tail."""
+    hidden: pa.Table
+    """Keys and the positions at which they were replaced or deleted (schema ``HIDDEN``)."""
+    staged: tuple[tuple[int, DataFile], ...] = ()
+    """Staged files and the position at which they came."""
+    length: int = 0
+    """How many segments were folded."""
+
+    @classmethod
+    def empty(cls, schema: pa.Schema) -> Tail:
+        """Return the tail without segments."""
+        return cls(schema.empty_table(), HIDDEN.empty_table())
+
+    def widen(self, schema: pa.Schema) -> Tail:
+        """Return this tail with the columns of a younger schema."""
+        if self.rows.schema.equals(schema):
+            return self
+        batches = [widened(batch, schema) for batch in self.rows.to_batches()]
+        return replace(self, rows=pa.Table.from_batches(batches, schema))
+
+    def advance(self, segments: Sequence[Segment]) -> Tail:
+        """Fold further segments, in order.
+
+        Inserts hide nothing: their key was absent, or a delete before them hides it.
+        """
+        if not segments:
+            return self
+        live: dict[str, int] = {}
+        hidden: list[tuple[str, int]] = []
+        staged = list(self.staged)
+        batches: list[pa.RecordBatch] = []
+        count, touched = 0, False
+        for position, segment in enumerate(segments, start=self.length):
+            if segment.batch is None:
+                staged += [(position, file) for file in segment.files]
+                continue
+            keys = segment.batch.column("uid").to_pylist()
+            if segment.op is not Op.INSERT:
+                hidden += [(key, position) for key in keys]
+                touched = True
+            if segment.op is Op.DELETE:
+                for key in keys:
+                    live.pop(key, None)
+                continue
+            batches.append(widened(segment.batch, self.rows.schema))
+            live.update(zip(keys, range(count, count + len(keys)), strict=True))
+            count += len(keys)
+        rows = self._merged(batches, live, count, [key for key, _ in hidden] if touched else [])
+        return Tail(rows, self._hide(hidden), tuple(staged), self.length + len(segments))
+
+    def _merged(self, batches: list[pa.RecordBatch], live: dict[str, int], count: int, gone: list[str]) -> pa.Table:
+        old = self.rows
+        if gone and len(old):
+            old = old.filter(pc.invert(pc.is_in(old["uid"], pa.array(gone, pa.string()))))
+        new = pa.Table.from_batches(batches, self.rows.schema)
+        if len(live) < count:
+            new = new.take(pa.array(sorted(live.values()), pa.int64()))
+        rows = pa.concat_tables([old, new]) if len(new) else old
+        return rows.combine_chunks() if rows["uid"].num_chunks > _MANY_CHUNKS else rows
+
+    def _hide(self, hidden: list[tuple[str, int]]) -> pa.Table:
+        if not hidden:
+            return self.hidden
+        uids, positions = zip(*hidden, strict=True)
+        new = pa.table([pa.array(uids, pa.string()), pa.array(positions, pa.int64())], schema=HIDDEN)
+        both = pa.concat_tables([self.hidden, new])
+        return both.combine_chunks() if both["uid"].num_chunks > _MANY_CHUNKS else both
+
+    def hidden_after(self, position: int) -> pa.Array:
+        """Return the keys hidden after a position (-1: all), for what came at that position."""
+        kept = self.hidden if position < 0 else self.hidden.filter(pc.greater(self.hidden["pos"], position))
+        return pc.unique(kept["uid"])

@@ -1,0 +1,245 @@
+"""A transaction: changes and requirements as values, relative to the snapshot it was planned on."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from lakehouse.engine.changes import Op, Segment
+from lakehouse.engine.requirements import KeysAbsent, Requirement, RowsAsRead
+from lakehouse.engine.schemas import Schemas
+from lakehouse.engine.snapshot import Snapshot
+from lakehouse.engine.state import TableState
+from lakehouse.engine.table import KEYS
+from lakehouse.errors import InputError, LakehouseError, UnknownField, did_you_mean, shown
+
+__all__ = ["Rows", "Transaction", "TransactionView"]
+
+T = TypeVar("T")
+Rows = Sequence[Mapping[str, Any]] | pa.Table | pa.RecordBatch
+"""Rows as dicts or as Arrow; columns that are not given are null."""
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """Where a savepoint stood."""
+
+    lengths: dict[str, int]
+    requirements: int
+    plans: int
+
+
+class Transaction:
+    """Collects changes; nothing is visible to others before the commit, all of it at once after it.
+
+    Within itself it reads its own writes (:attr:`snapshot`).
+
+    Parameters
+    ----------
+    base
+        The snapshot that it is planned on.
+    schemas
+        The tables.
+    client_txn
+        A name under which the caller may retry after a lost reply: the same name commits once.
+    message
+        Kept with the commit.
+    """
+
+    def __init__(self, base: Snapshot, schemas: Schemas, *, client_txn: str | None = None, message: str = "") -> None:
+        self.base, self._schemas = base, schemas
+        self.schema_commit = schemas.known_commit
+        """The schema change that the rows are encoded for."""
+        self.client_txn, self.message = client_txn or uuid.uuid4().hex, message
+        self.log: dict[str, list[Segment]] = {}
+        """The segments so far, by table, in order."""
+        self.requirements: list[Requirement] = []
+        self.plans: list[Callable[[Transaction], object]] = []
+        """What to run again when the commit meets a conflict."""
+        self.replayable = True
+        """Whether every change came from a plan."""
+        self.state = "open"
+        self._planning = 0
+        self.snapshot = TransactionView(base, self.log)
+
+    def __repr__(self) -> str:
+        changes = {table: sum(s.rows for s in log) for table, log in self.log.items()}
+        return f"Transaction(base={self.base.commit}, {self.state}, rows={changes})"
+
+    # -- changes ---------------------------------------------------------------------------------------------------
+    def insert(self, table: str, rows: Rows, *, fresh: bool = False) -> None:
+        """Add rows whose uids must be absent.
+
+        Parameters
+        ----------
+        fresh
+            The uids were made at random a moment ago: do not look for them.
+        """
+        batches = self._batches(table, rows)
+        if not fresh:
+            uids = frozenset(uid for batch in batches for uid in batch.column("uid").to_pylist())
+            self.require(KeysAbsent(table, uids - self._own(table)))
+        self._add(table, Op.INSERT, batches)
+
+    def upsert(self, table: str, rows: Rows, *, as_read: Iterable[Mapping[str, Any]] | None = None) -> None:
+        """Replace or add rows.
+
+        Parameters
+        ----------
+        as_read
+            The rows as they were read; if they are different now, or touched before the commit, it is refused.
+        """
+        batches = self._batches(table, rows)
+        if as_read is not None:
+            own = self._own(table)
+            expected = {row["uid"]: row for row in as_read if row["uid"] not in own}
+            self.require(RowsAsRead(table, expected))
+        self._add(table, Op.UPSERT, batches)
+
+    def delete(self, table: str, uids: Iterable[str]) -> None:
+        """Remove rows; refused while another row refers to one of them."""
+        keys = pa.array(dict.fromkeys(uids), pa.string())
+        self._schemas.versions(table)
+        self._add(table, Op.DELETE, [pa.RecordBatch.from_arrays([keys], schema=KEYS)])
+
+    def require(self, requirement: Requirement) -> None:
+        """Demand that something holds when the transaction is committed."""
+        self._check_open()
+        self.requirements.append(requirement)
+
+    def _add(self, table: str, op: Op, batches: list[pa.RecordBatch]) -> None:
+        self._check_open()
+        self.replayable = self.replayable and self._planning > 0
+        version = self._schemas.current(table).version
+        log = self.log.setdefault(table, [])
+        log += [Segment(0, op, version, batch) for batch in batches if batch.num_rows]
+
+    def _batches(self, table: str, rows: Rows) -> list[pa.RecordBatch]:
+        schema = self._schemas.current(table).schema
+        if isinstance(rows, pa.RecordBatch):
+            rows = pa.Table.from_batches([rows])
+        if isinstance(rows, pa.Table):
+            return _conformed(table, rows, schema).combine_chunks().to_batches()
+        return [_encoded(table, rows, schema)]
+
+    def _own(self, table: str) -> frozenset[object]:
+        """Return the uids that this transaction itself wrote."""
+        log = self.log.get(table)
+        return frozenset().union(*(s.values("uid", _no_file) for s in log)) if log else frozenset()
+
+    # -- plans and savepoints ------------------------------------------------------------------------------------
+    def run(self, plan: Callable[[Transaction], T]) -> T:
+        """Run a plan inside a savepoint and remember it for a replay."""
+        with self.savepoint():
+            self._planning += 1
+            try:
+                result = plan(self)
+            finally:
+                self._planning -= 1
+        if not self._planning:
+            self.plans.append(plan)
+        return result
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what the block did to this transaction if it raises."""
+        self._check_open()
+        mark = _Mark({t: len(log) for t, log in self.log.items()}, len(self.requirements), len(self.plans))
+        try:
+            yield
+        except BaseException:
+            for table, log in self.log.items():
+                del log[mark.lengths.get(table, 0) :]
+            del self.requirements[mark.requirements :]
+            del self.plans[mark.plans :]
+            self.snapshot.reset()
+            raise
+
+    def _check_open(self) -> None:
+        if self.state != "open":
+            raise LakehouseError(f"this transaction is {self.state}: begin a new one")
+
+
+class TransactionView(Snapshot):
+    """The planning snapshot with the transaction's own writes on top; it moves with them."""
+
+    def __init__(self, base: Snapshot, log: Mapping[str, list[Segment]]) -> None:
+        super().__init__(base._catalog, base._schemas, base._cache, base._scanner, base.commit)
+        self._base, self._log = base, log
+        self._moved: dict[str, tuple[int, TableState]] = {}
+
+    def reset(self) -> None:
+        """Forget what was folded, after a savepoint was undone."""
+        self._moved.clear()
+
+    def state(self, table: str) -> TableState:
+        """Return a table as the transaction sees it."""
+        log = self._log.get(table)
+        if not log:
+            return self._base.state(table)
+        done, state = self._moved.get(table) or (0, self._base.state(table))
+        if done < len(log):
+            state = state.with_pending(log[done:])
+            self._moved[table] = len(log), state
+        return state
+
+
+def _no_file(file: object, column: str) -> pa.ChunkedArray:
+    raise AssertionError("an open transaction has staged nothing yet")
+
+
+def _encoded(table: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+    """Return rows as a batch, naming the column and the value that do not fit."""
+    try:
+        batch = pa.RecordBatch.from_arrays(
+            [pa.array([row.get(name) for row in rows], field.type) for name, field in zip(schema.names, schema, strict=True)],
+            schema=schema,
+        )
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError, UnicodeEncodeError) as error:
+        raise _misfit(table, rows, schema, error) from error
+    known = schema.names
+    for row in rows:
+        if len(row) > len(known) or not row.keys() <= set(known):
+            unknown = sorted(row.keys() - set(known))[0]
+            raise UnknownField(f"{table} has no column {shown(unknown)}{did_you_mean(unknown, known)}")
+    _check_uids(table, batch.column("uid"))
+    return batch
+
+
+def _misfit(table: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema, error: Exception) -> InputError:
+    for row in rows:
+        for item in schema:
+            try:
+                pa.array([row.get(item.name)], item.type)
+            except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError, UnicodeEncodeError):
+                return InputError(f"{table}.{item.name} takes {item.type}, not {shown(row.get(item.name))}")
+    return InputError(f"{table}: {error}")
+
+
+def _conformed(table: str, rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a table with the columns of ``schema`` in its order."""
+    for name in rows.schema.names:
+        if name not in schema.names:
+            raise UnknownField(f"{table} has no column {shown(name)}{did_you_mean(name, schema.names)}")
+    columns = []
+    for item in schema:
+        if item.name not in rows.schema.names:
+            columns.append(pa.chunked_array([pa.nulls(len(rows), item.type)]))
+            continue
+        column = rows[item.name]
+        try:
+            columns.append(column if column.type == item.type else column.cast(item.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise InputError(f"{table}.{item.name} takes {item.type}, not {column.type}: {error}") from error
+    _check_uids(table, columns[0])
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _check_uids(table: str, uids: pa.Array | pa.ChunkedArray) -> None:
+    if uids.null_count:
+        raise InputError(f"{table}: a row has no uid")

@@ -1,0 +1,257 @@
+"""Artifacts: files, tables and arrays under a key, with versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from formats import keys
+from formats.registry import by_name
+from lakehouse.errors import DataLoss, InputError, NotFound, shown
+from lakehouse.ids import stem, version_of, with_version
+from registries.annotate import Labels
+from registries.column import Column, Reference, column, reference
+from registries.content import Content, Source
+from registries.describe import ArtifactDescription, describe
+from registries.meta import Link
+from registries.record import Record, Saved
+from registries.retrieve import newest
+
+if TYPE_CHECKING:
+    from lakehouse.engine import Snapshot, Transaction
+    from registries.instance import Instance
+
+__all__ = ["Artifact", "File"]
+
+_LATEST = '"uid" in (select max("uid") from "artifact" group by substr("uid", 1, 16))'
+
+
+class Artifact(
+    Record,
+    unique=(("key", "version"),),
+    links={"ulabels": Link("artifact_ulabel", "artifact", "ulabel", "ulabel")},
+    derived={"is_latest": _LATEST},
+):
+    """A file, table or array, kept whole and never changed; new content under a key is a new version.
+
+    Parameters
+    ----------
+    source
+        The path of a file, or a pandas, Polars, pyarrow or AnnData object, or bytes. A file that lies in the
+        instance's storage is registered where it is, others are copied.
+    key
+        The name that it is found by, such as ``raw/pbmc.h5ad``.
+    description
+        What it is.
+    suffix
+        Overrides the suffix of the file, or of the key for an object.
+    format
+        Overrides the format that goes with the suffix; ``"blob"`` keeps bytes without reading them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from registries.instance import Instance
+    >>> lake = Instance.create(tempfile.mkdtemp())
+    >>> first = lake.Artifact(b"1", key="a.txt").save()
+    >>> second = lake.Artifact(b"2", key="a.txt").save()
+    >>> first.version, second.version, second.is_latest
+    (0, 1, True)
+    >>> lake.Artifact.get(key="a.txt").load()
+    b'2'
+    >>> lake.close()
+    """
+
+    key: Column[str | None] = column(doc="Name in POSIX form; versions share it.", default=None)
+    description: Column[str | None] = column(doc="What it is.", default=None)
+    suffix: Column[str] = column(doc="Suffix of the stored bytes, such as .csv.gz; may be empty.", init=False)
+    format: Column[str] = column(doc="Format that reads it: parquet, csv, h5ad, blob, ...", init=False)
+    kind: Column[str] = column(doc="dataframe, AnnData, array or blob.", init=False)
+    size: Column[int] = column(doc="Bytes.", init=False)
+    hash: Column[str] = column(doc="Hash of the whole content, lower-case base32.", init=False)
+    hash_kind: Column[str] = column(doc="How the hash was made.", init=False)
+    n_rows: Column[int | None] = column(doc="Rows or observations.", init=False)
+    storage: Reference[str] = reference("storage", doc="Where the bytes lie.", init=False)
+    path: Column[str] = column(doc="Where they lie, relative to the storage's root.", init=False)
+    version: Column[int] = column(doc="Counts the contents of a key; the first is 0.", init=False)
+
+    def __init__(
+        self,
+        source: Any,
+        *,
+        key: str | None = None,
+        description: str | None = None,
+        suffix: str | None = None,
+        format: str | None = None,
+    ) -> None:
+        if source is None or isinstance(source, Record | int | float):
+            raise InputError(f"Artifact({shown(source)}): the path of a file or an object in memory is accepted")
+        super().__init__(key=key, description=description)
+        for name, value in (("suffix", suffix), ("format", format)):
+            if value is not None and not isinstance(value, str):
+                raise InputError(f"Artifact.{name} = {shown(value)} is a {type(value).__name__}: str or None is accepted")
+        self._source = Source(source, suffix, format)
+        self._content: Content | None = None
+
+    @classmethod
+    def from_df(
+        cls, df: Any, *, key: str | None = None, description: str | None = None, suffix: str | None = None
+    ) -> Self:
+        """Return the artifact of a pandas or Polars DataFrame or a pyarrow Table; parquet unless the key says more."""
+        if not (hasattr(df, "columns") or hasattr(df, "column_names")) or hasattr(df, "obs"):
+            raise InputError(f"from_df({shown(df)}): a pandas or Polars DataFrame or a pyarrow Table is accepted")
+        return cls(df, key=key, description=description, suffix=suffix)
+
+    @classmethod
+    def from_anndata(cls, adata: Any, *, key: str | None = None, description: str | None = None) -> Self:
+        """Return the artifact of an AnnData object; h5ad unless the key says more."""
+        if not hasattr(adata, "obs"):
+            raise InputError(f"from_anndata({shown(adata)}): an AnnData object is accepted")
+        return cls(adata, key=key, description=description)
+
+    def assign(self, declared: Column[Any], value: Any) -> None:
+        """Set a column; the key of a saved artifact stays."""
+        if declared.name == "key" and self.is_saved:
+            raise InputError(f"{self!r} keeps its key: save its content under another one instead")
+        super().assign(declared, value)
+
+    # Saving
+
+    def check(self) -> None:
+        """Check the key."""
+        if self.key is not None:
+            self._values["key"] = keys.check_key(self.key)
+
+    def prepare(self, home: Instance) -> None:
+        """Hash and describe the content, before any transaction begins."""
+        if self.is_saved or self._content is not None:
+            return
+        home.refuse_reading_only()
+        self.check()
+        self._content = self._source.read(home.store, self.key)
+        if self.key is None and self._content.lies_at is not None:
+            self._values["key"] = _implied_key(self._content.lies_at)
+
+    def find(self, snapshot: Snapshot) -> dict[str, Any] | None:
+        """Return the row that the same content has under the same key, or, without a key, under any."""
+        content = self._content
+        if content is None:
+            return None
+        if self.key is not None:
+            latest = newest(snapshot.lookup("artifact", "key", [self.key]))
+            same = latest is not None and (latest["hash"], latest["suffix"]) == (content.hash, content.suffix)
+            return latest if same else None
+        return self._shared(snapshot, content)
+
+    def _shared(self, snapshot: Snapshot, content: Content) -> dict[str, Any] | None:
+        if not content.size:
+            return None  # empty files never merge: they are equal by accident
+        rows: list[dict[str, Any]] = snapshot.lookup("artifact", "hash", [content.hash]).to_pylist()
+        rows = [row for row in rows if row["suffix"] == content.suffix]
+        return min(rows, key=lambda row: (row["created_at"], row["uid"])) if rows else None
+
+    def plan_insert(self, txn: Transaction, home: Instance, uid: str, *, fresh: bool = True) -> Saved:
+        """Insert the row: a new key begins a family, new content under a known key is its next version."""
+        content = self._content
+        if content is None:
+            raise InputError(f"{self!r} has no content: make it with Artifact(path or object)")
+        latest = newest(txn.snapshot.lookup("artifact", "key", [self.key])) if self.key is not None else None
+        if latest is not None:
+            uid, fresh = with_version(latest["uid"], latest["version"] + 1), False
+        self._values.update(self._stored(txn, home, content), version=version_of(uid))
+        return super().plan_insert(txn, home, uid, fresh=fresh)
+
+    def _stored(self, txn: Transaction, home: Instance, content: Content) -> dict[str, Any]:
+        """Return the columns that the content fills; its bytes are durable when this returns."""
+        shared = None if content.lies_at else self._shared(txn.snapshot, content)
+        if shared is not None:
+            place = {"storage": shared["storage"], "path": shared["path"]}
+        else:
+            place = {"path": content.put(home.store), "storage": home.ensure_storage(txn)}
+        return place | {
+            "suffix": content.suffix,
+            "format": content.format,
+            "kind": content.kind,
+            "size": content.size,
+            "hash": content.hash,
+            "hash_kind": "blake3",
+            "n_rows": content.n_rows,
+        }
+
+    # Reading
+
+    @property
+    def location(self) -> Path:
+        """Where the bytes lie in the local file system; those in memory are copied to a temporary file.
+
+        Raises
+        ------
+        DataLoss
+            When they are gone, or a file that was registered in place has changed its size.
+        """
+        self._need_saved()
+        home = self.home_of()
+        store = home.store_of(self.storage)
+        relative = self._values["path"]
+        try:
+            path = store.local_path(relative)
+        except NotFound as error:
+            raise DataLoss(f"{self!r}: its bytes are gone from {store.uri(relative)}") from error
+        size = path.stat().st_size
+        if size != self.size:
+            raise DataLoss(f"{self!r}: {store.uri(relative)} holds {size:,} bytes, {self.size:,} were saved")
+        return path
+
+    def load(self) -> Any:
+        """Return the whole content in memory: a pandas DataFrame, an AnnData, or bytes."""
+        return by_name(self._need_saved().format).load(self.location)
+
+    def open(self) -> Any:
+        """Return the content lazily: a dataset, a backed AnnData, or an open file."""
+        return by_name(self._need_saved().format).open(self.location)
+
+    def backed(self) -> Any:
+        """Return the content lazily; the same as :meth:`open`."""
+        return self.open()
+
+    def describe(self) -> ArtifactDescription:
+        """Return what is recorded of it and what it holds, without loading its data."""
+        self._need_saved()
+        return describe(self)
+
+    def _need_saved(self) -> Self:
+        if not self.is_saved:
+            raise InputError(f"{self!r} is not saved: call its save() first")
+        return self
+
+    # Versions and labels
+
+    @property
+    def versions(self) -> list[Self]:
+        """All versions, the first one first."""
+        home = self._need_saved().home_of()
+        return type(self).bound(home).filter(uid__startswith=stem(self.uid)).order_by("uid").all()
+
+    @property
+    def is_latest(self) -> bool:
+        """Whether no newer version is saved."""
+        if self.key is None:
+            return self._need_saved().is_saved
+        latest = newest(self.home_of().snapshot().lookup("artifact", "key", [self.key]))
+        return latest is None or latest["uid"] == self.uid
+
+    @property
+    def labels(self) -> Labels:
+        """The labels that it carries."""
+        return Labels(self)
+
+    ulabels = labels
+
+
+File = Artifact
+"""The name of 2023."""
+
+
+def _implied_key(lies_at: str) -> str | None:
+    """Return the key of a file that was registered in place: its path, unless it is a managed object."""
+    return None if lies_at.startswith("objects/") else keys.check_key(lies_at)

@@ -1,0 +1,202 @@
+"""A column of a registry: one declaration for constructor, Delta schema and look-ups.
+
+``Artifact.size`` is the column itself, ``artifact.size`` is the value::
+
+    class Station(Record):
+        name: Column[str] = column(doc="What it is called.")
+        depth: Column[float | None] = column(doc="Metres below the surface.", default=None)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import inspect
+import numbers
+import sys
+import types
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_type_hints, overload
+
+import pyarrow as pa
+
+from lakehouse.errors import InputError, shown
+from registries.names import check_text
+
+if TYPE_CHECKING:
+    from registries.record import Record
+
+__all__ = ["MISSING", "Column", "Reference", "bind_annotations", "column", "reference", "to_utc"]
+
+T = TypeVar("T")
+MISSING: Any = dataclasses.MISSING
+"""Stands for a default that was not given."""
+
+_ARROW: dict[type, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    dt.datetime: pa.timestamp("us", "UTC"),
+    dt.date: pa.date32(),
+}
+_BIGGEST = 2**63
+
+
+class Column(Generic[T]):
+    """A typed column; on the class it is itself, on a record it is the value.
+
+    Attributes
+    ----------
+    name : str
+        The column's name in Python, SQL and Delta.
+    doc : str
+        The comment that the Delta table and the SQL view carry.
+    python : type
+        The Python type of its values: str, int, float, bool, datetime (aware, UTC) or date.
+    nullable : bool
+        Whether it may be None.
+    unique : bool
+        Whether no two live rows share a value.
+    references : str or None
+        The table whose uid it holds.
+    init : bool
+        Whether the constructor takes it; otherwise ``save()`` sets it.
+    """
+
+    def __init__(self, *, default: Any, doc: str, unique: bool, init: bool, references: str | None) -> None:
+        self.name = ""
+        self.default, self.doc, self.unique, self.init, self.references = default, doc, unique, init, references
+        self.python: type = str
+        self.nullable = False
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {self.accepted}>"
+
+    @overload
+    def __get__(self, record: None, owner: type) -> Column[T]: ...
+    @overload
+    def __get__(self, record: Record, owner: type) -> T: ...
+    def __get__(self, record: Record | None, owner: type) -> Any:
+        return self if record is None else record.value(self.name)
+
+    def __set__(self, record: Record, value: T) -> None:
+        record.assign(self, value)
+
+    @property
+    def accepted(self) -> str:
+        """The types that it takes, for messages."""
+        return self.python.__name__ + (" or None" if self.nullable else "")
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """The type of the column in Arrow and Delta."""
+        return _ARROW[self.python]
+
+    @property
+    def field(self) -> pa.Field:
+        """The Arrow field, with the comment in its metadata."""
+        return pa.field(self.name, self.arrow_type, nullable=self.nullable, metadata={b"comment": self.doc.encode()})
+
+    def bind(self, hint: object) -> None:
+        """Take type and nullability from the annotation's argument, such as ``str | None``."""
+        members = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+        known = [member for member in members if member in _ARROW]
+        if len(known) != 1 or set(members) - {known[0], type(None)}:
+            choices = ", ".join(kind.__name__ for kind in _ARROW)
+            raise InputError(f"column {self.name!r} is annotated with {hint}: give one of {choices}, or that | None")
+        self.python, self.nullable = known[0], type(None) in members
+
+    def checked(self, value: object, owner: str) -> Any:
+        """Return the value as it is kept, or say which types are accepted."""
+        if type(value) is self.python and self.python is not dt.datetime:
+            return value
+        if value is None and self.nullable:
+            return None
+        kept = self._converted(value)
+        if kept is None:
+            raise InputError(
+                f"{owner}.{self.name} = {shown(value)} is a {type(value).__name__}: {self.accepted} is accepted"
+            )
+        return kept
+
+    def _converted(self, value: object) -> Any:
+        if self.python is dt.datetime:
+            return to_utc(value) if isinstance(value, dt.datetime) and value.tzinfo is not None else None
+        if isinstance(value, bool | dt.datetime):
+            return None
+        if self.python is float and isinstance(value, numbers.Real):
+            return float(value)
+        if self.python is int and isinstance(value, numbers.Integral):
+            return int(value)
+        if self.python is str and isinstance(value, str):
+            return str.__str__(value)
+        return value if self.python is dt.date and isinstance(value, dt.date) else None
+
+    def storable(self, value: Any, owner: str) -> Any:
+        """Return the value if a row can hold it: text that is UTF-8, whole numbers of 64 bits."""
+        if isinstance(value, str):
+            return check_text(value, f"{owner}.{self.name}")
+        if isinstance(value, int) and not -_BIGGEST <= value < _BIGGEST:
+            raise InputError(f"{owner}.{self.name} = {shown(value)} does not fit 64 bits")
+        return value
+
+
+class Reference(Column[T]):
+    """A column that holds the uid of a record of another registry; the record itself may be given."""
+
+    if TYPE_CHECKING:
+
+        def __set__(self, record: Record, value: T | Record) -> None:
+            """Assign a uid or a record."""
+
+
+def column(*, doc: str, default: Any = MISSING, unique: bool = False, init: bool = True) -> Any:
+    """Declare a column; its type comes from the annotation.
+
+    Parameters
+    ----------
+    doc
+        The comment that the Delta table and the SQL view carry: with units, and whether bounds are inclusive.
+    default
+        The value where none is given; without it the constructor demands one.
+    unique
+        Whether no two live rows may share a value.
+    init
+        Whether the constructor takes it; otherwise ``save()`` sets it.
+    """
+    return Column(default=default, doc=doc, unique=unique, init=init, references=None)
+
+
+def reference(table: str, *, doc: str, default: Any = MISSING, init: bool = True) -> Any:
+    """Declare a column that holds uids of the registry whose rows are kept in ``table``."""
+    return Reference(default=default, doc=doc, unique=False, init=init, references=table)
+
+
+def bind_annotations(owner: type) -> dict[str, Column[Any]]:
+    """Bind the columns that a class itself declares to their annotations, and return them in order."""
+    own = {name: value for name, value in vars(owner).items() if isinstance(value, Column)}
+    written = inspect.get_annotations(owner)
+    unwritten = [name for name in own if name not in written]
+    if unwritten:
+        raise InputError(f"{owner.__name__}.{unwritten[0]} has no annotation: write {unwritten[0]}: Column[str] = ...")
+    # Only the columns are evaluated: other annotations may name what is imported for type checkers alone.
+    holder = types.SimpleNamespace(__annotations__={name: written[name] for name in own})
+    names = {"Column": Column, "Reference": Reference, **vars(sys.modules[owner.__module__])}
+    hints = get_type_hints(holder, globalns=names)
+    for name, declared in own.items():
+        declared.bind(get_args(hints[name])[0])
+    return own
+
+
+def to_utc(moment: dt.datetime) -> dt.datetime:
+    """Return an aware time in UTC.
+
+    Examples
+    --------
+    >>> to_utc(dt.datetime(2026, 1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=1))))
+    datetime.datetime(2026, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)
+    """
+    return moment.astimezone(dt.UTC)

@@ -1,0 +1,144 @@
+"""What an artifact is made from: a file or an object, hashed and described, before it is stored."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from formats import hashing, keys
+from formats.base import Format
+from formats.registry import by_name, format_for
+from formats.storage import Storage
+from lakehouse.errors import InvalidFile, InvalidKey, shown
+from lakehouse.types import Progress
+
+__all__ = ["Content", "Source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Bytes that may be stored, and what is known of them.
+
+    Attributes
+    ----------
+    data
+        The bytes, or the file that holds them.
+    hash
+        Their content hash.
+    size
+        Their number.
+    suffix
+        Of the stored object, such as ``.csv.gz``; may be empty.
+    format
+        Name of the format that reads them.
+    kind
+        dataframe, AnnData, array or blob.
+    n_rows
+        Rows or observations, where the format counts them.
+    lies_at
+        Path in the instance's storage, for a file that lies there already.
+    """
+
+    data: bytes | Path
+    hash: str
+    size: int
+    suffix: str
+    format: str
+    kind: str
+    n_rows: int | None
+    lies_at: str | None = None
+
+    def put(self, store: Storage, progress: Progress | None = None) -> str:
+        """Store the bytes durably, unless they lie there already; return the path in the storage."""
+        return self.lies_at or store.put_object(self.hash, self.suffix, self.data, progress=progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What was handed to ``Artifact(...)``: a path or an object, and how it is to be taken."""
+
+    given: Any
+    suffix: str | None = None
+    format: str | None = None
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it names a file."""
+        return isinstance(self.given, str | os.PathLike)
+
+    def read(self, store: Storage, key: str | None, progress: Progress | None = None) -> Content:
+        """Hash and describe; an object is serialised first.
+
+        Raises
+        ------
+        InvalidKey, NotFound, InvalidFile, UnknownFormat
+            When the path, the key's suffix, the bytes or the object are not admitted.
+        """
+        return self._of_file(store, key, progress) if self.is_path else self._of_object(key)
+
+    def _of_file(self, store: Storage, key: str | None, progress: Progress | None) -> Content:
+        lies_at = store.relative(self.given) if store.local else None
+        path = keys.check_source(self.given)
+        suffix = self._suffix_of_file(path, key)
+        fmt = by_name(self.format) if self.format else format_for(suffix=suffix)
+        digest = hashing.hash_file(path, progress=progress)
+        size = path.stat().st_size
+        kind, n_rows = _described(fmt, path) if size else (fmt.kind, None)
+        return Content(path, digest, size, suffix, fmt.name, kind, n_rows, lies_at)
+
+    def _suffix_of_file(self, path: Path, key: str | None) -> str:
+        suffix = keys.suffix_of(path) if self.suffix is None else keys.check_suffix(self.suffix)
+        named = keys.suffix_of(key) if key else ""
+        if named and named != suffix and self.suffix is None and self.format is None:
+            raise InvalidKey(
+                f"key {shown(key)} ends in {named!r} and the file {shown(path.name)} in {suffix!r}: "
+                f"let them agree, or pass suffix={named!r} if that is what the bytes are"
+            )
+        return suffix
+
+    def _of_object(self, key: str | None) -> Content:
+        suffix = self.suffix if self.suffix is not None else (keys.suffix_of(key) if key else "")
+        fmt = by_name(self.format) if self.format else format_for(self.given, suffix=suffix or None)
+        if not suffix and fmt.suffixes:
+            suffix = fmt.suffixes[0]
+        data = fmt.dump(self.given, suffix=suffix if suffix in fmt.suffixes else None)
+        n_rows = _rows(self.given) if fmt.kind != "blob" else None
+        if data is not None:
+            return Content(data, hashing.hash_bytes(data), len(data), suffix, fmt.name, fmt.kind, n_rows)
+        path = _written(fmt, self.given, suffix)
+        return Content(path, hashing.hash_file(path), path.stat().st_size, suffix, fmt.name, fmt.kind, n_rows)
+
+
+def _described(fmt: Format, path: Path) -> tuple[str, int | None]:
+    try:
+        description = fmt.describe(path)
+    except InvalidFile as error:
+        if fmt.name != "blob":
+            error.add_note("To keep the bytes as they are, without reading them, pass format='blob'.")
+        raise
+    return description.kind, description.n_rows
+
+
+def _rows(obj: Any) -> int | None:
+    for name in ("n_obs", "num_rows", "height"):
+        count = getattr(obj, name, None)
+        if isinstance(count, int):
+            return count
+    return len(obj) if hasattr(obj, "__len__") else None
+
+
+def _written(fmt: Format, obj: object, suffix: str) -> Path:
+    """Write an object that is too large for memory's sake to a temporary file; the storage copies it."""
+    handle, name = tempfile.mkstemp(suffix=suffix, prefix="lakehouse-")
+    os.close(handle)
+    path = Path(name)
+    try:
+        path.unlink()
+        fmt.write(obj, path)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path

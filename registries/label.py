@@ -1,0 +1,27 @@
+"""Universal labels."""
+
+from __future__ import annotations
+
+from registries.column import Column, column
+from registries.meta import Link
+from registries.record import Record
+
+__all__ = ["ULabel"]
+
+
+class ULabel(Record, natural=("name",), links={"artifacts": Link("artifact_ulabel", "ulabel", "artifact", "artifact")}):
+    """A label that anything may carry.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import lakehouse as lh
+    >>> lake = lh.open(lh.init(tempfile.mkdtemp(), pointer=False).root)
+    >>> treated = lake.ULabel(name="treated").save()
+    >>> lake.ULabel(name="treated").save() == treated
+    True
+    >>> lake.close(); lh.disconnect()
+    """
+
+    name: Column[str] = column(doc="Unique, in Unicode normal form C.", unique=True)
+    description: Column[str | None] = column(doc="What it means.", default=None)

@@ -1,0 +1,227 @@
+"""Look-ups such as ``created_by__handle`` and ``size__gt``, turned into SQL with bound parameters.
+
+Relations become ``in (select ...)``, so that a record is never repeated and no alias is needed. Nothing that a
+caller gives reaches the text of the SQL: names are those of the declarations, values are parameters.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import numbers
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.errors import InputError, UnknownField, did_you_mean, shown
+from registries.binding import registry_of
+from registries.column import Column, to_utc
+from registries.names import check_text
+
+if TYPE_CHECKING:
+    from registries.meta import Link, Meta
+
+__all__ = ["OPERATORS", "Condition", "condition", "parse_time", "quoted"]
+
+_COMPARISONS = {"exact": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_TEXT = {
+    # DuckDB's functions take the needle literally: % and _ mean themselves.
+    "contains": "contains({column}, ?)",
+    "icontains": "contains(lower({column}), lower(?))",
+    "startswith": "starts_with({column}, ?)",
+    "endswith": "suffix({column}, ?)",
+}
+OPERATORS = (*_COMPARISONS, "ne", "in", *_TEXT, "isnull")
+"""What may follow a field's name after two underscores; none means ``exact``."""
+
+_SQL_TYPES = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN", dt.datetime: "TIMESTAMPTZ", dt.date: "DATE"}
+_BIGGEST = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A part of a WHERE clause.
+
+    Attributes
+    ----------
+    sql
+        The text, with ``?`` for each parameter.
+    parameters
+        The values, in order.
+    tables
+        Further tables that it reads.
+    """
+
+    sql: str
+    parameters: tuple[Any, ...] = ()
+    tables: frozenset[str] = frozenset()
+
+    def within(self, column: str, selected: str, table: str) -> Condition:
+        """Return the condition that ``column`` holds a value selected from the rows of ``table`` that meet this one."""
+        inner = f"{quoted(column)} in (select {quoted(selected)} from {quoted(table)} where {self.sql})"
+        return Condition(inner, self.parameters, self.tables | {table})
+
+
+def quoted(identifier: str) -> str:
+    """Return an identifier as SQL quotes it.
+
+    Examples
+    --------
+    >>> quoted('a"b')
+    '"a""b"'
+    """
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def condition(meta: Meta, lookup: str, value: object) -> Condition:
+    """Return the condition that one look-up asks for.
+
+    Raises
+    ------
+    UnknownField
+        When a field or the operator is not known.
+    InputError
+        When the operator or the value does not go with the field.
+    """
+    return _step(meta, lookup.split("__"), value, lookup)
+
+
+def _step(meta: Meta, parts: list[str], value: object, lookup: str) -> Condition:
+    head, rest = parts[0], parts[1:]
+    if head in meta.derived:
+        return _derived(meta, head, rest, value, lookup)
+    if head in meta.links:
+        return _across(meta.links[head], rest, value, lookup)
+    declared = meta.columns.get(head)
+    if declared is None:
+        raise UnknownField(f"{meta.name} has no field {head!r}{did_you_mean(head, meta.entrances)}")
+    if rest and declared.references is not None and rest[0] not in OPERATORS:
+        target = registry_of(declared.references).meta
+        return _step(target, rest, value, lookup).within(head, "uid", target.table)
+    return _compare(meta, declared, _operator(declared, rest, lookup), value)
+
+
+def _operator(declared: Column[Any], rest: list[str], lookup: str) -> str:
+    if not rest:
+        return "exact"
+    if len(rest) > 1 or rest[0] not in OPERATORS:
+        wrong = rest[0] if rest[0] not in OPERATORS else rest[1]
+        raise UnknownField(f"{lookup!r}: {declared.name} has no look-up {wrong!r}{did_you_mean(wrong, OPERATORS)}")
+    if rest[0] in _TEXT and declared.python is not str:
+        raise InputError(f"{lookup!r}: {rest[0]} works on text, and {declared.name} is {declared.python.__name__}")
+    return rest[0]
+
+
+def _derived(meta: Meta, name: str, rest: list[str], value: object, lookup: str) -> Condition:
+    if rest and rest != ["exact"]:
+        raise UnknownField(f"{lookup!r}: {name} takes no look-up: give {name}=True or {name}=False")
+    return Condition(meta.derived[name] if _truth(value, lookup) else f"not ({meta.derived[name]})")
+
+
+def _truth(value: object, lookup: str) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(f"{lookup}={shown(value)}: True or False is accepted")
+    return value
+
+
+def _across(link: Link, rest: list[str], value: object, lookup: str) -> Condition:
+    target = registry_of(link.target).meta
+    if rest == ["isnull"]:
+        sql = f'"uid" in (select {quoted(link.near)} from {quoted(link.table)})'
+        return Condition(f"not ({sql})" if _truth(value, lookup) else sql, (), frozenset({link.table}))
+    far = target.columns["uid"]
+    if not rest or rest[0] in OPERATORS:
+        inner = _compare(target, far, _operator(far, rest, lookup), value)
+    else:
+        inner = _step(target, rest, value, lookup)
+    return inner.within(link.far, "uid", target.table).within("uid", link.near, link.table)
+
+
+def _compare(meta: Meta, declared: Column[Any], operator: str, value: object) -> Condition:
+    column = quoted(declared.name)
+    where = f"{meta.name}.{declared.name}"
+    if operator == "isnull":
+        return Condition(f"{column} is {'' if _truth(value, f'{where}__isnull') else 'not '}null")
+    if operator == "in":
+        return _member(column, declared, value, where)
+    if value is None:
+        return _nothing(column, operator, where)
+    parameter = _value(declared, value, where)
+    if operator == "ne":
+        return Condition(f"{column} is distinct from ?", (parameter,))
+    if operator in _TEXT:
+        return Condition(_TEXT[operator].format(column=column), (parameter,))
+    return Condition(f"{column} {_COMPARISONS[operator]} ?", (parameter,))
+
+
+def _nothing(column: str, operator: str, where: str) -> Condition:
+    if operator not in ("exact", "ne"):
+        raise InputError(f"{where}__{operator}=None compares with nothing: use {where.partition('.')[2]}__isnull=True")
+    return Condition(f"{column} is {'not ' if operator == 'ne' else ''}null")
+
+
+def _member(column: str, declared: Column[Any], values: object, where: str) -> Condition:
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise InputError(f"{where}__in={shown(values)}: a list of values is accepted")
+    parameters = [_value(declared, value, f"{where}__in") for value in values]
+    if not parameters:
+        return Condition("false")
+    kind = "DOUBLE" if any(isinstance(p, float) for p in parameters) else _SQL_TYPES[declared.python]
+    return Condition(f"{column} in (select unnest(?::{kind}[]))", (parameters,))
+
+
+def _value(declared: Column[Any], value: object, where: str) -> Any:
+    """Return a value as a parameter, in the type of the column that it is compared with."""
+    if declared.name == "uid" or declared.references is not None:
+        value = getattr(value, "uid", value)
+    kind = declared.python
+    if kind in (int, float) and isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return _number(value, where)
+    if kind is str and isinstance(value, str):
+        return check_text(str(value), where)
+    if kind is bool and isinstance(value, bool):
+        return value
+    if kind is dt.datetime and isinstance(value, str | dt.date):
+        return parse_time(value, where)
+    if kind is dt.date and isinstance(value, str | dt.date):
+        return parse_time(value, where).date()
+    accepted = f"{kind.__name__} or text in ISO 8601" if kind in (dt.datetime, dt.date) else kind.__name__
+    raise InputError(f"{where} is compared with {shown(value)}, a {type(value).__name__}: {accepted} is accepted")
+
+
+def _number(value: numbers.Real, where: str) -> int | float:
+    if isinstance(value, numbers.Integral):
+        if not -_BIGGEST <= value < _BIGGEST:
+            raise InputError(f"{where} is compared with {shown(value)}, which does not fit 64 bits")
+        return int(value)
+    number = float(value)
+    if not math.isfinite(number):
+        raise InputError(f"{where} is compared with {number}: a finite number is accepted")
+    return number
+
+
+def parse_time(value: str | dt.date, where: str) -> dt.datetime:
+    """Return a time in UTC from a datetime, a date (its first moment) or ISO 8601 text; without a zone UTC is meant.
+
+    Examples
+    --------
+    >>> parse_time("2026-01-01", "created_at")
+    datetime.datetime(2026, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)
+    """
+    moment: dt.date = value if isinstance(value, dt.date) else _from_text(value, where)
+    if not isinstance(moment, dt.datetime):
+        moment = dt.datetime(moment.year, moment.month, moment.day, tzinfo=dt.UTC)
+    try:
+        return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else to_utc(moment)
+    except OverflowError:
+        raise InputError(f"{where} = {shown(value)} lies outside the years 1 to 9999 in UTC") from None
+
+
+def _from_text(text: str, where: str) -> dt.datetime:
+    try:
+        return dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"{where} = {shown(text)} is no time: write it like '2026-01-31' or '2026-01-31T12:00:00+00:00' "
+            "(years 1 to 9999)"
+        ) from None

@@ -1,0 +1,108 @@
+"""What a registry's declaration comes to: its table, columns, natural key and links."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakehouse.engine import TableSpec
+from registries.column import Column
+
+if TYPE_CHECKING:
+    from registries.record import Record
+
+__all__ = ["Link", "Meta", "table_name"]
+
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A many-to-many relation that look-ups may cross.
+
+    Attributes
+    ----------
+    table
+        The link table.
+    near
+        Its column that holds the uid of this side.
+    far
+        Its column that holds the uid of the other side.
+    target
+        The table of the other side.
+    """
+
+    table: str
+    near: str
+    far: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """The declaration of a registry.
+
+    Attributes
+    ----------
+    registry
+        The class, not bound to an instance.
+    table
+        The SQL name: singular snake case.
+    columns
+        By name, in order; ``uid`` is the first.
+    natural
+        The columns by which ``save()`` finds a record that is already there; empty where there is no such thing.
+    unique
+        Column groups that no two live rows share.
+    links
+        Many-to-many relations by the name that look-ups use.
+    derived
+        Yes-or-no properties that are computed and never stored: the SQL for each.
+    comment
+        One line on what the registry records.
+    """
+
+    registry: type[Record]
+    table: str
+    columns: Mapping[str, Column[Any]]
+    natural: tuple[str, ...]
+    unique: tuple[tuple[str, ...], ...]
+    links: Mapping[str, Link]
+    derived: Mapping[str, str]
+    comment: str
+
+    @property
+    def name(self) -> str:
+        """The name of the class."""
+        return self.registry.__name__
+
+    @property
+    def entrances(self) -> list[str]:
+        """Everything that a look-up may begin with."""
+        return [*self.columns, *self.links, *self.derived]
+
+    def spec(self) -> TableSpec:
+        """Return what the engine needs to keep the table."""
+        single = tuple((column.name,) for column in self.columns.values() if column.unique)
+        return TableSpec(
+            name=self.table,
+            schema=pa.schema([column.field for column in self.columns.values()]),
+            unique=(*single, *self.unique),
+            references={c.name: c.references for c in self.columns.values() if c.references is not None},
+            comment=self.comment,
+        )
+
+
+def table_name(class_name: str) -> str:
+    """Return the singular snake case of a class name.
+
+    Examples
+    --------
+    >>> table_name("FeatureSet"), table_name("ULabel")
+    ('feature_set', 'ulabel')
+    """
+    return _HUMP.sub("_", class_name).lower()

@@ -1,0 +1,199 @@
+"""A lazy, immutable query over one registry."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import pyarrow as pa
+
+from lakehouse.engine import CommitInfo
+from lakehouse.errors import InputError, MultipleFound, RecordNotFound, UnknownField, did_you_mean, shown
+from registries.lookups import Condition, condition, parse_time, quoted
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+    from registries.instance import Instance
+    from registries.record import Record
+
+__all__ = ["Query"]
+
+R = TypeVar("R", bound="Record")
+_MOST = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Query(Generic[R]):
+    """What ``Registry.filter(...)`` returns: nothing is read until one of the ends is called.
+
+    The ends are ``df`` (pandas), ``pl`` (Polars), ``arrow``, ``all``, ``one``, ``one_or_none``, ``first``, ``count``
+    and ``exists``; ``sql`` and ``parameters`` are the statement. Rows come in no particular order unless
+    ``order_by`` or ``limit`` is used; with ``limit`` alone they come by uid.
+    """
+
+    registry: type[R]
+    home: Instance
+    conditions: tuple[Condition, ...] = ()
+    asked: tuple[tuple[str, object], ...] = ()
+    order: tuple[str, ...] = ()
+    most: int | None = None
+    when: int | dt.datetime | None = None
+
+    @classmethod
+    def of(cls, registry: type[R], home: Instance) -> Query[R]:
+        """Return the query for all records of a registry in an instance."""
+        return cls(registry, home)
+
+    # Refining
+
+    def filter(self, **lookups: Any) -> Query[R]:
+        """Return the query that asks for these look-ups too."""
+        found = tuple(condition(self.registry.meta, lookup, value) for lookup, value in lookups.items())
+        for value in lookups.values():
+            self._refuse_foreign(value)
+        return replace(self, conditions=self.conditions + found, asked=self.asked + tuple(lookups.items()))
+
+    def _refuse_foreign(self, value: object) -> None:
+        home = getattr(value, "_home", None)
+        if home is not None and home is not self.home:
+            raise InputError(f"{value!r} belongs to the instance at {home.root}, not to {self.home.root}: look it up there")
+
+    def order_by(self, *columns: str) -> Query[R]:
+        """Return the query ordered by columns, descending where a name begins with ``-``; nulls come last."""
+        known = self.registry.meta.columns
+        for name in columns:
+            if not isinstance(name, str) or name.removeprefix("-") not in known:
+                bare = str(name).removeprefix("-")
+                raise UnknownField(f"{self.registry.meta.name} cannot be ordered by {shown(name)}{did_you_mean(bare, known)}")
+        return replace(self, order=columns)
+
+    def limit(self, n: int) -> Query[R]:
+        """Return the query for at most ``n`` records."""
+        if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= _MOST:
+            raise InputError(f"limit({shown(n)}): a whole number from 0 to 2**63 - 1 is accepted")
+        return replace(self, most=n)
+
+    def at(self, when: int | str | dt.date | CommitInfo | None) -> Query[R]:
+        """Return the query as of a commit (its id, or one of ``lh.snapshots()``) or a time (UTC)."""
+        if isinstance(when, CommitInfo):
+            return replace(self, when=when.id)
+        if isinstance(when, str | dt.date):
+            return replace(self, when=parse_time(when, "at"))
+        return replace(self, when=when)
+
+    # The statement
+
+    @property
+    def sql(self) -> str:
+        """The SQL text, with ``?`` for each of ``parameters``."""
+        return self._statement(f"select * from {quoted(self.registry.meta.table)}")
+
+    @property
+    def parameters(self) -> list[Any]:
+        """The values that are bound to the statement, in order."""
+        return [value for part in self.conditions for value in part.parameters]
+
+    def _statement(self, select: str, *, ordered: bool = True) -> str:
+        parts = [select]
+        if self.conditions:
+            parts.append("where " + " and ".join(part.sql for part in self.conditions))
+        if ordered and (self.order or self.most is not None):
+            parts.append("order by " + ", ".join(_direction(name) for name in self.order or ("uid",)))
+        if self.most is not None:
+            parts.append(f"limit {self.most}")
+        return " ".join(parts)
+
+    def _run(self, statement: str) -> pa.Table:
+        tables = {self.registry.meta.table}.union(*(part.tables for part in self.conditions))
+        return self.home.snapshot(self.when).arrow(statement, self.parameters, sorted(tables))
+
+    # Ends
+
+    def arrow(self) -> pa.Table:
+        """Return the rows as a pyarrow Table."""
+        return self._run(self.sql)
+
+    def df(self) -> pd.DataFrame:
+        """Return the rows as a pandas DataFrame."""
+        return self.arrow().to_pandas()
+
+    def pl(self) -> pl.DataFrame:
+        """Return the rows as a Polars DataFrame."""
+        import polars
+
+        frame = polars.from_arrow(self.arrow())
+        return frame if isinstance(frame, polars.DataFrame) else frame.to_frame()
+
+    def all(self) -> list[R]:
+        """Return the records."""
+        return [self.registry.from_row(row, self.home) for row in self.arrow().to_pylist()]
+
+    def __iter__(self) -> Iterator[R]:
+        return iter(self.all())
+
+    def first(self) -> R | None:
+        """Return the first record (by uid, unless ordered), or None."""
+        found = self.limit(1 if self.most is None else min(1, self.most)).all()
+        return found[0] if found else None
+
+    def one_or_none(self) -> R | None:
+        """Return the only record, or None where there is none.
+
+        Raises
+        ------
+        MultipleFound
+            When there are several.
+        """
+        found = self.limit(2 if self.most is None else min(2, self.most)).all()
+        if len(found) > 1:
+            raise MultipleFound(f"{self._shape()} meets {self.count()} records: narrow it, or use first() or all()")
+        return found[0] if found else None
+
+    def one(self) -> R:
+        """Return the only record.
+
+        Raises
+        ------
+        RecordNotFound
+            When there is none.
+        MultipleFound
+            When there are several.
+        """
+        found = self.one_or_none()
+        if found is None:
+            raise RecordNotFound(f"{self._shape()} meets no record: widen it, or use one_or_none()")
+        return found
+
+    def count(self) -> int:
+        """Return the number of records."""
+        table = quoted(self.registry.meta.table)
+        if self.most is None:
+            statement = self._statement(f"select count(*) as n from {table}", ordered=False)
+        else:
+            statement = f"select count(*) as n from ({self._statement(f'select uid from {table}', ordered=False)})"
+        return int(self._run(statement)["n"][0].as_py())
+
+    def exists(self) -> bool:
+        """Return whether there is any record."""
+        return self.first() is not None
+
+    def __bool__(self) -> bool:
+        raise InputError(f"{self!r} has no truth value: use .exists() or .count()")
+
+    def _shape(self) -> str:
+        asked = ", ".join(f"{lookup}={shown(value, 40)}" for lookup, value in self.asked)
+        return f"{self.registry.meta.name}.filter({asked})"
+
+    def __repr__(self) -> str:
+        order = f".order_by({', '.join(map(repr, self.order))})" if self.order else ""
+        most = "" if self.most is None else f".limit({self.most})"
+        when = "" if self.when is None else f".at({str(self.when)!r})"
+        return f"<Query {self._shape()}{order}{most}{when}>"
+
+
+def _direction(name: str) -> str:
+    return quoted(name.removeprefix("-")) + (" desc" if name.startswith("-") else "") + " nulls last"

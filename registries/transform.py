@@ -1,0 +1,33 @@
+"""What makes data: scripts, notebooks, pipelines, functions."""
+
+from __future__ import annotations
+
+from lakehouse.errors import InputError, did_you_mean, shown
+from registries.column import Column, column
+from registries.record import Record
+
+__all__ = ["Transform"]
+
+KINDS = ("script", "notebook", "pipeline", "function", "upload")
+
+
+class Transform(Record, natural=("name", "version"), unique=(("name", "version"),)):
+    """A version of a script, notebook, pipeline or function.
+
+    Examples
+    --------
+    >>> Transform(name="normalise", kind="notebook", version="3").version
+    '3'
+    """
+
+    name: Column[str] = column(doc="What it is called; unique with its version.")
+    kind: Column[str] = column(doc="script, notebook, pipeline, function or upload.", default="script")
+    version: Column[str] = column(doc="Its version, as text.", default="1")
+    description: Column[str | None] = column(doc="What it does.", default=None)
+    source_hash: Column[str | None] = column(doc="Content hash of its source.", default=None)
+
+    def check(self) -> None:
+        """Check name and kind."""
+        super().check()
+        if self.kind not in KINDS:
+            raise InputError(f"Transform.kind {shown(self.kind)} is not known{did_you_mean(self.kind, KINDS)}")
