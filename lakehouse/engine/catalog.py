@@ -95,83 +95,108 @@ class Session(Protocol):
 
     def meta(self) -> Meta:
         """Return the facts about the lake."""
+        ...
 
     def head(self) -> int:
         """Return the newest commit, 0 when there is none."""
+        ...
 
     def tables(self) -> list[TableVersion]:
         """Return every schema version of every table, oldest first."""
+        ...
 
     def publication(self, table: str, at: int) -> Publication | None:
         """Return the newest publication at or below a commit."""
+        ...
 
     def files(self, table: str, published: int) -> list[DataFile]:
         """Return the files of a publication, by lowest uid."""
+        ...
 
     def segments(self, table: str, above: int, upto: int, versions: Sequence[TableVersion]) -> list[Segment]:
         """Return the segments of a table in ``(above, upto]``, in order."""
+        ...
 
     def outcome(self, client_txn: str) -> int | None:
         """Return the commit that a client transaction became, if it did."""
+        ...
 
     def commit(self, commit: int) -> CommitInfo | None:
         """Return one commit."""
+        ...
 
     def commits(self, limit: int | None) -> list[CommitInfo]:
         """Return the newest commits, newest first."""
+        ...
 
     def commit_at(self, micros: int) -> int:
         """Return the newest commit at or before a time, 0 when there is none."""
+        ...
 
     def tail_size(self, above: int) -> tuple[int, int, int]:
         """Return commits, rows and bytes above a commit."""
+        ...
 
     def owner(self, table: str, group: str, value: str) -> str | None:
         """Return the uid that holds a unique value."""
+        ...
 
     def referenced_paths(self, table: str) -> set[str]:
         """Return every data file that a publication or a change row names."""
+        ...
 
     # -- under the head lock ---------------------------------------------------------------------------------------
     def append(
         self, client_txn: str, now: int, user: str, run: str | None, message: str, changes: Sequence[ChangeRow]
     ) -> int:
         """Append a commit with its segments and return its id."""
+        ...
 
     def add_schema(self, version: TableVersion) -> None:
         """Record a table or a new schema of it."""
+        ...
 
     def claim(self, table: str, group: str, pairs: Sequence[tuple[str, str]]) -> None:
         """Take unique values for uids; raises ``Duplicate``."""
+        ...
 
     def release(self, table: str, group: str, pairs: Iterable[tuple[str, str]]) -> None:
         """Give up unique values that uids hold."""
+        ...
 
     def set_lease(self, holder: str, until: float, *, new_epoch: bool) -> int:
         """Take (``new_epoch``) or renew the lease; returns its epoch."""
+        ...
 
     def ratify(
         self, table: str, old: int, new: Publication, now: int, adds: Sequence[DataFile], removes: Sequence[str]
     ) -> bool:
         """Append a publication if ``old`` is still the newest version (-1: none); False when it is not."""
+        ...
 
     def set_head_json(self, commit: int) -> None:
         """Remember what ``head.json`` names."""
+        ...
 
     def set_home(self, home: str) -> None:
         """Remember where the root lies."""
+        ...
 
     def pin(self, name: str, commit: int, until: float) -> None:
         """Keep a commit readable until a time."""
+        ...
 
     def unpin(self, name: str) -> None:
         """Drop a pin."""
+        ...
 
     def horizon_candidates(self, cutoff: int, now: float) -> int:
         """Return the newest commit below which nothing is retained, pinned or recently replaced."""
+        ...
 
     def advance_horizon(self, oldest: int, swept_before: int) -> None:
         """Move the horizon (never back) and forget what lies below each table's base of it."""
+        ...
 
 
 class Catalog(Protocol):
@@ -179,9 +204,12 @@ class Catalog(Protocol):
 
     def read(self) -> AbstractContextManager[Session]:
         """Open a consistent reading session."""
+        ...
 
     def locked(self, epoch: int | None = None) -> AbstractContextManager[Session]:
         """Take the head lock; with ``epoch``, only while that lease is still the newest (else ``Abandoned``)."""
+        ...
 
     def close(self) -> None:
         """Close every connection of this process."""
+        ...

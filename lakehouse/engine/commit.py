@@ -55,8 +55,9 @@ class Committer:
         self.run: str | None = None
 
     def commit(self, txn: Transaction) -> int:
-        """Commit and return the commit's id (the first one's, if it is a retry); a transaction without changes
-        returns the commit that it was planned on.
+        """Commit and return the commit's id; the first one's, if it is a retry.
+
+        A transaction without changes returns the commit that it was planned on.
 
         Raises
         ------
@@ -127,8 +128,8 @@ class Committer:
                 files = write_files(folder, rows, change.table, self._options, name=lambda: f"s-{began}")
                 out.append(ChangeRow(name, Op.FILES, version, len(rows), encode_files(files)))
                 continue
-            for batch in rows.combine_chunks().to_batches():
-                out.append(ChangeRow(name, change.op, version, batch.num_rows, encode_rows(batch)))
+            batches = rows.combine_chunks().to_batches()
+            out += [ChangeRow(name, change.op, version, b.num_rows, encode_rows(b)) for b in batches]
         return began, out
 
     def _recheck(self, session: Session, prepared: _Prepared, above: int) -> int:

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from formats.durable import fsync_dir, make_dirs_durably
+from lakehouse.engine.arrow import pc
 from lakehouse.engine.changes import DataFile
 from lakehouse.engine.faults import reach
 from lakehouse.engine.options import Options
@@ -64,7 +64,7 @@ def write_files(
         files = [_write(paths[0], slices[0], version)]
     else:
         with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-            files = list(pool.map(lambda pair: _write(*pair, version), zip(paths, slices, strict=True)))
+            files = list(pool.map(_write, paths, slices, [version] * len(slices)))
     fsync_dir(folder)
     fsync_dir(folder.parent)  # another process may have made the folder a moment ago
     return files
@@ -110,7 +110,9 @@ def _read(folder: Path, file: DataFile, columns: Sequence[str] | None) -> pa.Tab
     try:
         return pq.ParquetFile(folder / file.path).read(columns=columns)
     except FileNotFoundError as error:
-        raise DataLoss(f"{folder / file.path} is gone, though the catalog names it: restore it from a backup") from error
+        raise DataLoss(
+            f"{folder / file.path} is gone, though the catalog names it: restore it from a backup"
+        ) from error
 
 
 def is_sound(folder: Path, file: DataFile) -> bool:

@@ -21,6 +21,7 @@ from lakehouse.errors import Abandoned
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import CommitProperties, DeltaTable
+    from deltalake.transaction import AddAction
 
 __all__ = ["DeltaLog", "Entry", "Note", "Stale"]
 
@@ -140,10 +141,9 @@ class DeltaLog:
         """Commit added and removed files through a checked handle; raises ``Stale`` when it moved."""
         from deltalake._internal import RemoveAction
         from deltalake.exceptions import DeltaError
-        from deltalake.transaction import AddAction
 
         now = int(time.time() * 1000)
-        actions: list[AddAction | RemoveAction] = [AddAction(f.path, f.size, {}, now, True, _statistics(f)) for f in adds]
+        actions: list[AddAction | RemoveAction] = [_add_action(f, now) for f in adds]
         actions += [RemoveAction(path=f.path, data_change=True, deletion_timestamp=now, size=f.size) for f in removes]
         try:
             handle.create_write_transaction(
@@ -188,9 +188,7 @@ class DeltaLog:
             found = info.get("lakehouse")
             if not found:
                 return Entry(version)
-            note = Note(
-                found["lake"], found["kind"], found["from"], found["to"], found["to_uid"], found["schema"]
-            )
+            note = Note(found["lake"], found["kind"], found["from"], found["to"], found["to_uid"], found["schema"])
             adds = tuple(_added(a["add"], note.schema) for a in actions if "add" in a)
             removes = tuple(a["remove"]["path"] for a in actions if "remove" in a)
         except (ValueError, KeyError, TypeError, StopIteration):
@@ -203,6 +201,12 @@ def _hooks() -> Any:
     from deltalake import PostCommitHookProperties
 
     return PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+
+
+def _add_action(file: DataFile, now: int) -> AddAction:
+    from deltalake.transaction import AddAction
+
+    return AddAction(file.path, file.size, {}, now, data_change=True, stats=_statistics(file))
 
 
 def _statistics(file: DataFile) -> str:

@@ -49,5 +49,5 @@ def reach(name: str) -> None:
 
 def install(hook: Callable[[str], None] | None) -> None:
     """Call ``hook`` with the name of every fault point that is passed; ``None`` removes it."""
-    global _hook  # noqa: PLW0603 - one seam per process, set by tests only
+    global _hook
     _hook = hook

@@ -96,6 +96,24 @@ class Lake:
     def __repr__(self) -> str:
         return f"Lake({str(self.root)!r}{', read_only=True' if self.read_only else ''})"
 
+    @property
+    def user(self) -> str:
+        """Who is stamped on commits."""
+        return self.committer.user
+
+    @user.setter
+    def user(self, user: str) -> None:
+        self.committer.user = user
+
+    @property
+    def run_uid(self) -> str | None:
+        """The run that is stamped on commits."""
+        return self.committer.run
+
+    @run_uid.setter
+    def run_uid(self, run: str | None) -> None:
+        self.committer.run = run
+
     # -- opening ---------------------------------------------------------------------------------------------------
     @classmethod
     def create(
@@ -178,7 +196,9 @@ class Lake:
         lake = cls(folder, catalog, options or Options(), user=user, read_only=read_only)
         try:
             if lake.id != marker["lake"]:
-                raise ConfigurationError(f"{path} is the catalog of lake {lake.id}, not of {marker['lake']} in {folder}")
+                raise ConfigurationError(
+                    f"{path} is the catalog of lake {lake.id}, not of {marker['lake']} in {folder}"
+                )
             if not read_only:
                 lake._settle_home()
                 lake.ensure(specs)
@@ -188,18 +208,18 @@ class Lake:
         return lake
 
     def _settle_home(self) -> None:
-        """A moved lake is fine; a copy whose original is still there must not be written to under the same id."""
+        """Note where a moved lake lies now; refuse a copy whose original is still there under the same id."""
         with self.catalog.read() as session:
             home = session.meta().home
         if home == str(self.root):
             return
         original = Path(home) / MARKER
-        if original.is_file() and not original.samefile(self.root / MARKER):
-            if json.loads(original.read_text(encoding="utf-8")).get("lake") == self.id:
-                raise ConfigurationError(
-                    f"{self.root} is a copy of the lake in {home}: two lakes with one identity must not both be "
-                    "written. Open it with read_only=True, or remove the original"
-                )
+        elsewhere = original.is_file() and not original.samefile(self.root / MARKER)
+        if elsewhere and json.loads(original.read_text(encoding="utf-8")).get("lake") == self.id:
+            raise ConfigurationError(
+                f"{self.root} is a copy of the lake in {home}: two lakes with one identity must not both be "
+                "written. Open it with read_only=True, or remove the original"
+            )
         with self.catalog.locked() as session:
             session.set_home(str(self.root))
 
@@ -279,7 +299,7 @@ class Lake:
         return Snapshot(self.catalog, self.schemas, self.states, self._scanner, commit)
 
     @staticmethod
-    def _resolve(head: int, at: int | datetime | None, commit_at: Callable[[int], int]) -> int:
+    def _resolve(head: int, at: object, commit_at: Callable[[int], int]) -> int:
         if at is None:
             return head
         if isinstance(at, datetime):
@@ -355,7 +375,7 @@ class Lake:
             except Conflict as error:
                 if not error.transient:
                     raise
-                time.sleep(random.uniform(0, min(0.0005 * 2**attempt, 0.05)))  # noqa: S311 - a jitter, no secret
+                time.sleep(random.uniform(0, min(0.0005 * 2**attempt, 0.05)))
                 continue
             return result
         raise Busy(f"gave up after {self.options.attempts} conflicts with other writers: try again")

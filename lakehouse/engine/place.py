@@ -9,12 +9,14 @@ from lakehouse.errors import Unsupported
 
 __all__ = ["file_system_of", "refuse_network_file_system"]
 
-_NETWORK = re.compile(r"nfs4?|cifs|smb[23]?|smbfs|lustre|gpfs|beegfs|ceph|glusterfs|afs|9p|orangefs|fuse\.(?!portal|snapfuse).*")
+_NETWORK = re.compile(
+    r"nfs4?|cifs|smb[23]?|smbfs|lustre|gpfs|beegfs|ceph|glusterfs|afs|9p|orangefs|fuse\.(?!portal|snapfuse).*"
+)
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
 def file_system_of(path: Path, mounts: str | None = None) -> str | None:
-    """Return the type of the file system that holds a path.
+    r"""Return the type of the file system that holds a path.
 
     Parameters
     ----------
@@ -25,7 +27,7 @@ def file_system_of(path: Path, mounts: str | None = None) -> str | None:
 
     Examples
     --------
-    >>> mounts = "1 0 0:1 / / rw - ext4 /dev/sda rw\\n2 1 0:2 / /data rw - nfs4 host:/export rw\\n"
+    >>> mounts = "1 0 0:1 / / rw - ext4 /dev/sda rw\n2 1 0:2 / /data rw - nfs4 host:/export rw\n"
     >>> file_system_of(Path("/data/lake"), mounts)
     'nfs4'
     """

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from lakehouse.engine.arrow import pc
 from lakehouse.engine.changes import Op, Segment
 from lakehouse.engine.datafile import sorted_by_uid
 from lakehouse.engine.requirements import Requirement, RowsExist, RowsUntouched, Unreferenced
@@ -65,8 +65,8 @@ def _net(table: TableVersion, log: list[Segment]) -> list[NetChange]:
     if gone := sorted(key for key, (op, _) in final.items() if op is Op.DELETE):
         changes.append(NetChange(table, Op.DELETE, pa.table([pa.array(gone, pa.string())], schema=KEYS)))
     for op in (Op.UPSERT, Op.INSERT):
-        if positions := [position for kind, position in final.values() if kind is op]:
-            changes.append(NetChange(table, op, sorted_by_uid(rows.take(pa.array(positions, pa.int64())))))
+        positions = pa.array([position for kind, position in final.values() if kind is op], pa.int64())
+        changes += [NetChange(table, op, sorted_by_uid(rows.take(positions)))] if len(positions) else []
     return changes
 
 

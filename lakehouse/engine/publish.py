@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from formats.durable import fsync_dir, fsync_path, temporary_name
+from lakehouse.engine.arrow import pc
 from lakehouse.engine.catalog import Catalog, Publication, from_micros
 from lakehouse.engine.changes import DataFile
 from lakehouse.engine.datafile import read_column, read_rows, sorted_by_uid, table_folder, write_files

@@ -34,12 +34,15 @@ class Requirement(Protocol):
     @property
     def table(self) -> str:
         """The table that it looks at."""
+        ...
 
     def check(self, snapshot: Snapshot) -> None:
         """Raise a ``Conflict`` if it does not hold at the planning snapshot."""
+        ...
 
     def recheck(self, segment: Segment, read: ReadColumn) -> None:
         """Raise a ``Conflict`` if a segment committed since then breaks it."""
+        ...
 
 
 def _some(values: frozenset[Any] | set[Any] | list[Any]) -> str:

@@ -136,7 +136,7 @@ class Scanner:
             for name, rows in source.arrow.items():
                 cursor.register(name, rows)
         try:
-            return cursor.execute(with_sources(sources) + sql, list(params)).to_arrow_table()
+            return cursor.sql(with_sources(sources) + sql, params=list(params)).to_arrow_table()
         finally:
             for name in names:
                 cursor.unregister(name)

@@ -17,9 +17,7 @@ from lakehouse.errors import Duplicate, shown
 
 __all__ = ["SqlSession"]
 
-_META = (
-    "SELECT lake, home, oldest_readable, swept_before, epoch, holder, until, head_json, schema_commit FROM meta"
-)
+_META = "SELECT lake, home, oldest_readable, swept_before, epoch, holder, until, head_json, schema_commit FROM meta"
 _COMMIT = "SELECT id, uid, at, who, run, message FROM commits"
 
 
@@ -43,7 +41,8 @@ class SqlSession:
 
     def head(self) -> int:
         """Return the newest commit, 0 when there is none."""
-        return self._one("SELECT max(id) FROM commits") or 0
+        found: int = self._one("SELECT coalesce(max(id), 0) FROM commits")
+        return found
 
     def tables(self) -> list[TableVersion]:
         """Return every schema version of every table, oldest first."""
@@ -93,7 +92,8 @@ class SqlSession:
 
     def commit_at(self, micros: int) -> int:
         """Return the newest commit at or before a time, 0 when there is none."""
-        return self._one("SELECT max(id) FROM commits WHERE at <= ?", micros) or 0
+        found: int = self._one("SELECT coalesce(max(id), 0) FROM commits WHERE at <= ?", micros)
+        return found
 
     def tail_size(self, above: int) -> tuple[int, int, int]:
         """Return commits, rows and bytes above a commit."""
@@ -216,7 +216,8 @@ class SqlSession:
         pinned = self._one("SELECT min(id) FROM (SELECT id FROM pin UNION ALL SELECT head_json FROM meta)")
         # what a young publication replaced may just have been opened by a plain Delta reader
         young = self._one("SELECT min(id) FROM publication WHERE at > ?", cutoff)
-        return min(aged, pinned, aged if young is None else young - 1)
+        oldest: int = min(aged, pinned, aged if young is None else young - 1)
+        return oldest
 
     def advance_horizon(self, oldest: int, swept_before: int) -> None:
         """Move the horizon (never back) and forget what lies below each table's base of it."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from lakehouse.engine.arrow import pc
 from lakehouse.engine.catalog import Catalog
 from lakehouse.engine.changes import DataFile
 from lakehouse.engine.scan import Scanner, Source, quoted, source_of
@@ -154,7 +154,7 @@ class Snapshot:
         return count
 
     def _missing(self, error: Exception) -> Exception:
-        """A file is gone: fine below ``oldest_readable``, a loss above it."""
+        """Return what a missing file means: expiry below ``oldest_readable``, a loss above it."""
         with self._catalog.read() as session:
             oldest = session.meta().oldest_readable
         if self.commit < oldest:

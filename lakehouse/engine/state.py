@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from lakehouse.engine.arrow import pc
 from lakehouse.engine.catalog import Publication, Session
 from lakehouse.engine.changes import DataFile, Segment
 from lakehouse.engine.datafile import read_column, read_rows, table_folder

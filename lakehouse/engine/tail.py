@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from lakehouse.engine.arrow import pc
 from lakehouse.engine.changes import DataFile, Op, Segment
 
 __all__ = ["HIDDEN", "Tail", "widened"]
@@ -22,9 +22,7 @@ def widened(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     if batch.schema.equals(schema):
         return batch
     have = set(batch.schema.names)
-    columns = [
-        batch.column(item.name) if item.name in have else pa.nulls(batch.num_rows, item.type) for item in schema
-    ]
+    columns = [batch.column(item.name) if item.name in have else pa.nulls(batch.num_rows, item.type) for item in schema]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import pyarrow as pa
 
@@ -21,7 +21,7 @@ from lakehouse.errors import InputError, LakehouseError, UnknownField, did_you_m
 __all__ = ["Rows", "Transaction", "TransactionView"]
 
 T = TypeVar("T")
-Rows = Sequence[Mapping[str, Any]] | pa.Table | pa.RecordBatch
+Rows: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table | pa.RecordBatch
 """Rows as dicts or as Arrow; columns that are not given are null."""
 
 
@@ -124,7 +124,8 @@ class Transaction:
         if isinstance(rows, pa.RecordBatch):
             rows = pa.Table.from_batches([rows])
         if isinstance(rows, pa.Table):
-            return _conformed(table, rows, schema).combine_chunks().to_batches()
+            batches: list[pa.RecordBatch] = _conformed(table, rows, schema).combine_chunks().to_batches()
+            return batches
         return [_encoded(table, rows, schema)]
 
     def _own(self, table: str) -> frozenset[object]:
@@ -197,7 +198,10 @@ def _encoded(table: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -
     """Return rows as a batch, naming the column and the value that do not fit."""
     try:
         batch = pa.RecordBatch.from_arrays(
-            [pa.array([row.get(name) for row in rows], field.type) for name, field in zip(schema.names, schema, strict=True)],
+            [
+                pa.array([row.get(name) for row in rows], field.type)
+                for name, field in zip(schema.names, schema, strict=True)
+            ],
             schema=schema,
         )
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError, UnicodeEncodeError) as error:
@@ -205,7 +209,7 @@ def _encoded(table: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -
     known = schema.names
     for row in rows:
         if len(row) > len(known) or not row.keys() <= set(known):
-            unknown = sorted(row.keys() - set(known))[0]
+            unknown = min(row.keys() - set(known))
             raise UnknownField(f"{table} has no column {shown(unknown)}{did_you_mean(unknown, known)}")
     _check_uids(table, batch.column("uid"))
     return batch

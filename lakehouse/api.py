@@ -1,0 +1,236 @@
+"""What stands behind ``lh.``: opening instances, and the acts of the current one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lakehouse import config
+from lakehouse.engine import CommitInfo, Transaction, is_lake
+from lakehouse.errors import InputError, InstanceNotFound, shown
+from registries import binding
+from registries.instance import Instance, local_root
+from registries.record import Record
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = [
+    "connect",
+    "current",
+    "disconnect",
+    "flush",
+    "init",
+    "open",
+    "save",
+    "snapshots",
+    "sql",
+    "transaction",
+]
+
+R = TypeVar("R", bound=Record)
+_log = logging.getLogger("lakehouse")
+_OURS = ("tables", "storage", "catalog.db", "head.json", "lake.json")
+
+
+def init(
+    root: str | os.PathLike[str] | None = None,
+    *,
+    catalog: str | os.PathLike[str] | None = None,
+    user: str | None = None,
+    pointer: bool = True,
+) -> Instance:
+    """Make an instance in a folder, connect to it, and leave a pointer to it in the working folder.
+
+    Where there is one already, it is connected to, and the ``lakehouse`` logger says so. The folder may hold other
+    files, as long as none has a name that the instance needs.
+
+    Parameters
+    ----------
+    root
+        The folder; made when absent. Default: the setting ``instance`` (``LAKEHOUSE_INSTANCE``), else the working
+        folder.
+    catalog
+        Where the SQLite file goes; default: into the root. Name a local path when the root is on a network drive.
+    user
+        Who works here; default: ``LAKEHOUSE_USER``, git's configuration, the login.
+    pointer
+        Whether to write the file ``.lakehouse`` into the working folder, so that ``lh.connect()`` finds the instance.
+
+    Raises
+    ------
+    InputError
+        When the root is a file, or holds files with names that the instance needs.
+    Unsupported
+        When the catalog would lie on a network file system.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import lakehouse as lh
+    >>> lake = lh.init(tempfile.mkdtemp(), pointer=False)
+    >>> lh.ULabel(name="treated").save().name
+    'treated'
+    >>> lh.disconnect()
+    """
+    folder = local_root(_chosen(root) or Path.cwd())
+    if is_lake(folder):
+        _log.info("%s is an instance already: connecting to it", folder)
+    else:
+        _refuse_occupied(folder)
+    instance = Instance.create(folder, catalog=catalog, user=user)
+    if pointer:
+        config.write_pointer(Path.cwd(), folder)
+    return _switch(instance)
+
+
+def connect(root: str | os.PathLike[str] | None = None, *, user: str | None = None) -> Instance:
+    """Open an instance and make it the current one.
+
+    Parameters
+    ----------
+    root
+        Its folder. Default: ``LAKEHOUSE_INSTANCE``, else what the nearest ``.lakehouse`` in the working folder or
+        above names, else the nearest folder above the working folder that is an instance.
+    user
+        Who works here; default: ``LAKEHOUSE_USER``, git's configuration, the login.
+
+    Raises
+    ------
+    InstanceNotFound
+        When there is none.
+    """
+    place = _chosen(root) or _nearest()
+    if place is None:
+        raise InstanceNotFound(
+            f"no instance is named, and none lies in {Path.cwd()} or above: "
+            "lh.init('./mylake') makes one, lh.connect('./mylake') or LAKEHOUSE_INSTANCE names one"
+        )
+    return _switch(Instance.open(place, user=user))
+
+
+def open(root: str | os.PathLike[str], *, read_only: bool = False, user: str | None = None) -> Instance:
+    """Open a further instance beside the current one; use it as ``other.Artifact``, ``other.sql``.
+
+    Parameters
+    ----------
+    root
+        Its folder.
+    read_only
+        Whether to refuse every change.
+    user
+        Who works here; default: ``LAKEHOUSE_USER``, git's configuration, the login.
+    """
+    return Instance.open(root, read_only=read_only, user=user)
+
+
+def disconnect() -> None:
+    """Close the current instance, if one is connected."""
+    instance = binding.set_current(None)
+    if instance is not None:
+        instance.close()
+
+
+def current() -> Instance:
+    """Return the instance that ``lh.Artifact`` and its like speak to.
+
+    Raises
+    ------
+    InstanceNotFound
+        When none is connected.
+    """
+    return binding.current()
+
+
+def flush() -> int:
+    """Publish everything to Delta now; return the commit up to which it is published."""
+    return current().flush()
+
+
+def snapshots(limit: int | None = None) -> list[CommitInfo]:
+    """Return the commits of the current instance, the newest first."""
+    return current().snapshots(limit)
+
+
+def sql(
+    query: str,
+    params: list[Any] | dict[str, Any] | None = None,
+    *,
+    at: int | str | dt.date | CommitInfo | None = None,
+    tables: Mapping[str, Any] | None = None,
+) -> duckdb.DuckDBPyRelation:
+    """Run a DuckDB SELECT over the current instance; see :meth:`registries.instance.Instance.sql`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import lakehouse as lh
+    >>> lake = lh.init(tempfile.mkdtemp(), pointer=False)
+    >>> artifact = lh.Artifact(b"donor,age\\n1,30\\n", key="samples.csv", format="csv").save()
+    >>> lh.sql('select age from content."samples.csv"').fetchall()
+    [(30,)]
+    >>> lh.disconnect()
+    """
+    return current().sql(query, params, at=at, tables=tables)
+
+
+def save(records: R | Iterable[R]) -> list[R]:
+    """Save records in one commit of the current instance, all or none, and return them."""
+    if isinstance(records, Record):
+        return current().save([records])
+    if isinstance(records, str) or not isinstance(records, Iterable):
+        raise InputError(f"save({shown(records)}): a record or a list of records is accepted")
+    return current().save(records)
+
+
+def transaction(message: str = "") -> AbstractContextManager[Transaction]:
+    """Make one commit of everything that is saved inside the block; an exception takes all of it back.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import lakehouse as lh
+    >>> lake = lh.init(tempfile.mkdtemp(), pointer=False)
+    >>> with lh.transaction("import batch 7"):
+    ...     treated = lh.ULabel(name="treated").save()
+    ...     control = lh.ULabel(name="control").save()
+    >>> lh.snapshots()[0].message
+    'import batch 7'
+    >>> lh.disconnect()
+    """
+    return current().transaction(message)
+
+
+def _switch(instance: Instance) -> Instance:
+    before = binding.set_current(instance)
+    if before is not None:
+        before.close()
+    return instance
+
+
+def _chosen(root: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
+    """Return the argument, else what the environment names."""
+    return root if root is not None else os.environ.get("LAKEHOUSE_INSTANCE") or None
+
+
+def _nearest() -> Path | None:
+    """Return the instance that the nearest pointer names or that the working folder lies in."""
+    here = Path.cwd()
+    found = config.find_pointer(here)
+    return found if found is not None else next((folder for folder in (here, *here.parents) if is_lake(folder)), None)
+
+
+def _refuse_occupied(folder: Path) -> None:
+    if folder.is_file():
+        raise InputError(f"{folder} is a file: name a folder for the instance")
+    taken = [name for name in _OURS if folder.is_dir() and (folder / name).exists()]
+    if taken:
+        raise InputError(
+            f"{folder} holds {', '.join(taken)}, which an instance needs for itself: name another folder, "
+            f"such as {str(folder / 'lake')!r}"
+        )
