@@ -16,7 +16,7 @@ import h5py
 import pyarrow as pa
 
 from formats.axes import axis_columns, axis_length, axis_table
-from formats.base import ColumnInfo, Description, Format, reading
+from formats.base import ColumnInfo, Description, Format, new_file, reading
 from formats.hdf5 import checked, dtype_name, refuse_declared
 from lakehouse.errors import UnknownFormat
 
@@ -39,10 +39,12 @@ class H5adFormat(Format):
         self.check_accepts(obj)
         adata: Any = obj
         adata = adata.copy() if adata.is_view and not adata.isbacked else adata
-        with _unchanged(adata), _known_warnings():
+        with new_file(path), _unchanged(adata), _known_warnings():
             try:
                 adata.write_h5ad(path)
-            except (TypeError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
+            except (OSError, MemoryError, Warning):
+                raise
+            except Exception as error:  # anndata's writers have no error in common
                 raise UnknownFormat(f"this AnnData cannot be stored as .h5ad: {str(error)[:300]}") from error
 
     def load(self, path: Path) -> Any:

@@ -69,8 +69,10 @@ def axis_table(axis: Any, uns: Any, index_name: str) -> pa.Table:
     frame: Any = read_elem(axis)
     index = frame.index
     name = index.name if index.name not in {None, "index", "_index"} else index_name
-    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    return table.add_column(0, _free_name(str(name), table.column_names), pa.array(index))
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    # not add_column: a table without columns has forgotten its length
+    names = [_free_name(str(name), table.column_names), *table.column_names]
+    return pa.Table.from_arrays([pa.chunked_array([pa.array(index)]), *table.columns], names)
 
 
 def _length(dataset: Any) -> int:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from lakehouse.errors import InvalidFile, LakehouseError, NotFound, UnknownFormat, shown
 
-__all__ = ["ColumnInfo", "Description", "Format", "is_instance_of", "reading"]
+__all__ = ["ColumnInfo", "Description", "Format", "is_instance_of", "new_file", "reading"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +204,16 @@ def reading(path: Path, name: str) -> Iterator[None]:
     except Exception as error:  # foreign bytes may provoke anything in a parser
         detail = (str(error).splitlines() or [""])[0][:200]
         raise InvalidFile(f"{shown(str(path))} cannot be read as {name}: {detail}{_looks_like(path, name)}") from error
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Remove what was begun if writing it fails."""
+    try:
+        yield path
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _looks_like(path: Path, name: str) -> str:

@@ -3,7 +3,8 @@
 ``load`` returns pandas, ``open`` a Polars ``LazyFrame``. Types are found the same way for ``load``, ``open`` and SQL:
 from the whole text up to 16 MB, from the first 8 MB of a larger one. An unquoted empty field and the usual marks
 (``NA``, ``NaN``, ``null``, ...) are null; ``""`` is an empty text. Texts are UTF-8, with or without a byte order
-mark. An empty file is a table without columns.
+mark. An empty file is a table without columns. As in DuckDB, a column without a name is called ``column`` and its
+position from 0, and the second of two equal names gets ``_1``.
 
 A pandas index that is not the default one is written as columns, and stays columns when it is read again.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
@@ -21,7 +22,7 @@ import pyarrow.csv as pc
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
-from formats.base import Description, Format, reading
+from formats.base import Description, Format, new_file, reading
 from formats.frames import FRAME_TYPES, columns_of, to_arrow, writing
 from formats.keys import suffix_of
 from formats.limits import GuardedGzip
@@ -47,6 +48,14 @@ class _Look:
     schema: pa.Schema
     n_rows: int | None
     """``None`` if the file goes on behind what was looked at."""
+    renamed: bool = False
+    """Whether the names in the file's first row are not the columns' names."""
+
+    def read_options(self) -> pc.ReadOptions:
+        """Return how to read the file so that it has these names."""
+        if not self.renamed:
+            return _read()
+        return pc.ReadOptions(block_size=_BLOCK, column_names=self.schema.names, skip_rows_after_names=1)
 
 
 class CsvFormat(Format):
@@ -72,31 +81,26 @@ class CsvFormat(Format):
         table = to_arrow(obj)
         if table.nbytes > _DUMP_UP_TO:
             return None
-        suffix = suffix or self.suffixes[0]
         sink = io.BytesIO()
-        _write(table, sink, suffix)
-        data = sink.getvalue()
-        # no time and no name in the gzip header: equal frames give equal bytes
-        return gzip.compress(data, mtime=0) if suffix.endswith(".gz") else data
+        _write(table, sink, suffix or self.suffixes[0])
+        return sink.getvalue()
 
     def write(self, obj: object, path: Path) -> None:
         """Write a frame; the suffix of ``path`` decides the separator and the compression."""
         self.check_accepts(obj)
-        table, suffix = to_arrow(obj), suffix_of(path)
-        with path.open("wb") as file:
-            if not suffix.endswith(".gz"):
-                return _write(table, file, suffix)
-            with gzip.GzipFile(fileobj=file, filename="", mode="wb", mtime=0) as packed:
-                return _write(table, packed, suffix)
+        table = to_arrow(obj)
+        with new_file(path), path.open("wb") as file:
+            _write(table, file, suffix_of(path))
 
     def load(self, path: Path) -> Any:
         """Return a pandas ``DataFrame``; dates come as ``datetime64``."""
-        schema = _look(path).schema
-        if not schema.names:
+        look = _look(path)
+        if not look.schema.names:
             return pa.table({}).to_pandas()
         with reading(path, self.name), _stream(path) as file:
-            table = pc.read_csv(file, _read(), _parse(path), _convert())
-            return _text_only(table.schema, path) and table.to_pandas(date_as_object=False)
+            table = pc.read_csv(file, look.read_options(), _parse(path), _convert())
+            _check_texts(table.schema, path)
+            return table.to_pandas(date_as_object=False)
 
     def open(self, path: Path) -> Any:
         """Return a Polars ``LazyFrame`` over the file."""
@@ -109,18 +113,21 @@ class CsvFormat(Format):
         """Read at most 16 MB, and up to 256 MB more to count the rows."""
         look = _look(path)
         columns = columns_of(look.schema)
-        rows = _count(path, look.schema) if look.n_rows is None else look.n_rows
+        rows = _count(path, look) if look.n_rows is None else look.n_rows
         shape = None if rows is None else (rows, len(columns))
         return Description(self.name, self.kind, rows, shape, columns)
 
     def table(self, path: Path) -> ds.Dataset | None:
-        """Return a dataset that SQL scans piecewise, or ``None`` for a file without columns."""
-        schema = _look(path).schema
-        if not schema.names:
+        """Return a dataset that SQL scans piecewise, or ``None`` for a file without columns.
+
+        Its ``count_rows()`` is Arrow's own and counts the first row too where columns had to be renamed.
+        """
+        look = _look(path)
+        if not look.schema.names:
             return None
         # null says that no value was seen, which no engine can filter on
-        fields = [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in schema]
-        options = ds.CsvFragmentScanOptions(convert_options=_convert(), read_options=_read())
+        fields = [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in look.schema]
+        options = ds.CsvFragmentScanOptions(convert_options=_convert(), read_options=look.read_options())
         layout = ds.CsvFileFormat(parse_options=_parse(path), default_fragment_scan_options=options)
         with reading(path, self.name):
             return ds.dataset(str(path), pa.schema(fields), layout, filesystem=pafs.LocalFileSystem())
@@ -130,7 +137,12 @@ def _separator(suffix: str) -> str:
     return "\t" if suffix.startswith(".tsv") else ","
 
 
-def _write(table: pa.Table, sink: Any, suffix: str) -> None:
+def _write(table: pa.Table, sink: BinaryIO, suffix: str) -> None:
+    if suffix.endswith(".gz"):
+        # no time and no name in the header: equal frames give equal bytes
+        with gzip.GzipFile(fileobj=sink, filename="", mode="wb", mtime=0) as packed:
+            _write(table, packed, suffix.removesuffix(".gz"))  # type: ignore[arg-type]
+        return
     with writing("text"):
         pc.write_csv(table, sink, pc.WriteOptions(delimiter=_separator(suffix)))
 
@@ -160,11 +172,36 @@ def _look(path: Path) -> _Look:
         _check_text(head, path)
         if not head.strip():
             return _Look(pa.schema([]), 0)
-        if whole:
-            table = pc.read_csv(io.BytesIO(head), _read(), _parse(path), _convert())
-            return _Look(_text_only(table.schema, path), table.num_rows)
-        with pc.open_csv(io.BytesIO(head), _read(), _parse(path), _convert()) as reader:
-            return _Look(_text_only(reader.schema, path), None)
+        look = _infer(head, path, whole=whole)
+        names = _distinct(look.schema.names)
+        if names != look.schema.names:
+            fields = [field.with_name(name) for field, name in zip(look.schema, names, strict=True)]
+            look = replace(look, schema=pa.schema(fields), renamed=True)
+        _check_texts(look.schema, path)
+        return look
+
+
+def _infer(head: bytes, path: Path, *, whole: bool) -> _Look:
+    if whole:
+        table = pc.read_csv(io.BytesIO(head), _read(), _parse(path), _convert())
+        return _Look(table.schema, table.num_rows)
+    with pc.open_csv(io.BytesIO(head), _read(), _parse(path), _convert()) as reader:
+        return _Look(reader.schema, None)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    taken = set(names)
+    seen: set[str] = set()
+    result = []
+    for position, name in enumerate(names):
+        wanted = unique = name or f"column{position}"
+        number = 0
+        while unique in seen or (unique != name and unique in taken):
+            number += 1
+            unique = f"{wanted}_{number}"
+        seen.add(unique)
+        result.append(unique)
+    return result
 
 
 def _check_text(head: bytes, path: Path) -> None:
@@ -174,22 +211,23 @@ def _check_text(head: bytes, path: Path) -> None:
         raise ValueError("it holds NUL bytes, as no text does")
 
 
-def _text_only(schema: pa.Schema, path: Path) -> pa.Schema:
+def _check_texts(schema: pa.Schema, path: Path) -> None:
     for column in schema:
         if pa.types.is_binary(column.type):
             raise InvalidFile(
                 f"{shown(str(path))}: column {shown(column.name)} is not UTF-8 text: convert the file to UTF-8"
             )
-    if doubles := sorted({name for name in schema.names if schema.names.count(name) > 1}):
-        raise InvalidFile(f"{shown(str(path))} has more than one column {shown(doubles[0])}: rename all but one")
-    return schema
 
 
-def _count(path: Path, schema: pa.Schema) -> int | None:
-    first = schema.names[0]
+def _count(path: Path, look: _Look) -> int | None:
+    first = look.schema.names[0]
     convert = pc.ConvertOptions(column_types={first: pa.binary()}, include_columns=[first])
     rows = 0
-    with reading(path, "csv"), _stream(path) as file, pc.open_csv(file, _read(), _parse(path), convert) as reader:
+    with (
+        reading(path, "csv"),
+        _stream(path) as file,
+        pc.open_csv(file, look.read_options(), _parse(path), convert) as reader,
+    ):
         for batch in reader:
             rows += batch.num_rows
             if file.tell() > _COUNT_UP_TO:

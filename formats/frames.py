@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from formats.base import ColumnInfo, is_instance_of
-from lakehouse.errors import UnknownFormat
+from lakehouse.errors import UnknownFormat, shown
 
 __all__ = ["FRAME_TYPES", "columns_of", "dtype_name", "pandas_ready", "to_arrow", "writing"]
 
@@ -63,6 +63,9 @@ def writing(what: str) -> Iterator[None]:
 def _from_polars(frame: Any) -> pa.Table:
     import polars as pl
 
+    if opaque := [name for name, kind in frame.schema.items() if kind == pl.Object]:
+        # Polars would hand out the addresses of the objects
+        raise UnknownFormat(f"column {shown(opaque[0])} holds Python objects, which no format stores: cast it first")
     try:
         # the oldest level gives types that every reader of Arrow knows
         return frame.to_arrow(compat_level=pl.CompatLevel.oldest())

@@ -15,7 +15,7 @@ import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from formats.base import Description, Format, reading
+from formats.base import Description, Format, new_file, reading
 from formats.frames import FRAME_TYPES, columns_of, pandas_ready, to_arrow, writing
 from formats.limits import refuse_oversize
 
@@ -59,7 +59,7 @@ class ParquetFormat(Format):
         """Write a frame; see the module's notes on the index of pandas."""
         self.check_accepts(obj)
         table = to_arrow(obj)
-        with path.open("wb") as sink:
+        with new_file(path), path.open("wb") as sink:
             _write(table, sink)
 
     def load(self, path: Path) -> Any:
@@ -74,6 +74,8 @@ class ParquetFormat(Format):
         import polars as pl
 
         self.describe(path)  # so that a damaged file is met here and not at collect()
+        with reading(path, self.name):
+            str(path).encode()  # Polars takes no name that is not UTF-8
         return pl.scan_parquet(path, glob=False, hive_partitioning=False)
 
     def describe(self, path: Path) -> Description:

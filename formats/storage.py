@@ -9,6 +9,7 @@ climbs, or a link that leads out, is refused.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -388,3 +389,5 @@ class _not_found:  # noqa: N801  # reads as a statement: with _not_found(...)
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
             raise NotFound(f"no file {shown(self._path)} in {self._storage!r}") from error
+        if isinstance(error, OSError) and error.errno == errno.ELOOP:
+            raise InvalidKey(f"{shown(self._path)} became a link while it was opened in {self._storage!r}") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakehouse import config
+from lakehouse.config import POINTER
 from lakehouse.engine import CommitInfo, Transaction, is_lake
 from lakehouse.errors import InputError, InstanceNotFound, shown
 from registries import binding
@@ -35,6 +36,7 @@ __all__ = [
 
 R = TypeVar("R", bound=Record)
 _log = logging.getLogger("lakehouse")
+_NAMED = ("argument", "context", "LAKEHOUSE_INSTANCE")
 _OURS = ("tables", "storage", "catalog.db", "head.json", "lake.json")
 
 
@@ -53,8 +55,7 @@ def init(
     Parameters
     ----------
     root
-        The folder; made when absent. Default: the setting ``instance`` (``LAKEHOUSE_INSTANCE``), else the working
-        folder.
+        The folder; made when absent. Default: ``LAKEHOUSE_INSTANCE``, else the working folder.
     catalog
         Where the SQLite file goes; default: into the root. Name a local path when the root is on a network drive.
     user
@@ -78,7 +79,9 @@ def init(
     'treated'
     >>> lh.disconnect()
     """
-    folder = local_root(_chosen(root) or Path.cwd())
+    settings = config.resolve(instance=root)
+    named = settings.instance if settings.origin["instance"] in _NAMED else None
+    folder = local_root(named if named is not None else Path.cwd())
     if is_lake(folder):
         _log.info("%s is an instance already: connecting to it", folder)
     else:
@@ -105,7 +108,7 @@ def connect(root: str | os.PathLike[str] | None = None, *, user: str | None = No
     InstanceNotFound
         When there is none.
     """
-    place = _chosen(root) or _nearest()
+    place = _place(root)
     if place is None:
         raise InstanceNotFound(
             f"no instance is named, and none lies in {Path.cwd()} or above: "
@@ -164,14 +167,14 @@ def sql(
     at: int | str | dt.date | CommitInfo | None = None,
     tables: Mapping[str, Any] | None = None,
 ) -> duckdb.DuckDBPyRelation:
-    """Run a DuckDB SELECT over the current instance; see :meth:`registries.instance.Instance.sql`.
+    r"""Run a DuckDB SELECT over the current instance; see :meth:`registries.instance.Instance.sql`.
 
     Examples
     --------
     >>> import tempfile
     >>> import lakehouse as lh
     >>> lake = lh.init(tempfile.mkdtemp(), pointer=False)
-    >>> artifact = lh.Artifact(b"donor,age\\n1,30\\n", key="samples.csv", format="csv").save()
+    >>> artifact = lh.Artifact(b"donor,age\n1,30\n", key="samples.csv", format="csv").save()
     >>> lh.sql('select age from content."samples.csv"').fetchall()
     [(30,)]
     >>> lh.disconnect()
@@ -181,11 +184,7 @@ def sql(
 
 def save(records: R | Iterable[R]) -> list[R]:
     """Save records in one commit of the current instance, all or none, and return them."""
-    if isinstance(records, Record):
-        return current().save([records])
-    if isinstance(records, str) or not isinstance(records, Iterable):
-        raise InputError(f"save({shown(records)}): a record or a list of records is accepted")
-    return current().save(records)
+    return current().save(_listed(records))
 
 
 def transaction(message: str = "") -> AbstractContextManager[Transaction]:
@@ -213,16 +212,18 @@ def _switch(instance: Instance) -> Instance:
     return instance
 
 
-def _chosen(root: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
-    """Return the argument, else what the environment names."""
-    return root if root is not None else os.environ.get("LAKEHOUSE_INSTANCE") or None
-
-
-def _nearest() -> Path | None:
-    """Return the instance that the nearest pointer names or that the working folder lies in."""
+def _place(root: str | os.PathLike[str] | None) -> str | Path | None:
+    """Return what is named; else the nearest of a pointer and an instance, upward from the working folder."""
+    settings = config.resolve(instance=root)
+    origin = settings.origin["instance"]
+    if origin in _NAMED:
+        return settings.instance
     here = Path.cwd()
-    found = config.find_pointer(here)
-    return found if found is not None else next((folder for folder in (here, *here.parents) if is_lake(folder)), None)
+    around = next((folder for folder in (here, *here.parents) if is_lake(folder)), None)
+    if around is None:
+        return settings.instance
+    pointed = Path(origin).name == POINTER and Path(origin).parent.is_relative_to(around)
+    return settings.instance if pointed else around
 
 
 def _refuse_occupied(folder: Path) -> None:
@@ -234,3 +235,11 @@ def _refuse_occupied(folder: Path) -> None:
             f"{folder} holds {', '.join(taken)}, which an instance needs for itself: name another folder, "
             f"such as {str(folder / 'lake')!r}"
         )
+
+
+def _listed(records: Any) -> list[Any]:
+    if isinstance(records, Record):
+        return [records]
+    if isinstance(records, str | bytes) or not isinstance(records, Iterable):
+        raise InputError(f"save({shown(records)}): a record or a list of records is accepted")
+    return list(records)

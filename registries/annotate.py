@@ -29,8 +29,8 @@ class Labels:
     Examples
     --------
     >>> import tempfile
-    >>> import lakehouse as lh
-    >>> lake = lh.open(lh.init(tempfile.mkdtemp(), pointer=False).root)
+    >>> from registries.instance import Instance
+    >>> lake = Instance.create(tempfile.mkdtemp())
     >>> artifact = lake.Artifact(b"1,2", key="raw.csv").save()
     >>> artifact.labels.add(["treated", "donor 1"], create=True)
     >>> [label.name for label in artifact.labels.get()]
@@ -38,7 +38,7 @@ class Labels:
     >>> artifact.labels.remove("treated")
     >>> lake.Artifact.filter(ulabels__name="donor 1").count()
     1
-    >>> lake.close(); lh.disconnect()
+    >>> lake.close()
     """
 
     def __init__(self, artifact: Artifact) -> None:
@@ -142,7 +142,9 @@ class Labels:
 
 
 def _several(labels: object) -> list[str | ULabel]:
-    given: list[Any] = [labels] if isinstance(labels, str | Record) or not isinstance(labels, Iterable) else list(labels)
+    given: list[Any] = (
+        [labels] if isinstance(labels, str | Record) or not isinstance(labels, Iterable) else list(labels)
+    )
     for label in given:
         if not isinstance(label, str | ULabel):
             raise InputError(f"{shown(label)} is a {type(label).__name__}: a label is a name or a ULabel")
@@ -157,7 +159,9 @@ def _resolve(txn: Transaction, home: Instance, wanted: list[str | ULabel], *, cr
     if unknown and not create:
         near = near_misses(txn.snapshot, ULabel, "name", unknown)
         listed = ", ".join(shown(name) for name in unknown[:5]) + (", …" if len(unknown) > 5 else "")
-        raise RecordNotFound(f"no ULabel is called {listed}{near}; to make it pass create=True or save ULabel(name=...)")
+        raise RecordNotFound(
+            f"no ULabel is called {listed}{near} To make it, pass create=True or save ULabel(name=...)"
+        )
     for name in unknown:
         known[name] = home.ULabel(name=name).plan_save(txn, home).row["uid"]
     return [known[check_name(label)] if isinstance(label, str) else _saved_in(home, label) for label in wanted]
@@ -182,7 +186,9 @@ def _feature(snapshot: Snapshot, home: Instance, feature: str | Feature | None) 
         rows = snapshot.lookup("feature", "name", [name]).to_pylist()
         if not rows:
             near = near_misses(snapshot, Feature, "name", [name])
-            raise RecordNotFound(f"no Feature is called {shown(name)}{near}; save Feature(name=..., dtype='cat[ULabel]')")
+            raise RecordNotFound(
+                f"no Feature is called {shown(name)}{near} To make it, save Feature(name=..., dtype='cat[ULabel]')"
+            )
         uid, dtype = rows[0]["uid"], rows[0]["dtype"]
     if "cat" not in dtype:
         raise InputError(f"Feature {shown(name)} has dtype {dtype!r}: labels go under one of dtype 'cat[ULabel]'")

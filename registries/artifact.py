@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from formats import keys
 from formats.registry import by_name
 from lakehouse.errors import DataLoss, InputError, NotFound, shown
 from lakehouse.ids import stem, version_of, with_version
 from registries.annotate import Labels
-from registries.column import Column, Reference, column, reference
+from registries.column import MISSING, Column, Reference, column, reference
 from registries.content import Content, Source
 from registries.describe import ArtifactDescription, describe
 from registries.meta import Link
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
 __all__ = ["Artifact", "File"]
 
 _LATEST = '"uid" in (select max("uid") from "artifact" group by substr("uid", 1, 16))'
+
+
+class ObjectPath(Column[Any]):
+    """Text relative to the storage's root in the table; on a record, the place in the local file system."""
+
+    @overload
+    def __get__(self, record: None, owner: type) -> ObjectPath: ...
+    @overload
+    def __get__(self, record: Record, owner: type) -> Path: ...
+    def __get__(self, record: Record | None, owner: type) -> ObjectPath | Path:
+        return record.located() if isinstance(record, Artifact) else self
 
 
 class Artifact(
@@ -72,7 +83,13 @@ class Artifact(
     hash_kind: Column[str] = column(doc="How the hash was made.", init=False)
     n_rows: Column[int | None] = column(doc="Rows or observations.", init=False)
     storage: Reference[str] = reference("storage", doc="Where the bytes lie.", init=False)
-    path: Column[str] = column(doc="Where they lie, relative to the storage's root.", init=False)
+    path: ObjectPath = ObjectPath(
+        default=MISSING,
+        doc="Where they lie, relative to the storage's root; on a record, in the local file system.",
+        unique=False,
+        init=False,
+        references=None,
+    )
     version: Column[int] = column(doc="Counts the contents of a key; the first is 0.", init=False)
 
     def __init__(
@@ -89,7 +106,9 @@ class Artifact(
         super().__init__(key=key, description=description)
         for name, value in (("suffix", suffix), ("format", format)):
             if value is not None and not isinstance(value, str):
-                raise InputError(f"Artifact.{name} = {shown(value)} is a {type(value).__name__}: str or None is accepted")
+                raise InputError(
+                    f"Artifact.{name} = {shown(value)} is a {type(value).__name__}: str or None is accepted"
+                )
         self._source = Source(source, suffix, format)
         self._content: Content | None = None
 
@@ -180,9 +199,8 @@ class Artifact(
 
     # Reading
 
-    @property
-    def location(self) -> Path:
-        """Where the bytes lie in the local file system; those in memory are copied to a temporary file.
+    def located(self) -> Path:
+        """Return where the bytes lie in the local file system; those in memory are copied to a temporary file.
 
         Raises
         ------
@@ -204,11 +222,11 @@ class Artifact(
 
     def load(self) -> Any:
         """Return the whole content in memory: a pandas DataFrame, an AnnData, or bytes."""
-        return by_name(self._need_saved().format).load(self.location)
+        return by_name(self._need_saved().format).load(self.path)
 
     def open(self) -> Any:
         """Return the content lazily: a dataset, a backed AnnData, or an open file."""
-        return by_name(self._need_saved().format).open(self.location)
+        return by_name(self._need_saved().format).open(self.path)
 
     def backed(self) -> Any:
         """Return the content lazily; the same as :meth:`open`."""
@@ -230,7 +248,7 @@ class Artifact(
     def versions(self) -> list[Self]:
         """All versions, the first one first."""
         home = self._need_saved().home_of()
-        return type(self).bound(home).filter(uid__startswith=stem(self.uid)).order_by("uid").all()
+        return home.bound(type(self)).filter(uid__startswith=stem(self.uid)).order_by("uid").all()
 
     @property
     def is_latest(self) -> bool:

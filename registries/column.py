@@ -140,7 +140,9 @@ class Column(Generic[T]):
         if isinstance(value, str):
             return check_text(value, f"{owner}.{self.name}")
         if isinstance(value, int) and not -_BIGGEST <= value < _BIGGEST:
-            raise InputError(f"{owner}.{self.name} = {shown(value)} does not fit 64 bits")
+            raise InputError(
+                f"{owner}.{self.name} is given a whole number of {value.bit_length()} bits: it has to fit 64 bits"
+            )
         return value
 
 
@@ -187,7 +189,8 @@ def bind_annotations(owner: type) -> dict[str, Column[Any]]:
     names = {"Column": Column, "Reference": Reference, **vars(sys.modules[owner.__module__])}
     hints = get_type_hints(holder, globalns=names)
     for name, declared in own.items():
-        declared.bind(get_args(hints[name])[0])
+        if arguments := get_args(hints[name]):
+            declared.bind(arguments[0])
     return own
 
 

@@ -32,7 +32,9 @@ class Feature(Record, natural=("name",)):
     """
 
     name: Column[str] = column(doc="Unique, in Unicode normal form C.", unique=True)
-    dtype: Column[str] = column(doc="int, float, str, bool, date, datetime, json, cat, cat[ULabel], vector[64], list[int].")
+    dtype: Column[str] = column(
+        doc="int, float, str, bool, date, datetime, json, cat, cat[ULabel], vector[64], list[int]."
+    )
     unit: Column[str | None] = column(doc="Unit of its values, such as degC.", default=None)
     description: Column[str | None] = column(doc="What it measures.", default=None)
 

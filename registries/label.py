@@ -15,12 +15,12 @@ class ULabel(Record, natural=("name",), links={"artifacts": Link("artifact_ulabe
     Examples
     --------
     >>> import tempfile
-    >>> import lakehouse as lh
-    >>> lake = lh.open(lh.init(tempfile.mkdtemp(), pointer=False).root)
+    >>> from registries.instance import Instance
+    >>> lake = Instance.create(tempfile.mkdtemp())
     >>> treated = lake.ULabel(name="treated").save()
     >>> lake.ULabel(name="treated").save() == treated
     True
-    >>> lake.close(); lh.disconnect()
+    >>> lake.close()
     """
 
     name: Column[str] = column(doc="Unique, in Unicode normal form C.", unique=True)

@@ -34,7 +34,14 @@ _TEXT = {
 OPERATORS = (*_COMPARISONS, "ne", "in", *_TEXT, "isnull")
 """What may follow a field's name after two underscores; none means ``exact``."""
 
-_SQL_TYPES = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN", dt.datetime: "TIMESTAMPTZ", dt.date: "DATE"}
+_SQL_TYPES = {
+    str: "VARCHAR",
+    int: "BIGINT",
+    float: "DOUBLE",
+    bool: "BOOLEAN",
+    dt.datetime: "TIMESTAMPTZ",
+    dt.date: "DATE",
+}
 _BIGGEST = 2**63
 
 
@@ -175,7 +182,7 @@ def _value(declared: Column[Any], value: object, where: str) -> Any:
     if declared.name == "uid" or declared.references is not None:
         value = getattr(value, "uid", value)
     kind = declared.python
-    if kind in (int, float) and isinstance(value, numbers.Real) and not isinstance(value, bool):
+    if kind in (int, float) and type(value) is not bool and isinstance(value, numbers.Real):
         return _number(value, where)
     if kind is str and isinstance(value, str):
         return check_text(str(value), where)
@@ -191,9 +198,11 @@ def _value(declared: Column[Any], value: object, where: str) -> Any:
 
 def _number(value: numbers.Real, where: str) -> int | float:
     if isinstance(value, numbers.Integral):
-        if not -_BIGGEST <= value < _BIGGEST:
-            raise InputError(f"{where} is compared with {shown(value)}, which does not fit 64 bits")
-        return int(value)
+        if not -_BIGGEST <= (whole := int(value)) < _BIGGEST:
+            raise InputError(
+                f"{where} is compared with a whole number of {whole.bit_length()} bits: it has to fit 64 bits"
+            )
+        return whole
     number = float(value)
     if not math.isfinite(number):
         raise InputError(f"{where} is compared with {number}: a finite number is accepted")

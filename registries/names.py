@@ -80,5 +80,7 @@ def check_text(text: str, field: str) -> str:
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise InvalidName(f"{field} {shown(text)} holds half a surrogate pair (position {error.start}): remove it") from None
+            raise InvalidName(
+                f"{field} {shown(text)} holds half a surrogate pair (position {error.start}): remove it"
+            ) from None
     return text

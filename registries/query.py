@@ -60,21 +60,25 @@ class Query(Generic[R]):
     def _refuse_foreign(self, value: object) -> None:
         home = getattr(value, "_home", None)
         if home is not None and home is not self.home:
-            raise InputError(f"{value!r} belongs to the instance at {home.root}, not to {self.home.root}: look it up there")
+            raise InputError(
+                f"{value!r} belongs to the instance at {home.root}, not to {self.home.root}: look it up there"
+            )
 
     def order_by(self, *columns: str) -> Query[R]:
         """Return the query ordered by columns, descending where a name begins with ``-``; nulls come last."""
-        known = self.registry.meta.columns
         for name in columns:
-            if not isinstance(name, str) or name.removeprefix("-") not in known:
-                bare = str(name).removeprefix("-")
-                raise UnknownField(f"{self.registry.meta.name} cannot be ordered by {shown(name)}{did_you_mean(bare, known)}")
+            self._check_order(name)
         return replace(self, order=columns)
+
+    def _check_order(self, name: object) -> None:
+        meta = self.registry.meta
+        if not isinstance(name, str) or name.removeprefix("-") not in meta.columns:
+            near = did_you_mean(str(name).removeprefix("-"), meta.columns)
+            raise UnknownField(f"{meta.name} cannot be ordered by {shown(name)}{near}")
 
     def limit(self, n: int) -> Query[R]:
         """Return the query for at most ``n`` records."""
-        if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= _MOST:
-            raise InputError(f"limit({shown(n)}): a whole number from 0 to 2**63 - 1 is accepted")
+        _check_number(n)
         return replace(self, most=n)
 
     def at(self, when: int | str | dt.date | CommitInfo | None) -> Query[R]:
@@ -197,3 +201,8 @@ class Query(Generic[R]):
 
 def _direction(name: str) -> str:
     return quoted(name.removeprefix("-")) + (" desc" if name.startswith("-") else "") + " nulls last"
+
+
+def _check_number(n: object) -> None:
+    if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= _MOST:
+        raise InputError(f"limit({shown(n)}): a whole number from 0 to 2**63 - 1 is accepted")

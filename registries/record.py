@@ -62,7 +62,9 @@ class Record:
     created_by: Reference[str] = reference("user", doc="The user who saved it first.", init=False)
     run: Reference[str | None] = reference("run", doc="The run that saved it, if any.", default=None, init=False)
 
-    _home: ClassVar[Instance | None] = None
+    _home: Instance | None = None
+    _values: dict[str, Any]
+    _read: Mapping[str, Any]
 
     def __init_subclass__(
         cls,
@@ -101,7 +103,15 @@ class Record:
                 self._values[name] = declared.default
 
     def _start(self) -> None:
-        vars(self).update(_values={}, _read=_UNSAVED, _foreign=None)
+        vars(self).update(_values={}, _read=_UNSAVED)
+
+    def state(self) -> dict[str, Any]:
+        """Return what :meth:`restore` needs to bring the record back to where it is now."""
+        return {"_values": dict(self._values), "_read": self._read, "_home": self._home}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to an earlier state: its transaction was rolled back, or is planned anew."""
+        vars(self).update(state, _values=dict(state["_values"]))
 
     # Values
 
@@ -161,7 +171,7 @@ class Record:
         return hash((self.meta.table, self.uid)) if self.is_saved else id(self)
 
     def __repr__(self) -> str:
-        shape = ", ".join(f"{k}={shown(v)}" for k, v in self.to_row().items() if v is not None and k not in _QUIET)
+        shape = ", ".join(f"{k}={_brief(v)}" for k, v in self.to_row().items() if v is not None and k not in _QUIET)
         return f"{self.meta.name}({shape})"
 
     # Looking up
@@ -216,6 +226,9 @@ class Record:
 
     # Saving
 
+    def prepare(self, home: Instance) -> None:
+        """Do what takes long and needs no transaction, before one begins."""
+
     def save(self) -> Self:
         """Save the record, or rebind it to the one that is already there; return it.
 
@@ -261,7 +274,9 @@ class Record:
         other = self.find(txn.snapshot)
         if other is not None and other["uid"] != row["uid"]:
             shape = ", ".join(f"{name}={shown(row[name])}" for name in self.meta.natural)
-            raise Duplicate(f"another {self.meta.name} has {shape} already (uid {other['uid']}): choose another")
+            raise Duplicate(
+                f"another {self.meta.name} has {shape} already (uid {other['uid']}): choose another"
+            ).final()
         txn.upsert(self.meta.table, [row], as_read=[before])
         return Saved(row)
 
@@ -303,6 +318,10 @@ class Record:
         if kept:
             fields = ", ".join(f"{name} = {shown(row[name])}" for name in kept)
             _log.warning("%s with %s keeps its %s: assign and save() to change", self.meta.name, shape, fields)
+
+
+def _brief(value: Any) -> str:
+    return value.isoformat(" ", "seconds") if isinstance(value, dt.datetime) else shown(value)
 
 
 _COMMON = bind_annotations(Record)

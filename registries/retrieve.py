@@ -115,8 +115,12 @@ def near_misses(snapshot: Snapshot, registry: type[Record], field: str, values: 
     known = snapshot.arrow(statement, [], [table])["name"].to_pylist()
     near: dict[str, None] = {}
     for value in list(values)[:5]:
-        hits = process.extract(value[:200], known, scorer=fuzz.WRatio, processor=utils.default_process, limit=3, score_cutoff=75)
+        hits = process.extract(
+            value[:200], known, scorer=fuzz.WRatio, processor=utils.default_process, limit=3, score_cutoff=75
+        )
         near.update(dict.fromkeys(hit[0] for hit in hits))
     if near:
         return "; did you mean " + " or ".join(map(repr, near)) + "?"
-    return f"; {registry.meta.name}.filter().df() lists them all" if known else f"; no {registry.meta.name} is saved yet"
+    return (
+        f"; {registry.meta.name}.filter().df() lists them all." if known else f"; no {registry.meta.name} is saved yet."
+    )

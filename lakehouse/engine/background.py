@@ -7,6 +7,7 @@ import os
 import threading
 
 from lakehouse.engine.catalog import Catalog
+from lakehouse.engine.forks import can_publish
 from lakehouse.engine.options import Options
 from lakehouse.engine.publish import Publisher
 from lakehouse.errors import LakehouseError
@@ -27,7 +28,9 @@ class BackgroundPublisher:
 
     def poke(self) -> None:
         """Be told of a commit."""
-        if not self._options.auto_publish or self._pid != os.getpid():  # a forked child leaves publishing to others
+        if (
+            not self._options.auto_publish or self._pid != os.getpid() or not can_publish()
+        ):  # a forked child leaves publishing to others
             return
         self._commits += 1
         if self._commits % _LOOK_EVERY and self._commits > 1:
@@ -45,7 +48,7 @@ class BackgroundPublisher:
     def _publish(self) -> None:
         try:
             self._publisher.publish()
-        except LakehouseError as error:
+        except (LakehouseError, OSError) as error:
             # the commits are safe in the catalog; whoever flushes or checks next meets the same error in the open
             _LOG.warning("publishing failed and will be tried again: %s", error)
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+import pyarrow as pa
+
 from lakehouse.engine.changes import DataFile, Segment
 from lakehouse.engine.table import TableVersion
 
@@ -137,8 +139,16 @@ class Session(Protocol):
         """Return commits, rows and bytes above a commit."""
         ...
 
-    def owner(self, table: str, group: str, value: str) -> str | None:
-        """Return the uid that holds a unique value."""
+    def claimed(self, table: str, group: str) -> pa.Array:
+        """Return the unique values that are claimed one by one."""
+        ...
+
+    def has_filter(self, table: str, group: str) -> bool:
+        """Whether bulk inserts left hashes of their unique values."""
+        ...
+
+    def filter_blocks(self, table: str, group: str, bucket: int) -> list[bytes]:
+        """Return the sorted hashes of a bucket, a block per bulk insert."""
         ...
 
     def referenced_paths(self, table: str) -> set[str]:
@@ -156,12 +166,16 @@ class Session(Protocol):
         """Record a table or a new schema of it."""
         ...
 
-    def claim(self, table: str, group: str, pairs: Sequence[tuple[str, str]]) -> None:
-        """Take unique values for uids; raises ``Duplicate``."""
+    def claim(self, table: str, group: str, values: Sequence[str]) -> None:
+        """Take unique values; raises ``Duplicate``."""
         ...
 
-    def release(self, table: str, group: str, pairs: Iterable[tuple[str, str]]) -> None:
-        """Give up unique values that uids hold."""
+    def release(self, table: str, group: str, values: Iterable[str]) -> None:
+        """Give up unique values."""
+        ...
+
+    def add_filter(self, table: str, group: str, blocks: Iterable[tuple[int, bytes]]) -> None:
+        """Add the sorted hashes of a bulk insert, by bucket."""
         ...
 
     def set_lease(self, holder: str, until: float, *, new_epoch: bool) -> int:

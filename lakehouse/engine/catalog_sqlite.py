@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lakehouse.engine.faults import reach
+from lakehouse.engine.forks import GATE
 from lakehouse.engine.headlock import HeadLock
 from lakehouse.engine.options import Options
 from lakehouse.engine.session_sql import SqlSession
@@ -35,7 +36,9 @@ CREATE UNIQUE INDEX change_order ON change(tbl, id, seq);
 CREATE TABLE publication(tbl TEXT, version INTEGER, id INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(tbl, version));
 CREATE TABLE file(tbl TEXT, path TEXT, size INTEGER NOT NULL, n INTEGER NOT NULL, low TEXT NOT NULL, high TEXT NOT NULL,
     version INTEGER NOT NULL, born INTEGER NOT NULL, died INTEGER, PRIMARY KEY(tbl, path));
-CREATE TABLE unique_value(tbl TEXT, grp TEXT, val TEXT, uid TEXT NOT NULL, PRIMARY KEY(tbl, grp, val)) WITHOUT ROWID;
+CREATE TABLE unique_value(tbl TEXT, grp TEXT, val TEXT, PRIMARY KEY(tbl, grp, val)) WITHOUT ROWID;
+CREATE TABLE unique_block(tbl TEXT NOT NULL, grp TEXT NOT NULL, bucket INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX unique_block_order ON unique_block(tbl, grp, bucket);
 CREATE TABLE pin(name TEXT PRIMARY KEY, id INTEGER NOT NULL, until REAL NOT NULL);
 """
 
@@ -63,7 +66,8 @@ class SqliteCatalog:
     def __init__(self, path: Path, options: Options, *, read_only: bool = False, mode: int = 0o600) -> None:
         self.path, self._options, self.read_only, self._mode = path, options, read_only, mode
         self._local, self._pid = threading.local(), os.getpid()
-        self._open: list[sqlite3.Connection] = []
+        self._open: dict[sqlite3.Connection, threading.Thread] = {}
+        GATE.catalogs.add(self)
         self._lock = None if read_only else HeadLock(path.with_suffix(".lock"), timeout=options.lock_timeout, mode=mode)
         self._check_format()
 
@@ -71,12 +75,26 @@ class SqliteCatalog:
     def _connection(self) -> sqlite3.Connection:
         if self._pid != os.getpid():
             _inherited.extend(self._open)  # closing them here could release the parent's locks: keep, never touch
-            self._local, self._open, self._pid = threading.local(), [], os.getpid()
+            self._local, self._open, self._pid = threading.local(), {}, os.getpid()
         con: sqlite3.Connection | None = getattr(self._local, "con", None)
         if con is None:
+            self._drop_those_of_ended_threads()
             con = self._local.con = self._connect()
-            self._open.append(con)
+            self._open[con] = threading.current_thread()
         return con
+
+    def _drop_those_of_ended_threads(self) -> None:
+        """Each holds three descriptors: a program that starts many threads must not run out of them."""
+        for con in [con for con, thread in list(self._open.items()) if not thread.is_alive()]:
+            self._open.pop(con, None)
+            con.close()
+
+    def drop_connections(self) -> None:
+        """Close every connection that is not in use; the next question opens a new one."""
+        for con in [con for con in list(self._open) if not con.in_transaction]:
+            del self._open[con]
+            con.close()
+        self._local = threading.local()
 
     def _connect(self) -> sqlite3.Connection:
         target, uri = str(self.path), False
@@ -95,7 +113,8 @@ class SqliteCatalog:
         if not self.path.exists() or self.path.stat().st_size == 0:
             return
         try:
-            (found,) = self._connection().execute("PRAGMA user_version").fetchone()
+            with GATE.passed():
+                (found,) = self._connection().execute("PRAGMA user_version").fetchone()
         except sqlite3.DatabaseError as error:
             raise _translated(error, self.path) from error
         if found > FORMAT:
@@ -108,12 +127,13 @@ class SqliteCatalog:
         """Whether the catalog's tables were created."""
         if not self.path.exists():
             return False
-        return bool(self._connection().execute("PRAGMA user_version").fetchone()[0])
+        with GATE.passed():
+            return bool(self._connection().execute("PRAGMA user_version").fetchone()[0])
 
     def create(self, home: str) -> bool:
         """Create the tables; False when another process was first."""
         assert self._lock is not None
-        with self._lock.held():
+        with self._lock.held(), GATE.passed():
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, self._mode))
             con = self._connection()
             if con.execute("PRAGMA user_version").fetchone()[0]:
@@ -131,20 +151,20 @@ class SqliteCatalog:
     @contextmanager
     def read(self) -> Iterator[SqlSession]:
         """Open a consistent reading session."""
-        con = self._connection()
-        if con.in_transaction:  # reading inside a locked session sees the same state
-            yield SqlSession(con)
-            return
-        with _transaction(con, "BEGIN", self.path):
-            yield SqlSession(con)
+        with GATE.passed():
+            con = self._connection()
+            if con.in_transaction:  # reading inside a locked session sees the same state
+                yield SqlSession(con)
+                return
+            with _transaction(con, "BEGIN", self.path):
+                yield SqlSession(con)
 
     @contextmanager
     def locked(self, epoch: int | None = None) -> Iterator[SqlSession]:
         """Take the head lock; with ``epoch``, only while that lease is still the newest."""
         if self._lock is None:
             raise ReadOnly(f"{self.path} was opened for reading only: open the instance without read_only=True")
-        con = self._connection()
-        with self._lock.held(), _transaction(con, "BEGIN IMMEDIATE", self.path):
+        with self._lock.held(), GATE.passed(), _transaction(self._connection(), "BEGIN IMMEDIATE", self.path) as con:
             reach("lock.taken")
             session = SqlSession(con)
             if epoch is not None and session.meta().epoch != epoch:
@@ -155,9 +175,9 @@ class SqliteCatalog:
     def close(self) -> None:
         """Close every connection of this process."""
         if self._pid == os.getpid():
-            for con in self._open:
+            for con in list(self._open):
                 con.close()
-        self._open, self._local = [], threading.local()
+        self._open, self._local = {}, threading.local()
         if self._lock is not None:
             self._lock.close()
 
@@ -166,10 +186,10 @@ _inherited: list[sqlite3.Connection] = []
 
 
 @contextmanager
-def _transaction(con: sqlite3.Connection, begin: str, path: Path) -> Iterator[None]:
+def _transaction(con: sqlite3.Connection, begin: str, path: Path) -> Iterator[sqlite3.Connection]:
     try:
         con.execute(begin)
-        yield
+        yield con
         con.execute("COMMIT")
     except BaseException as error:
         if con.in_transaction:

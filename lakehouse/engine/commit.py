@@ -13,18 +13,23 @@ from lakehouse.engine.changes import Op, Segment, encode_files, encode_rows
 from lakehouse.engine.datafile import table_folder, write_files
 from lakehouse.engine.faults import reach
 from lakehouse.engine.options import Options
-from lakehouse.engine.plan import Claim, NetChange, claims, implied, net_changes
+from lakehouse.engine.plan import NetChange, claims, implied, net_changes
 from lakehouse.engine.requirements import Requirement
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.state import StateCache
 from lakehouse.engine.transaction import Transaction
+from lakehouse.engine.unique import Claim, is_final, take
 from lakehouse.errors import Conflict, DataLoss, Duplicate, Expired, SchemaChanged
 
 __all__ = ["Committer"]
 
 
 class _Restage(Exception):
-    """Staged files may have been swept: stage them again."""
+    """Staged files may have been swept: stage them again, as begun at ``swept_before`` or later."""
+
+    def __init__(self, swept_before: int) -> None:
+        super().__init__(swept_before)
+        self.swept_before = swept_before
 
 
 @dataclass(frozen=True)
@@ -77,9 +82,9 @@ class Committer:
         if (prepared := self._prepare(txn)) is None:
             return txn.base.commit
         reach("commit.planned")
-        checked = txn.base.commit
+        checked, not_before = txn.base.commit, 0
         while True:
-            began, rows = self._stage(prepared.changes)
+            began, rows = self._stage(prepared.changes, not_before)
             reach("commit.staged")
             if prepared.requirements:
                 with self._catalog.read() as session:
@@ -93,7 +98,8 @@ class Committer:
                         done = session.append(
                             txn.client_txn, time.time_ns() // 1000, self.user, self.run, txn.message, rows
                         )
-            except _Restage:
+            except _Restage as restage:
+                not_before = restage.swept_before
                 continue
             reach("commit.done")
             return done
@@ -117,9 +123,12 @@ class Committer:
             raise error.final() from None
         return _Prepared(txn, changes, requirements, taken)
 
-    def _stage(self, changes: Sequence[NetChange]) -> tuple[int, list[ChangeRow]]:
-        """Encode small changes; write bulk inserts to files whose names tell when staging began."""
-        began, out = time.time_ns() // 1000, []
+    def _stage(self, changes: Sequence[NetChange], not_before: int) -> tuple[int, list[ChangeRow]]:
+        """Encode small changes; write bulk inserts to files whose names tell when staging began.
+
+        A clock that was set back since the last sweep would never reach ``swept_before``: hence ``not_before``.
+        """
+        began, out = max(time.time_ns() // 1000, not_before), []
         for change in changes:
             name, version, rows = change.table.name, change.table.version, change.rows
             bulk = len(rows) > self._options.bulk_rows or rows.nbytes > self._options.bulk_bytes
@@ -137,12 +146,18 @@ class Committer:
         head = session.head()
         if head <= above:
             return above
+        self._refuse_other_schema(session, prepared)  # segments of a younger schema cannot be read with the old one
         for table in {r.table for r in prepared.requirements}:
             segments = session.segments(table, above, head, self._schemas.versions(table))
             for requirement in prepared.requirements:
                 if requirement.table == table:
                     self._hold(session, prepared, requirement, segments)
         return head
+
+    @staticmethod
+    def _refuse_other_schema(session: Session, prepared: _Prepared) -> None:
+        if session.meta().schema_commit != prepared.txn.schema_commit:
+            raise SchemaChanged("a table's columns changed meanwhile: plan again")
 
     def _hold(self, session: Session, prepared: _Prepared, requirement: Requirement, segments: list[Segment]) -> None:
         try:
@@ -159,33 +174,18 @@ class Committer:
         meta = session.meta()
         if prepared.txn.base.commit < meta.oldest_readable:
             raise Expired(f"commit {prepared.txn.base.commit} is no longer readable: plan again")
-        if meta.schema_commit != prepared.txn.schema_commit:
-            raise SchemaChanged("a table's columns changed meanwhile: plan again")
+        self._refuse_other_schema(session, prepared)
         if began < meta.swept_before:
-            raise _Restage
+            raise _Restage(meta.swept_before)
         if prepared.requirements:
             self._recheck(session, prepared, checked)
 
     def _claim(self, session: Session, prepared: _Prepared) -> None:
-        """Give up unique values, then take the new ones; all releases come first, so that values can be swapped."""
-        for claim in prepared.claims:
-            if claim.released:
-                session.release(claim.table, claim.group, claim.released)
-        for claim in prepared.claims:
-            if not claim.taken:
-                continue
-            try:
-                session.claim(claim.table, claim.group, claim.taken)
-            except Duplicate as error:
-                raise self._judged(session, prepared, claim, error) from error
-
-    def _judged(self, session: Session, prepared: _Prepared, claim: Claim, error: Duplicate) -> Duplicate:
-        """Planning again helps only if the holder of a value came after the planning snapshot."""
+        """Take unique values; planning again helps only if their holder came after the planning snapshot."""
         base = prepared.txn.base
-        if session.head() == base.commit:
-            return error.final()
-        owners = {session.owner(claim.table, claim.group, value) for value, _ in claim.taken[:10_000]} - {None}
-        if owners & {uid for _, uid in claim.taken}:  # taken twice by this very transaction
-            return error.final()
-        held = base.lookup(claim.table, "uid", sorted(o for o in owners if o))
-        return error.final() if len(held) else error
+        try:
+            take(session, prepared.claims, base.moved_to(session.head()))
+        except Duplicate as error:
+            if any(is_final(claim, base) for claim in prepared.claims):
+                raise error.final() from None
+            raise

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from formats.durable import fsync_dir, fsync_path
 from lakehouse.engine.changes import DataFile
 from lakehouse.engine.table import TableVersion
-from lakehouse.errors import Abandoned
+from lakehouse.errors import Abandoned, Diverged
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -132,10 +132,24 @@ class DeltaLog:
         try:
             handle = DeltaTable(str(self.folder))
         except DeltaError as error:
-            raise Stale(f"{self.folder}: {error}") from error
+            if self._drop_torn_checkpoint():
+                return self.open(version, published)
+            raise Diverged(f"{self.folder} cannot be opened as a Delta table ({error}): restore its log") from error
         if handle.version() != version or (handle.transaction_version(self._lake) or 0) != published:
             raise Stale(f"{self.folder} is at version {handle.version()}, expected {version}")
         return handle
+
+    def _drop_torn_checkpoint(self) -> bool:
+        """Remove a checkpoint that a power failure left unreadable, with the pointer to it; the entries hold it all."""
+        folder = self.path(0).parent
+        checkpoints, pointer = sorted(folder.glob("*.checkpoint.parquet")), folder / "_last_checkpoint"
+        torn = [path for path in checkpoints if not _has_footer(path)]
+        if not torn and (checkpoints or not pointer.exists()):
+            return False
+        for path in (pointer, *torn):  # the pointer first: without it every checkpoint is optional
+            path.unlink(missing_ok=True)
+        fsync_dir(folder)
+        return True
 
     def append(self, handle: DeltaTable, note: Note, adds: Sequence[DataFile], removes: Sequence[DataFile]) -> None:
         """Commit added and removed files through a checked handle; raises ``Stale`` when it moved."""
@@ -207,6 +221,17 @@ def _add_action(file: DataFile, now: int) -> AddAction:
     from deltalake.transaction import AddAction
 
     return AddAction(file.path, file.size, {}, now, data_change=True, stats=_statistics(file))
+
+
+def _has_footer(path: Path) -> bool:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        pq.read_metadata(path)
+    except (OSError, pa.ArrowInvalid):
+        return False
+    return True
 
 
 def _statistics(file: DataFile) -> str:

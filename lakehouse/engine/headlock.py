@@ -71,6 +71,7 @@ class HeadLock:
         self._path, self._timeout, self._mode = path, timeout, mode
         self._threads = threading.Lock()
         self._fd = self._open()
+        self._waiting: set[int] = set()
         _open_locks.add(self)
 
     def _open(self) -> int:
@@ -88,6 +89,8 @@ class HeadLock:
         It shares the parent's lock: a child that kept it would hold the lock on when its parent is killed.
         """
         self.close()
+        while self._waiting:
+            os.close(self._waiting.pop())
         self._threads = threading.Lock()
 
     @contextmanager
@@ -105,7 +108,7 @@ class HeadLock:
             finally:
                 _unlock(fd)
                 if fd != self._fd:
-                    os.close(fd)
+                    self._drop(fd)
         finally:
             self._threads.release()
 
@@ -124,10 +127,11 @@ class HeadLock:
 
         def block() -> None:
             fd = self._open()
+            self._waiting.add(fd)
             _block(fd)
             with state:
                 if given_up:
-                    os.close(fd)
+                    self._drop(fd)
                 else:
                     granted.put(fd)
 
@@ -140,6 +144,10 @@ class HeadLock:
                 if not granted.empty():
                     return granted.get()
             raise self._busy() from None
+
+    def _drop(self, fd: int) -> None:
+        self._waiting.discard(fd)
+        os.close(fd)
 
     def _busy(self) -> Busy:
         return Busy(

@@ -268,8 +268,7 @@ class Lake:
         if spec.name not in self.schemas.names():
             return True
         current = self.schemas.current(spec.name).spec
-        added = spec.added_to(current)
-        return bool(added) or spec.rules() != current.rules()
+        return spec.after(current) is not current
 
     # -- reading ---------------------------------------------------------------------------------------------------
     def head(self) -> int:
@@ -441,11 +440,7 @@ def _successor(spec: TableSpec, known: list[TableVersion], commit: int) -> Table
     """Return the next version of a table: the instance's columns in their order, then the new ones."""
     if not known:
         return TableVersion(spec, 1, commit)
-    older = known[-1].spec
-    schema = older.schema
-    for item in spec.added_to(older):
-        schema = schema.append(item)
-    return TableVersion(TableSpec.restore(spec.name, schema, spec.rules()), known[-1].version + 1, commit)
+    return TableVersion(spec.after(known[-1].spec), known[-1].version + 1, commit)
 
 
 def _mode(folder: Path) -> int:

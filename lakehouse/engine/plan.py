@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from lakehouse.engine.arrow import pc
 from lakehouse.engine.changes import Op, Segment
 from lakehouse.engine.datafile import sorted_by_uid
-from lakehouse.engine.requirements import Requirement, RowsExist, RowsUntouched, Unreferenced
+from lakehouse.engine.requirements import Requirement, RowsExist, Unreferenced
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.snapshot import Snapshot
-from lakehouse.engine.table import KEYS, TableSpec, TableVersion
+from lakehouse.engine.table import KEYS, TableVersion
 from lakehouse.engine.transaction import Transaction
-from lakehouse.errors import Duplicate, shown
+from lakehouse.engine.unique import Claim, bulk_requirements, claim_of, untouched
+from lakehouse.errors import Duplicate, ReferenceMissing, shown
 
-__all__ = ["Claim", "NetChange", "claims", "implied", "net_changes"]
-
-_SEPARATOR = "\x1f"
+__all__ = ["NetChange", "claims", "implied", "net_changes"]
 
 
 @dataclass(frozen=True)
@@ -29,16 +28,6 @@ class NetChange:
     table: TableVersion
     op: Op
     rows: pa.Table
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Unique values that a commit gives up and takes, as (value, uid), taken ones sorted by value."""
-
-    table: str
-    group: str
-    released: list[tuple[str, str]] = field(default_factory=list)
-    taken: list[tuple[str, str]] = field(default_factory=list)
 
 
 def net_changes(txn: Transaction, schemas: Schemas) -> list[NetChange]:
@@ -103,64 +92,63 @@ def _refuse_repeats(table: str, uids: pa.ChunkedArray) -> None:
 
 
 def implied(changes: list[NetChange], schemas: Schemas) -> list[Requirement]:
-    """Return what declared references demand: targets exist, what is deleted is not referred to."""
-    written = {c.table.name: c.rows["uid"] for c in changes if c.op is not Op.DELETE}
-    deleted = {c.table.name: frozenset(c.rows["uid"].to_pylist()) for c in changes if c.op is Op.DELETE}
+    """Return what declared references demand: targets exist, what is deleted is not referred to.
+
+    Raises
+    ------
+    ReferenceMissing
+        When the transaction itself deletes what it refers to: neither snapshot nor later commits show that.
+    """
+    written = _keys([c for c in changes if c.op is not Op.DELETE])
+    deleted = _keys([c for c in changes if c.op is Op.DELETE])
     demands: list[Requirement] = []
     for change in changes:
         if change.op is not Op.DELETE:
-            demands += _targets(change, written)
+            demands += _targets(change, written, deleted)
             continue
+        gone = frozenset(change.rows["uid"].to_pylist())
         for table, column in schemas.referring_to(change.table.name):
-            demands.append(Unreferenced(table, column, deleted[change.table.name], deleted.get(table, frozenset())))
+            own = [keys[table].to_pylist() for keys in (written, deleted) if table in keys]
+            demands.append(Unreferenced(table, column, gone, frozenset().union(*own)))
     return demands
 
 
-def _targets(change: NetChange, written: Mapping[str, pa.ChunkedArray]) -> list[Requirement]:
+def _keys(changes: list[NetChange]) -> dict[str, pa.Array]:
+    """Return the keys of changes, by table."""
+    chunks: dict[str, list[pa.Array]] = {}
+    for change in changes:
+        chunks.setdefault(change.table.name, []).extend(change.rows["uid"].chunks)
+    return {table: pa.chunked_array(found, pa.string()).combine_chunks() for table, found in chunks.items()}
+
+
+def _targets(change: NetChange, written: Mapping[str, pa.Array], deleted: Mapping[str, pa.Array]) -> list[Requirement]:
     demands: list[Requirement] = []
     for column, target in change.table.spec.references.items():
         wanted = pc.unique(change.rows[column]).drop_null()
+        if len(wanted) and target in deleted:
+            if len(lost := wanted.filter(pc.is_in(wanted, deleted[target]))):
+                msg = f"{change.table.name}.{column} refers to {shown(lost[0].as_py())}, which this transaction deletes"
+                raise ReferenceMissing(f"{msg} from {target}: keep it, or refer to something else")
         if len(wanted) and target in written:
-            wanted = wanted.filter(pc.invert(pc.is_in(wanted, written[target].combine_chunks())))
+            wanted = wanted.filter(pc.invert(pc.is_in(wanted, written[target])))
         if len(wanted):
             demands.append(RowsExist(target, frozenset(wanted.to_pylist())))
     return demands
 
 
 def claims(changes: list[NetChange], base: Snapshot) -> tuple[list[Claim], list[Requirement]]:
-    """Return the unique values that change hands, and that the rows they were read from stay untouched."""
+    """Return the unique values that change hands, and what has to hold for it."""
     found: list[Claim] = []
     demands: list[Requirement] = []
     for change in changes:
         spec = change.table.spec
         if not spec.unique:
             continue
-        if change.op is Op.INSERT:
-            found += [Claim(spec.name, ",".join(group), [], _pairs(change.rows, group)) for group in spec.unique]
-            continue
-        uids = change.rows["uid"].to_pylist()
-        before = base.lookup(spec.name, "uid", uids)
-        demands.append(RowsUntouched(spec.name, frozenset(uids)))
-        found += [_moved(spec, group, before, change) for group in spec.unique]
-    return found, demands
-
-
-def _moved(spec: TableSpec, group: tuple[str, ...], before: pa.Table, change: NetChange) -> Claim:
-    old = _pairs(before, group)
-    new = [] if change.op is Op.DELETE else _pairs(change.rows, group)
-    kept = set(old) & set(new)
-    return Claim(spec.name, ",".join(group), [p for p in old if p not in kept], [p for p in new if p not in kept])
-
-
-def _pairs(rows: pa.Table, group: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Return (value, uid) of rows whose group holds no null, sorted by value."""
-    if len(rows) == 1:
-        row = rows.slice(0, 1)
-        parts = [row[c][0].as_py() for c in group]
-        return [] if None in parts else [(_SEPARATOR.join(map(str, parts)), row["uid"][0].as_py())]
-    columns = [rows[c].cast(pa.string()) for c in group]
-    joined = columns[0] if len(group) == 1 else pc.binary_join_element_wise(*columns, _SEPARATOR)
-    pairs = pa.table({"v": joined, "u": rows["uid"]})
-    pairs = pairs.filter(pc.is_valid(pairs["v"]))
-    pairs = pairs.take(pc.sort_indices(pairs["v"]))
-    return list(zip(pairs["v"].to_pylist(), pairs["u"].to_pylist(), strict=True))
+        before = None
+        if change.op is not Op.INSERT:
+            uids = change.rows["uid"].to_pylist()
+            before = base.lookup(spec.name, "uid", uids)
+            demands.append(untouched(spec.name, uids))
+        rows = change.table.schema.empty_table() if change.op is Op.DELETE else change.rows
+        found += [claim_of(spec, group, rows, before) for group in spec.unique]
+    return found, demands + bulk_requirements(found)

@@ -18,12 +18,13 @@ from lakehouse.engine.changes import DataFile
 from lakehouse.engine.datafile import read_column, read_rows, sorted_by_uid, table_folder, write_files
 from lakehouse.engine.deltalog import DeltaLog, Note, Stale
 from lakehouse.engine.faults import reach
+from lakehouse.engine.forks import can_publish
 from lakehouse.engine.lease import Lease
 from lakehouse.engine.options import Options
 from lakehouse.engine.recovery import Recovery
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.state import StateCache, TableState
-from lakehouse.errors import Abandoned, Diverged
+from lakehouse.errors import Abandoned, Diverged, Unsupported
 
 __all__ = ["HEAD", "Publisher"]
 
@@ -57,7 +58,14 @@ class Publisher:
         ------
         Diverged
             When Delta and catalog do not belong together; nothing was changed.
+        Unsupported
+            In a forked child of a process that had loaded deltalake.
         """
+        if not can_publish():
+            raise Unsupported(
+                "a forked process cannot publish, since deltalake's threads stayed in its parent: leave it to the parent "
+                "(the commits are safe), or start workers with multiprocessing.get_context('spawn')"
+            )
         return self._lease.under(self._round)
 
     def _round(self, epoch: int) -> int:

@@ -44,6 +44,8 @@ class Recovery:
         Diverged
             When Delta and catalog do not belong together. All tables are classified before any is changed.
         """
+        with self._catalog.read() as session:
+            self._schemas.refresh(session)  # a sleeper may have put a schema into Delta that came after our target
         found = [self._classify(table) for table in self._schemas.names()]
         reach("recover.classified")
         for item in found:

@@ -127,13 +127,13 @@ class RowsUntouched:
 
 @dataclass(frozen=True)
 class Unreferenced:
-    """No row of a table refers to one of these uids, the transaction's own deletions aside."""
+    """No row of a table refers to one of these uids, what the transaction itself deletes or replaces aside."""
 
     table: str
     column: str
     uids: frozenset[str]
     dropped: frozenset[str] = frozenset()
-    """Rows of ``table`` that the transaction itself deletes."""
+    """Rows of ``table`` that the transaction itself deletes or replaces."""
 
     def check(self, snapshot: Snapshot) -> None:
         """Raise ``StillReferenced`` for references that are there."""

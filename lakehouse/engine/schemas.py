@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from lakehouse.engine.catalog import Catalog, Session
+from lakehouse.engine.forks import HELD
 from lakehouse.engine.table import TableVersion
 from lakehouse.errors import UnknownField, did_you_mean, shown
 
@@ -19,6 +20,11 @@ class Schemas:
         self._tables: dict[str, list[TableVersion]] = {}
         self.known_commit = -1
         """The schema change that was seen last."""
+        HELD.add(self)
+
+    def after_fork(self) -> None:
+        """Replace the mutex: a thread that stayed in the parent may hold it."""
+        self._lock = threading.Lock()
 
     def refresh(self, session: Session) -> None:
         """Read the declarations if they changed."""

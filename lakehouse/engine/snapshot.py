@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from lakehouse.engine.arrow import pc
-from lakehouse.engine.catalog import Catalog
+from lakehouse.engine.catalog import Catalog, Session
 from lakehouse.engine.changes import DataFile
 from lakehouse.engine.scan import Scanner, Source, quoted, source_of
 from lakehouse.engine.schemas import Schemas
@@ -51,6 +52,14 @@ class Snapshot:
 
     def __repr__(self) -> str:
         return f"Snapshot(commit={self.commit})"
+
+    def moved_to(self, commit: int) -> Snapshot:
+        """Return the lake at another commit."""
+        return Snapshot(self._catalog, self._schemas, self._cache, self._scanner, commit)
+
+    def session(self) -> AbstractContextManager[Session]:
+        """Open a reading session of the catalog."""
+        return self._catalog.read()
 
     @property
     def at(self) -> datetime | None:

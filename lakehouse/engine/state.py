@@ -13,6 +13,7 @@ from lakehouse.engine.arrow import pc
 from lakehouse.engine.catalog import Publication, Session
 from lakehouse.engine.changes import DataFile, Segment
 from lakehouse.engine.datafile import read_column, read_rows, table_folder
+from lakehouse.engine.forks import HELD
 from lakehouse.engine.options import Options
 from lakehouse.engine.table import TableVersion
 from lakehouse.engine.tail import Tail
@@ -121,6 +122,13 @@ class StateCache:
         self._lock = threading.Lock()
         self._newest: dict[str, TableState] = {}
         self._bases: OrderedDict[tuple[str, int, int], Base] = OrderedDict()
+        HELD.add(self)
+
+    def after_fork(self) -> None:
+        """Replace mutexes: a thread that stayed in the parent may hold them."""
+        self._lock = threading.Lock()
+        for base in (*self._bases.values(), *(state.base for state in self._newest.values())):
+            object.__setattr__(base, "_lock", threading.Lock())
 
     def clear(self) -> None:
         """Forget everything."""

@@ -102,6 +102,31 @@ class TableSpec:
                 raise ConfigurationError(f"{self.name}.{item.name}: an added column must be nullable")
         return added
 
+    def after(self, older: TableSpec) -> TableSpec:
+        """Return what is in force once this declaration meets an older (or younger) one: nothing of either is lost.
+
+        Raises
+        ------
+        ConfigurationError
+            When it adds more than nullable columns, or a rule that rows already there may break.
+        """
+        added = self.added_to(older)
+        names = {item.name for item in added}
+        unique = tuple(group for group in self.unique if group not in older.unique)
+        references = {c: t for c, t in self.references.items() if older.references.get(c) != t}
+        for group in unique:
+            if not names.intersection(group):  # a group with an added column is null in the rows that are there
+                raise ConfigurationError(f"{self.name}: {group} cannot become unique over rows that are there already")
+        if late := sorted(references.keys() - names):
+            raise ConfigurationError(f"{self.name}: {late} cannot become references, as rows are there already")
+        if not (added or unique or references):
+            return older
+        schema = older.schema
+        for item in added:
+            schema = schema.append(item)
+        rules = older.unique + unique, {**older.references, **references}
+        return TableSpec(self.name, schema, *rules, self.comment or older.comment)
+
 
 @dataclass(frozen=True)
 class TableVersion:

@@ -182,7 +182,7 @@ def test_pipes_sockets_devices_and_folders_are_no_sources(tmp_path: Path, monkey
 
 
 def test_a_missing_source_is_not_found(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="nothing.csv"):
+    with pytest.raises(NotFound, match=r"nothing\.csv"):
         check_source(tmp_path / "nothing.csv")
 
 

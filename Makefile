@@ -1,0 +1,70 @@
+# Needs Python 3.11 or later, make and pip; `make demo` and `make test` set up everything else in .venv.
+PYTHON ?= python3
+WORKERS ?= 2
+KILLS ?= 300
+LAKE ?= demo-lake
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PACKAGES := lakehouse registries formats validation
+WHEELS := .cache/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit lint types docs-test bench torture format lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) $(WHEELS)/.ready ## Register real files in a new lakehouse and ask it questions
+	@$(BIN)/python -m benchmarks.demo --wheels $(WHEELS) $(LAKE)
+
+test: lint types unit ## Check everything: style, storeys, types, tests, doctests, README
+
+unit: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules $(PACKAGES) tests
+
+lint: $(READY) ## Style and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
+
+types: $(READY) ## mypy --strict and pyright
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs-test: $(READY) ## Run every example in the docstrings and in README
+	$(BIN)/python -m pytest --doctest-modules $(PACKAGES) tests/docs
+
+bench: $(READY) ## Measure against floors taken in the same run
+	$(BIN)/python -m benchmarks
+
+torture: $(READY) ## Kill writers for a long time and look for harm
+	$(BIN)/python -m tests.torture --kills $(KILLS)
+
+format: $(READY) ## Mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## Renew requirements-ci.txt
+	rm -rf .cache/lock && $(PYTHON) -m venv .cache/lock
+	.cache/lock/bin/python -m pip install --quiet '.[test]'
+	{ sed -n '/^#/p' requirements-ci.txt; .cache/lock/bin/python -m pip freeze --all --exclude pip --exclude lakehouse-toolkit; } > .cache/lock.txt
+	mv .cache/lock.txt requirements-ci.txt
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis $(LAKE)
+
+# The stamp is written last, so that an installation that was cut short is taken up again.
+$(READY): pyproject.toml requirements-ci.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (once; a minute or two)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements-ci.txt --editable '.[test]'
+	@touch $@
+
+$(WHEELS)/.ready: | $(READY)
+	@echo "downloading real data: the wheels of scanpy and palmerpenguins, without what they depend on"
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest $(WHEELS) scanpy==1.11.5 palmerpenguins==0.1.6 || \
+	  { rm -rf $(WHEELS); exit 1; }
+	@touch $@

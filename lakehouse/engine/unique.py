@@ -1,0 +1,264 @@
+"""Unique values: single rows claim theirs by value, bulk inserts through a filter of hashes.
+
+A million values claimed one by one would hold the head lock for two seconds. A bulk insert therefore checks its
+values outside the lock and leaves only sorted hashes behind, in buckets. A later hit in that filter proves nothing;
+the rows themselves decide, so that values which were given up since, and hashes that collide, cost a look-up and
+nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lakehouse.engine.arrow import pc
+from lakehouse.engine.catalog import Session
+from lakehouse.engine.changes import Op, Segment
+from lakehouse.engine.requirements import ReadColumn, Requirement, RowsUntouched
+from lakehouse.engine.snapshot import Snapshot
+from lakehouse.engine.table import TableSpec
+from lakehouse.errors import Duplicate, shown
+
+__all__ = ["Claim", "ValuesFree", "bulk_requirements", "claim_of", "is_final", "joined", "take", "untouched"]
+
+_SEPARATOR = "\x1f"
+_BULK = 1_000
+_BUCKET_SHIFT = np.uint64(54)  # the upper 10 bits
+_Hashes = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Values of one unique group that a transaction gives up and takes."""
+
+    table: str
+    group: tuple[str, ...]
+    rows: pa.Table
+    """The group's columns and the uid of rows that take a value; none of the values is null."""
+    values: pa.Array
+    """The joined values of :attr:`rows`."""
+    released: list[str] = field(default_factory=list)
+    own: frozenset[str] = frozenset()
+    """Rows that the transaction replaces: what they hold is theirs to give."""
+
+    @property
+    def name(self) -> str:
+        """The group as the catalog names it."""
+        return ",".join(self.group)
+
+    @property
+    def bulk(self) -> bool:
+        """Whether it goes through the filter."""
+        return len(self.values) > _BULK
+
+    @cached_property
+    def hashes(self) -> _Hashes:
+        """The hash of each value."""
+        return _hashes(self.values)
+
+    @cached_property
+    def sorted_hashes(self) -> _Hashes:
+        """The hashes in order."""
+        return np.sort(self.hashes)
+
+    def picked(self, positions: Any) -> Claim:
+        """Return the claim for some of the rows."""
+        picked = pa.array(positions, pa.int64())
+        return Claim(self.table, self.group, self.rows.take(picked), self.values.take(picked), [], self.own)
+
+
+def joined(rows: pa.Table, group: Sequence[str]) -> pa.ChunkedArray:
+    r"""Return the group's values as one text per row, null where one of them is null.
+
+    Examples
+    --------
+    >>> joined(pa.table({"key": ["a", None], "version": [1, 2]}), ["key", "version"]).to_pylist()
+    ['a\x1f1', None]
+    """
+    columns = [rows[c].cast(pa.string()) for c in group]
+    return columns[0] if len(group) == 1 else pc.binary_join_element_wise(*columns, _SEPARATOR)
+
+
+def claim_of(spec: TableSpec, group: tuple[str, ...], rows: pa.Table, before: pa.Table | None) -> Claim:
+    """Return what rows claim for a group; ``before`` are the rows that they replace, as they were planned on."""
+    kept = rows.select(["uid", *group])
+    values = joined(kept, group)
+    if values.null_count:
+        kept, values = kept.filter(pc.is_valid(values)), values.drop_null()
+    claim = Claim(spec.name, group, kept, _flat(values))
+    if before is None:
+        return claim
+    old = dict(zip(before["uid"].to_pylist(), joined(before, group).to_pylist(), strict=True))
+    pairs = list(zip(kept["uid"].to_pylist(), values.to_pylist(), strict=True))
+    moved = [i for i, (uid, value) in enumerate(pairs) if old.get(uid) != value]
+    same = {uid for uid, value in pairs if old.get(uid) == value}
+    released = [value for uid, value in old.items() if value is not None and uid not in same]
+    picked = claim.picked(moved)
+    return Claim(spec.name, group, picked.rows, picked.values, released, frozenset(old))
+
+
+def untouched(table: str, uids: Iterable[str]) -> Requirement:
+    """Return the requirement that keeps a release honest: the rows still hold what they held at planning."""
+    return RowsUntouched(table, frozenset(uids))
+
+
+# -- outside the lock ----------------------------------------------------------------------------------------------
+def bulk_requirements(claims: Iterable[Claim]) -> list[Requirement]:
+    """Return what has to hold for the bulk claims among these."""
+    return [ValuesFree(claim) for claim in claims if claim.bulk]
+
+
+@dataclass(frozen=True)
+class ValuesFree:
+    """No other row holds one of a bulk claim's values."""
+
+    claim: Claim
+
+    @property
+    def table(self) -> str:
+        """The table that it looks at."""
+        return self.claim.table
+
+    def check(self, snapshot: Snapshot) -> None:
+        """Raise ``Duplicate`` for values that are taken, or claimed twice."""
+        claim, hashes = self.claim, self.claim.sorted_hashes
+        if (hashes[1:] == hashes[:-1]).any() and (twice := _repeated(claim.values)) is not None:
+            raise _duplicate(claim, twice)
+        with snapshot.session() as session:
+            by_value = pc.is_in(claim.values, session.claimed(claim.table, claim.name))
+            suspects = np.asarray(by_value.to_numpy(zero_copy_only=False))
+            if session.has_filter(claim.table, claim.name):
+                suspects |= _in_filter(session, claim)
+        _refuse_present(claim.picked(np.flatnonzero(suspects)), snapshot)
+
+    def recheck(self, segment: Segment, read: ReadColumn) -> None:
+        """Raise ``Duplicate`` for values that were taken since planning."""
+        if segment.op is Op.DELETE:
+            return
+        for rows in _rows_of(segment, self.claim.group, read):
+            values = _flat(joined(rows, self.claim.group))
+            near = _contains(self.claim.sorted_hashes, _hashes(values.fill_null("")))
+            near &= np.asarray(pc.is_valid(values).to_numpy(zero_copy_only=False))
+            for i in np.flatnonzero(near):
+                mine = pc.any(pc.equal(self.claim.values, values[i])).as_py()
+                if mine and rows["uid"][i].as_py() not in self.claim.own:
+                    raise _duplicate(self.claim, values[i].as_py())
+
+
+def _rows_of(segment: Segment, group: tuple[str, ...], read: ReadColumn) -> Iterable[pa.Table]:
+    if segment.batch is not None:
+        yield pa.Table.from_batches([segment.batch])
+        return
+    for file in segment.files:
+        yield pa.table({c: read(file, c) for c in ("uid", *group)})
+
+
+# -- under the lock ------------------------------------------------------------------------------------------------
+def take(session: Session, claims: Sequence[Claim], head: Snapshot) -> None:
+    """Give up values, then take the new ones; all releases come first, so that values can be swapped.
+
+    Parameters
+    ----------
+    head
+        The newest commit, to which the rows are held where the filter suspects them.
+
+    Raises
+    ------
+    Duplicate
+    """
+    for claim in claims:
+        if claim.released:
+            session.release(claim.table, claim.name, claim.released)
+    for claim in claims:
+        if claim.bulk:
+            session.add_filter(claim.table, claim.name, _buckets(claim.sorted_hashes))
+        elif len(claim.values):
+            if session.has_filter(claim.table, claim.name):
+                suspects = _in_filter(session, claim)
+                _refuse_present(claim.picked(np.flatnonzero(suspects)), head)
+            session.claim(claim.table, claim.name, claim.values.to_pylist())
+
+
+def is_final(claim: Claim, base: Snapshot) -> bool:
+    """Whether a refused claim would be refused again: a value was there at planning, or is claimed twice."""
+    if _repeated(claim.values) is not None:
+        return True
+    try:
+        _refuse_present(claim, base)
+    except Duplicate:
+        return True
+    return False
+
+
+def _refuse_present(claim: Claim, snapshot: Snapshot) -> None:
+    """Raise ``Duplicate`` if rows of a snapshot, the transaction's own aside, hold one of the values."""
+    if not len(claim.values):
+        return
+    first = claim.group[0]
+    found = snapshot.lookup(claim.table, first, claim.rows[first].to_pylist())
+    wanted = set(claim.values.to_pylist())
+    for uid, value in zip(found["uid"].to_pylist(), joined(found, claim.group).to_pylist(), strict=True):
+        if value in wanted and uid not in claim.own:
+            raise _duplicate(claim, value)
+
+
+def _duplicate(claim: Claim, value: str) -> Duplicate:
+    text = shown(value.replace(_SEPARATOR, ", "))
+    return Duplicate(f"{claim.table}.{claim.name} {text} is already taken: look that record up instead")
+
+
+def _repeated(values: pa.Array) -> str | None:
+    counts = pc.value_counts(values)
+    twice = counts.filter(pc.greater(counts.field("counts"), 1))
+    found: str | None = twice.field("values")[0].as_py() if len(twice) else None
+    return found
+
+
+# -- hashes --------------------------------------------------------------------------------------------------------
+def _hashes(values: pa.Array) -> _Hashes:
+    """Return SipHash-2-4 of each text: the same in every process and version."""
+    import pandas as pd
+
+    util: Any = pd.util  # pyright: ignore[reportAttributeAccessIssue]
+    hashed: _Hashes = util.hash_array(values.to_numpy(zero_copy_only=False), categorize=False)
+    return hashed
+
+
+def _buckets(hashes: _Hashes) -> list[tuple[int, bytes]]:
+    """Return sorted hashes cut at the bucket borders."""
+    buckets = (hashes >> _BUCKET_SHIFT).astype(np.int64)
+    starts = np.flatnonzero(np.r_[True, buckets[1:] != buckets[:-1]])
+    ends = [*starts[1:], len(hashes)]
+    return [(int(buckets[s]), hashes[s:e].astype("<u8").tobytes()) for s, e in zip(starts, ends, strict=True)]
+
+
+def _in_filter(session: Session, claim: Claim) -> npt.NDArray[np.bool_]:
+    """Return which values the filter suspects of being taken."""
+    hashes = claim.hashes
+    order = np.argsort(hashes)
+    ranked, hit = hashes[order], np.zeros(len(hashes), dtype=bool)
+    buckets = (ranked >> _BUCKET_SHIFT).astype(np.int64)
+    for bucket in np.unique(buckets):
+        start, end = np.searchsorted(buckets, [bucket, bucket + 1])
+        for body in session.filter_blocks(claim.table, claim.name, int(bucket)):
+            hit[start:end] |= _contains(np.frombuffer(body, "<u8"), ranked[start:end])
+    suspects = np.zeros(len(hashes), dtype=bool)
+    suspects[order] = hit
+    return suspects
+
+
+def _contains(known: _Hashes, hashes: _Hashes) -> npt.NDArray[np.bool_]:
+    """Return which hashes are in a sorted array."""
+    positions = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
+    found: npt.NDArray[np.bool_] = known[positions] == hashes
+    return found
+
+
+def _flat(values: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values

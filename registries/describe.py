@@ -1,0 +1,148 @@
+"""What ``artifact.describe()`` returns: a value that reads well as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from formats.base import ColumnInfo, Description
+from formats.registry import by_name
+
+if TYPE_CHECKING:
+    from registries.artifact import Artifact
+
+__all__ = ["ArtifactDescription", "describe"]
+
+_MOST = 30
+_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
+
+
+@dataclass(frozen=True, repr=False)
+class ArtifactDescription:
+    """What is recorded of an artifact and what it holds.
+
+    Attributes
+    ----------
+    title
+        Its key, or its uid.
+    general, storage, provenance
+        Pairs of a field and its text.
+    content
+        What its format says of it: shape, columns and dtypes, slots.
+    labels
+        Names of labels by the name of their feature; None is for labels under no feature.
+    """
+
+    title: str
+    general: tuple[tuple[str, str], ...]
+    storage: tuple[tuple[str, str], ...]
+    provenance: tuple[tuple[str, str], ...]
+    content: Description
+    labels: dict[str | None, list[str]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        return {
+            "title": self.title,
+            "general": dict(self.general),
+            "storage": dict(self.storage),
+            "provenance": dict(self.provenance),
+            "content": self.content.as_dict(),
+            "labels": {name or "": labels for name, labels in self.labels.items()},
+        }
+
+    def sections(self) -> list[tuple[str, list[str]]]:
+        """Return the parts of the tree: a title and its lines."""
+        parts = [("General", _lines(self.general)), ("Storage", _lines(self.storage))]
+        parts.append(("Provenance", _lines(self.provenance)))
+        if self.content.columns:
+            parts.append((f"Columns ({len(self.content.columns)})", list(_columns(self.content.columns))))
+        parts += [(slot, list(_columns(columns))) for slot, columns in self.content.slots.items() if columns]
+        if self.labels:
+            parts.append(("Labels", [f"{name or 'labels'}: {', '.join(found)}" for name, found in self.labels.items()]))
+        return parts
+
+    def __str__(self) -> str:
+        lines = [f"Artifact {self.title}"]
+        sections = self.sections()
+        for number, (title, inner) in enumerate(sections):
+            last = number == len(sections) - 1
+            lines.append(f"{'└──' if last else '├──'} {title}")
+            stem = "    " if last else "│   "
+            lines += [f"{stem}{'└──' if i == len(inner) - 1 else '├──'} {line}" for i, line in enumerate(inner)]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def describe(artifact: Artifact) -> ArtifactDescription:
+    """Return what is recorded of a saved artifact and what it holds, without loading its data."""
+    home = artifact.home_of()
+    snapshot = home.snapshot()
+    path = artifact.path
+    empty = Description(artifact.format, artifact.kind)
+    content = by_name(artifact.format).describe(path) if artifact.size else empty
+    user = snapshot.get("user", artifact.created_by) or {}
+    run = (snapshot.get("run", artifact.run) or {}) if artifact.run else {}
+    transform = (snapshot.get("transform", run["transform"]) or {}) if run else {}
+    ran = (("run", artifact.run), ("transform", f"{transform.get('name')} {transform.get('version')}")) if run else ()
+    return ArtifactDescription(
+        title=artifact.key or artifact.uid,
+        general=_general(artifact, content),
+        storage=(
+            ("storage", str(home.store.root)),
+            ("path", str(path)),
+            ("hash", f"{artifact.hash_kind} {artifact.hash}"),
+        ),
+        provenance=_pairs(
+            ("created", artifact.created_at.strftime("%Y-%m-%d %H:%M:%S UTC")),
+            ("by", user.get("handle")),
+            *ran,
+        ),
+        content=content,
+        labels=artifact.labels.all(),
+    )
+
+
+def _general(artifact: Artifact, content: Description) -> tuple[tuple[str, str], ...]:
+    shape = " x ".join(f"{length:,}" for length in content.shape) if content.shape else None
+    return _pairs(
+        ("uid", artifact.uid),
+        ("key", artifact.key),
+        ("description", artifact.description),
+        ("kind", f"{artifact.kind} ({artifact.format})"),
+        ("shape", shape),
+        ("size", readable_size(artifact.size)),
+        ("version", f"{artifact.version}{' (latest)' if artifact.is_latest else ''}"),
+    )
+
+
+def readable_size(size: int) -> str:
+    """Return a number of bytes for the eye.
+
+    Examples
+    --------
+    >>> readable_size(999), readable_size(1_500_000)
+    ('999 bytes', '1.5 MB')
+    """
+    power = 0
+    amount = float(size)
+    while amount >= 1000 and power < len(_UNITS) - 1:
+        amount, power = amount / 1000, power + 1
+    return f"{size:,} bytes" if not power else f"{amount:.1f} {_UNITS[power]}"
+
+
+def _pairs(*pairs: tuple[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, str(value)) for name, value in pairs if value is not None)
+
+
+def _lines(pairs: tuple[tuple[str, str], ...]) -> list[str]:
+    return [f"{name}: {value}" for name, value in pairs]
+
+
+def _columns(columns: tuple[ColumnInfo, ...]) -> Iterator[str]:
+    for info in columns[:_MOST]:
+        yield f"{info.name}: {info.dtype}"
+    if len(columns) > _MOST:
+        yield f"… {len(columns) - _MOST} more"

@@ -1,0 +1,338 @@
+"""An instance: a lake, its storage, and the registries bound to them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from types import TracebackType, new_class
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from formats.storage import Storage as ObjectStore
+from lakehouse.config import current_user
+from lakehouse.engine import CommitInfo, Lake, Snapshot, TableSpec, Transaction
+from lakehouse.errors import InputError, ReadOnly, Unsupported, shown
+from lakehouse.ids import derived_uid
+from registries import artifact, feature, label, storage, transform, user, views
+from registries import run as runs
+from registries.binding import REGISTRIES
+from registries.lookups import parse_time
+from registries.record import Record
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["STORAGE", "Instance"]
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Record)
+
+STORAGE = "storage"
+"""The folder below the root in which artifacts lie."""
+
+_running: ContextVar[tuple[Instance, str] | None] = ContextVar("lakehouse_run", default=None)
+
+
+class _Thread(threading.local):
+    """What one thread has under way."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.ensured: set[str] = set()
+        self.undo: list[tuple[Record, dict[str, Any]]] = []
+
+
+class Instance:
+    """A lake with its registries: what ``lh.init``, ``lh.connect`` and ``lh.open`` return.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> lake = Instance.create(tempfile.mkdtemp())
+    >>> with lake.transaction("two labels"):
+    ...     _ = lake.save([lake.ULabel(name="treated"), lake.ULabel(name="control")])
+    >>> lake.ULabel.filter(name__startswith="treat").count()
+    1
+    >>> lake.sql("select count(*) from ulabel").fetchall()
+    [(2,)]
+    >>> lake.close()
+    """
+
+    User: type[user.User]
+    Storage: type[storage.Storage]
+    Artifact: type[artifact.Artifact]
+    File: type[artifact.Artifact]
+    ULabel: type[label.ULabel]
+    Feature: type[feature.Feature]
+    Transform: type[transform.Transform]
+    Run: type[runs.Run]
+
+    def __init__(self, lake: Lake, *, user: str) -> None:
+        self.lake, self.handle = lake, user
+        self.store = ObjectStore(str(Path(lake.root) / STORAGE))
+        self.user_uid = derived_uid("user", self.handle)
+        self.storage_uid = derived_uid("storage", lake.id, STORAGE)
+        self._known: set[str] = set()
+        self._thread = _Thread()
+        self._bound: dict[str, type[Record]] = {name: self._bind(cls) for name, cls in REGISTRIES.items()}
+        for bound in self._bound.values():
+            setattr(self, bound.__name__, bound)
+        self.File = self.Artifact
+
+    @classmethod
+    def create(
+        cls,
+        root: str | os.PathLike[str],
+        *,
+        catalog: str | os.PathLike[str] | None = None,
+        user: str | None = None,
+    ) -> Self:
+        """Create an instance in a folder, or open the one that is there."""
+        handle = current_user(user)
+        place = os.fspath(catalog) if catalog is not None else None
+        return cls(Lake.create(local_root(root), _specs(), catalog=place, user=handle), user=handle)
+
+    @classmethod
+    def open(cls, root: str | os.PathLike[str], *, read_only: bool = False, user: str | None = None) -> Self:
+        """Open the instance that lies in a folder."""
+        handle = current_user(user)
+        return cls(Lake.open(local_root(root), _specs(), user=handle, read_only=read_only), user=handle)
+
+    def _bind(self, registry: type[R]) -> type[R]:
+        def body(namespace: dict[str, Any]) -> None:
+            namespace.update(__doc__=registry.__doc__, __module__=registry.__module__, __slots__=())
+
+        return new_class(registry.__name__, (registry,), {"home": self}, body)
+
+    def bound(self, registry: type[R]) -> type[R]:
+        """Return the registry of this instance that corresponds to one which may be bound elsewhere."""
+        found: Any = self._bound[registry.meta.table]
+        return found  # type: ignore[no-any-return]
+
+    # What it is
+
+    @property
+    def root(self) -> Path:
+        """The folder that it lies in."""
+        return Path(self.lake.root)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it was opened for reading only."""
+        return bool(self.lake.read_only)
+
+    def refuse_reading_only(self) -> None:
+        """Raise ReadOnly if it was opened for reading only."""
+        if self.read_only:
+            raise ReadOnly(
+                f"the instance at {self.root} was opened for reading only: lh.connect({str(self.root)!r}) writes"
+            )
+
+    def close(self) -> None:
+        """Close it; its records and queries can no longer be used."""
+        self.lake.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Instance {self.root}{' (read only)' if self.read_only else ''}>"
+
+    # Reading
+
+    def snapshot(self, at: int | dt.datetime | None = None) -> Snapshot:
+        """Return all tables as of a commit or time; now, with the writes of an open transaction, where none is given."""
+        return self.lake.snapshot(at)
+
+    def snapshots(self, limit: int | None = None) -> list[CommitInfo]:
+        """Return the commits, the newest first."""
+        return self.lake.commits(limit)
+
+    def sql(
+        self,
+        query: str,
+        params: list[Any] | dict[str, Any] | None = None,
+        *,
+        at: int | str | dt.date | CommitInfo | None = None,
+        tables: Mapping[str, Any] | None = None,
+    ) -> duckdb.DuckDBPyRelation:
+        """Run a DuckDB SELECT over the registries, the contents of artifacts and the caller's own tables.
+
+        Parameters
+        ----------
+        query
+            Sees each registry under its SQL name (``artifact``, ``ulabel``, ...), the views ``artifact_latest``,
+            ``artifact_all`` and ``artifact_label``, and ``content."key"``, ``obs."key"``, ``var."key"``.
+        params
+            Values for ``?`` or ``$name``.
+        at
+            A commit or a time (UTC); now, where none is given.
+        tables
+            Frames, relations or Arrow tables of the caller's, by name.
+
+        Raises
+        ------
+        InvalidQuery
+            When the statement cannot run, or reaches outside the instance.
+        """
+        if not isinstance(query, str):
+            raise InputError(f"sql({shown(query)}): a statement is text")
+        moment = when(at)
+        given = views.content_tables(self, self.snapshot(moment), query)
+        for name, table in (tables or {}).items():
+            given[name] = table
+        return self.lake.sql(query, params, at=moment, tables=given, views=views.VIEWS)
+
+    # Writing
+
+    def save(self, records: Iterable[R]) -> list[R]:
+        """Save records in one commit, all or none, and return them."""
+        found = [_record(record) for record in records]
+        for record in found:
+            record.prepare(self)
+        before = [(record, record.state()) for record in found]
+
+        def plan(txn: Transaction) -> None:
+            for record, state in before:  # a plan may run again, on a newer snapshot
+                record.restore(state)
+            for record in found:
+                record.settle(record.plan_save(txn, self), self)
+
+        try:
+            self.run(plan)
+        except BaseException:
+            _undo(before)
+            raise
+        if self._thread.depth:
+            self._thread.undo += before
+        return found  # type: ignore[return-value]
+
+    def run(self, plan: Callable[[Transaction], T]) -> T:
+        """Run a plan in a transaction, or in the one that is open."""
+        self.refuse_reading_only()
+        thread = self._thread
+
+        def planned(txn: Transaction) -> T:
+            thread.ensured = set()
+            return plan(txn)
+
+        result = self.lake.run(planned)
+        if not thread.depth:  # inside an open transaction the rows may still be rolled back
+            self._known |= thread.ensured
+        return result
+
+    @contextmanager
+    def transaction(self, message: str = "") -> Iterator[Transaction]:
+        """Make one commit of everything that is saved inside; an exception takes all of it back."""
+        self.refuse_reading_only()
+        thread = self._thread
+        mark = len(thread.undo)
+        thread.depth += 1
+        try:
+            with self.lake.transaction(message=message) as txn:
+                yield txn
+        except BaseException:
+            _undo(thread.undo[mark:])
+            del thread.undo[mark:]
+            raise
+        finally:
+            thread.depth -= 1
+            if not thread.depth:
+                thread.undo.clear()
+
+    def flush(self) -> int:
+        """Publish everything to Delta now; return the commit up to which it is published."""
+        return self.lake.flush()
+
+    # Provenance
+
+    @property
+    def run_uid(self) -> str | None:
+        """The run that records saved now belong to."""
+        found = _running.get()
+        return found[1] if found is not None and found[0] is self else None
+
+    @contextmanager
+    def use_run(self, running: runs.Run) -> Iterator[None]:
+        """Let records that are saved inside belong to a run."""
+        if not running.is_saved or running.home_of() is not self:
+            raise InputError(f"{running!r} is not saved in the instance at {self.root}: save it there first")
+        token = _running.set((self, running.uid))
+        before, self.lake.committer.run = self.lake.committer.run, running.uid
+        try:
+            yield
+        finally:
+            self.lake.committer.run = before
+            _running.reset(token)
+
+    def ensure_user(self, txn: Transaction) -> str:
+        """Return the uid of the one who works here, with a row in the same transaction if there is none yet."""
+        if self._is_new("user", self.user_uid, txn):
+            self.User(handle=self.handle).plan_insert(txn, self, self.user_uid, fresh=False)
+        return self.user_uid
+
+    def ensure_storage(self, txn: Transaction) -> str:
+        """Return the uid of the instance's own storage, with a row in the same transaction if there is none yet."""
+        if self._is_new("storage", self.storage_uid, txn):
+            own = self.Storage(root=STORAGE, kind=self.store.protocol, description="This instance's own storage.")
+            own.plan_insert(txn, self, self.storage_uid, fresh=False)
+        return self.storage_uid
+
+    def _is_new(self, table: str, uid: str, txn: Transaction) -> bool:
+        if table in self._known or table in self._thread.ensured:
+            return False
+        self._thread.ensured.add(table)
+        return txn.snapshot.get(table, uid) is None
+
+    def store_of(self, uid: str) -> ObjectStore:
+        """Return the store of a storage record."""
+        if uid != self.storage_uid:
+            raise Unsupported(f"storage {uid} is not the instance's own: only that one can be read in this version")
+        return self.store
+
+
+def local_root(root: str | os.PathLike[str]) -> Path:
+    """Return the absolute folder that a root names: a path, or a ``file://`` URL.
+
+    Raises
+    ------
+    Unsupported
+        When it lies elsewhere.
+    """
+    if os.fspath(root) == "":
+        raise InputError("the root is empty: name a folder such as './mylake'")
+    place = ObjectStore(Path(root).expanduser() if os.fspath(root).startswith("~") else root)
+    if not place.local:
+        raise Unsupported(f"an instance cannot lie in {shown(os.fspath(root))}: name a local folder")
+    return Path(place.root)
+
+
+def when(at: int | str | dt.date | CommitInfo | None) -> int | dt.datetime | None:
+    """Return a commit's id or a time in UTC."""
+    if isinstance(at, CommitInfo):
+        return at.id
+    return parse_time(at, "at") if isinstance(at, str | dt.date) else at
+
+
+def _specs() -> list[TableSpec]:
+    return [registry.spec() for registry in REGISTRIES.values()]
+
+
+def _record(record: Any) -> Record:
+    if not isinstance(record, Record):
+        raise InputError(f"save([...{shown(record)}...]): records are accepted, not a {type(record).__name__}")
+    return record
+
+
+def _undo(states: list[tuple[Record, dict[str, Any]]]) -> None:
+    for record, state in reversed(states):
+        record.restore(state)

@@ -1,0 +1,101 @@
+"""What ``lh.sql`` sees beside the registries: convenience views, and the content of artifacts.
+
+``content."samples.csv"`` is the table in the latest version of the artifact with that key; ``obs."pbmc.h5ad"`` and
+``var."pbmc.h5ad"`` are the axes of a single-cell array.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from formats.registry import by_name
+from lakehouse.errors import InvalidQuery, shown
+from registries.retrieve import near_misses, newest
+
+if TYPE_CHECKING:
+    from lakehouse.engine import Snapshot
+    from registries.instance import Instance
+
+__all__ = ["CONTENT", "VIEWS", "content_tables", "named_tables"]
+
+VIEWS: Mapping[str, str] = {
+    "artifact_all": "select * from artifact",
+    "artifact_latest": "select * from artifact where uid in (select max(uid) from artifact group by substr(uid, 1, 16))",
+    "artifact_label": (
+        "select a.key, l.name as label, f.name as feature, a.uid as artifact, l.uid as ulabel "
+        "from artifact_ulabel x join artifact a on a.uid = x.artifact join ulabel l on l.uid = x.ulabel "
+        "left join feature f on f.uid = x.feature"
+    ),
+}
+"""Convenience views by name."""
+
+CONTENT = {"content": "table", "obs": "obs_table", "var": "var_table"}
+"""The schemas whose tables are contents of artifacts, and the method of a format that gives each."""
+
+
+def named_tables(query: str) -> set[tuple[str, str]]:
+    """Return the tables of the schemas content, obs and var that a statement names; the statement is not run.
+
+    Examples
+    --------
+    >>> named_tables('select * from content."a.csv" join artifact on true')
+    {('content', 'a.csv')}
+    """
+    if not query.isascii() and any("\ud800" <= character <= "\udfff" for character in query):
+        raise InvalidQuery(f"the statement holds half a surrogate pair, which is no text: {shown(query)}")
+    if not any(schema in query.lower() for schema in CONTENT):
+        return set()
+    connection = duckdb.connect()
+    try:
+        text = connection.execute("select json_serialize_sql(?::varchar)", [query]).fetchall()[0][0]
+        return set(_tables(json.loads(text)))
+    except RecursionError:
+        raise InvalidQuery(f"the statement is nested too deeply: {shown(query)}") from None
+    except duckdb.Error:  # whoever runs the statement says what is wrong with it
+        return set()
+    finally:
+        connection.close()
+
+
+def _tables(tree: Any) -> Iterator[tuple[str, str]]:
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            waiting += node.values()
+            schema = str(node.get("schema_name", "")).lower()
+            if node.get("type") == "BASE_TABLE" and schema in CONTENT:
+                yield schema, str(node["table_name"])
+
+
+def content_tables(home: Instance, snapshot: Snapshot, query: str) -> dict[str | tuple[str, str], Any]:
+    """Return the contents that a statement names, as lazy datasets or tables, by schema and key.
+
+    Raises
+    ------
+    InvalidQuery
+        When no artifact has the key, or its content is no table.
+    """
+    return {(schema, key): _content(home, snapshot, schema, key) for schema, key in sorted(named_tables(query))}
+
+
+def _content(home: Instance, snapshot: Snapshot, schema: str, key: str) -> Any:
+    row = newest(snapshot.lookup("artifact", "key", [key]))
+    if row is None:
+        near = near_misses(snapshot, home.Artifact, "key", [key])
+        raise InvalidQuery(f"{schema}.{shown(key)}: no artifact has that key{near}")
+    artifact = home.Artifact.from_row(row, home)
+    method = getattr(by_name(artifact.format), CONTENT[schema], None)
+    found = method(artifact.path) if method is not None else None
+    if found is None:
+        raise InvalidQuery(
+            f"{schema}.{shown(key)}: {artifact.format} has no {schema} table; "
+            'content."key" reads tables, obs."key" and var."key" read single-cell arrays'
+        )
+    return found
