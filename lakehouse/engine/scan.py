@@ -57,9 +57,9 @@ class Source:
 def source_of(state: TableState, files: Sequence[DataFile] | None = None) -> Source:
     """Return a table's state as SQL; ``files`` narrows the published files that are read."""
     name = state.table.name
-    source = Source("", {f"_tail_{name}": state.tail.rows})
+    source = Source("")
     columns = ", ".join(quoted(c) for c in state.table.schema.names)
-    parts = [f"SELECT {columns} FROM {quoted(f'_tail_{name}')}"]
+    parts: list[str] = []
     if len(state.tail.hidden):
         source.arrow[f"_hidden_{name}"] = state.tail.hidden
     base = state.base.files if files is None else tuple(files)
@@ -71,6 +71,9 @@ def source_of(state: TableState, files: Sequence[DataFile] | None = None) -> Sou
     for position in dict.fromkeys(p for p, _ in state.tail.staged):
         staged = [f for p, f in state.tail.staged if p == position]
         parts += _file_scans(state, position, staged, source)
+    if len(state.tail.rows) or not parts or " NULL AS " in parts[0]:  # it also types the columns that files lack
+        source.arrow[f"_tail_{name}"] = state.tail.rows
+        parts.insert(0, f"SELECT {columns} FROM {quoted(f'_tail_{name}')}")
     source.sql = " UNION ALL ".join(parts)
     return source
 
