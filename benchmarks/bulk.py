@@ -30,7 +30,7 @@ def run(*, large: bool) -> Iterator[Row]:
             "delta": _writing(folder / "delta", rows),
             "unique": _inserting(folder / "unique", big_spec(unique=True), rows, unique),
         }
-        found = alternate(sides, rounds=_ROUNDS)
+        found = alternate(sides, rounds=_ROUNDS, settle=True)
     name, floor = "1,000,000 rows from Arrow", "write_deltalake"
     yield ms("bulk", name, found["lake"], found["delta"], floor, at_most(1.5))
     yield ms("bulk", f"{name}, unique name", found["unique"], found["delta"], floor, at_most(2.5))

@@ -44,7 +44,7 @@ def _alone(folder: Path) -> Iterator[Row]:
         name, floor = "one row in each of three tables", "bare SQLite transaction"
         yield ms("commit", name, found["lake"], found["bare"], floor, at_most(4), note="aim: 2×")
         yield ms("commit", name + ", unique name, 2 references", found["ruled"], found["bare"], floor, at_most(4))
-        found = alternate({"lake": _committing(plain), "delta": _appending(folder)}, rounds=_DELTA_ROUNDS)
+        found = alternate({"lake": _committing(plain), "delta": _appending(folder)}, rounds=_DELTA_ROUNDS, settle=True)
         yield ms("commit", name, found["lake"], found["delta"], "3 write_deltalake appends", at_most(1 / 20))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 import statistics
 import tempfile
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Limit", "Row", "Sample", "Side", "alternate", "scratch", "timed"]
+__all__ = ["Limit", "Row", "Sample", "Side", "alternate", "at_most", "ms", "scratch"]
 
 Side = Callable[[int], Callable[[], object]]
 """Prepares round ``i`` unmeasured, and returns what is measured."""
@@ -32,7 +33,7 @@ class Sample:
     def quartiles(self) -> tuple[float, float]:
         """The first and the third."""
         if len(self.times) < 2:
-            return self.times[0], self.times[0]
+            return self.median, self.median
         first, _, third = statistics.quantiles(self.times, n=4, method="inclusive")
         return first, third
 
@@ -96,7 +97,13 @@ class Row:
 
 
 def ms(
-    group: str, name: str, sample: Sample, floor: Sample | None = None, against: str = "", *limits: Limit, note: str = ""
+    group: str,
+    name: str,
+    sample: Sample,
+    floor: Sample | None = None,
+    against: str = "",
+    *limits: Limit,
+    note: str = "",
 ) -> Row:
     """Return a row of two samples, in milliseconds."""
     quartiles = sample.quartiles[0] * 1e3, sample.quartiles[1] * 1e3
@@ -109,26 +116,32 @@ def at_most(ratio: float | None = None, *, value: float | None = None) -> Limit:
     return Limit("value", value) if value is not None else Limit("ratio", ratio or 0.0)
 
 
-def timed(act: Callable[[], object]) -> float:
+def _timed(act: Callable[[], object]) -> float:
     """Return how long a call took, in seconds."""
     began = time.perf_counter()
     act()
     return time.perf_counter() - began
 
 
-def alternate(sides: Mapping[str, Side], *, rounds: int, warm: int = 1) -> dict[str, Sample]:
+def alternate(sides: Mapping[str, Side], *, rounds: int, warm: int = 1, settle: bool = False) -> dict[str, Sample]:
     """Measure all sides in turn (A B A B), so that whatever disturbs the machine disturbs them alike.
 
     Parameters
     ----------
     warm
         Rounds that come first and are not counted.
+    settle
+        Write all dirty pages out before each measurement: a side that forces its files to the disk would else pay
+        for what the other side left to the system.
     """
     times: dict[str, list[float]] = {name: [] for name in sides}
     gc.collect()
     for turn in range(rounds + warm):
         for name, side in sides.items():
-            took = timed(side(turn))
+            act = side(turn)
+            if settle:
+                os.sync()
+            took = _timed(act)
             if turn >= warm:
                 times[name].append(took)
     return {name: Sample(tuple(found)) for name, found in times.items()}

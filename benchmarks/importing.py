@@ -14,10 +14,28 @@ __all__ = ["run"]
 
 _ROOT = Path(__file__).resolve().parents[1]
 _ROUNDS = 20
-_HEAVY = (
-    "adlfs anndata dask deltalake duckdb fsspec h5py numpy pandas pandera polars pyarrow pydantic rapidfuzz rich s3fs "
-    "scipy tiledb typer zarr"
-).split()
+_HEAVY = [
+    "adlfs",
+    "anndata",
+    "dask",
+    "deltalake",
+    "duckdb",
+    "fsspec",
+    "h5py",
+    "numpy",
+    "pandas",
+    "pandera",
+    "polars",
+    "pyarrow",
+    "pydantic",
+    "rapidfuzz",
+    "rich",
+    "s3fs",
+    "scipy",
+    "tiledb",
+    "typer",
+    "zarr",
+]
 _USES = {"import lakehouse": "import lakehouse", "first use of lh.Artifact": "import lakehouse as lh; lh.Artifact"}
 
 

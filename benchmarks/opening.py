@@ -6,15 +6,16 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import lakehouse as lh
 from benchmarks.bare import BareSqlite
 from benchmarks.harness import Row, Side, alternate, at_most, ms, scratch
 from benchmarks.rows import small_specs
 from lakehouse.engine import Lake
-from registries import Instance
 
 __all__ = ["run"]
 
 _ROUNDS = 15
+_MADE, _READ = "SQLite with as many tables", "sqlite3.connect, one query"
 _CREATE, _OPEN = at_most(value=300), at_most(value=30)
 
 
@@ -39,9 +40,8 @@ def _engine(folder: Path) -> Iterator[Row]:
         "bare open": lambda _: lambda: _bare_open(folder / "known.db"),
     }
     found = alternate(sides, rounds=_ROUNDS)
-    made, read = "SQLite with as many tables", "sqlite3.connect, one query"
-    yield ms("open", f"create a lake of {len(specs)} tables", found["create"], found["bare create"], made, _CREATE)
-    yield ms("open", f"open a lake of {len(specs)} tables", found["open"], found["bare open"], read, _OPEN)
+    yield ms("open", f"create a lake of {len(specs)} tables", found["create"], found["bare create"], _MADE, _CREATE)
+    yield ms("open", f"open a lake of {len(specs)} tables", found["open"], found["bare open"], _READ, _OPEN)
 
 
 def _bare_create(path: Path, names: list[str]) -> Callable[[], object]:
@@ -55,13 +55,22 @@ def _bare_open(path: Path) -> None:
 
 
 def _instance(folder: Path) -> Iterator[Row]:
-    """Yield what ``lh.init`` and ``lh.connect`` do, without the pointer file that they leave."""
-    Instance.create(folder / "instance").close()
+    lh.init(folder / "instance", pointer=False)
     sides: dict[str, Side] = {
-        "create": lambda turn: lambda: Instance.create(folder / f"made{turn}").close(),
-        "open": lambda _: lambda: Instance.open(folder / "instance").close(),
+        "init": lambda turn: _alone(lambda: lh.init(folder / f"made{turn}", pointer=False)),
+        "bare create": lambda turn: _bare_create(
+            folder / f"bare-again{turn}.db", [spec.name for spec in small_specs()]
+        ),
+        "connect": lambda _: _alone(lambda: lh.connect(folder / "instance")),
         "bare open": lambda _: lambda: _bare_open(folder / "known.db"),
     }
     found = alternate(sides, rounds=_ROUNDS)
-    yield ms("open", "create an instance", found["create"], None, "", _CREATE)
-    yield ms("open", "open an instance", found["open"], found["bare open"], "sqlite3.connect, one query", _OPEN)
+    lh.disconnect()
+    yield ms("open", "lh.init", found["init"], found["bare create"], _MADE, _CREATE)
+    yield ms("open", "lh.connect", found["connect"], found["bare open"], _READ, _OPEN)
+
+
+def _alone(act: Callable[[], object]) -> Callable[[], object]:
+    """Return the act, after closing unmeasured whatever instance is open."""
+    lh.disconnect()
+    return act

@@ -25,7 +25,9 @@ _COLOURS = {"reached": "green", "missed": "bold red", "": "dim"}
 
 def show(rows: Sequence[Row], seconds: float) -> None:
     """Print the table."""
-    title = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, {seconds:.0f} s"
+    title = (
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, {seconds:.0f} s"
+    )
     table = Table(title=f"Benchmarks ({title})", title_justify="left")
     for column, side in (("", "left"), ("what", "left"), ("median", "right"), ("floor", "right"), ("ratio", "right")):
         table.add_column(column, justify="right" if side == "right" else "left", overflow="fold")

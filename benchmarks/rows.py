@@ -12,40 +12,40 @@ import pyarrow.compute as pc
 from lakehouse.engine import TableSpec
 from lakehouse.ids import ALPHABET, new_uid
 
-__all__ = ["ARTIFACT", "LABEL", "LINK", "SMALL", "THREE", "big_spec", "big_table", "one_each", "small_specs", "uids"]
+__all__ = ["RULED", "THREE", "big_spec", "big_table", "one_each", "small_specs"]
 
-TIME = pa.timestamp("us", tz="UTC")
+_TIME = pa.timestamp("us", tz="UTC")
 
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
     return pa.schema([pa.field("uid", pa.string(), nullable=False), *columns.items()])
 
 
-ARTIFACT = _schema(
+_ARTIFACT = _schema(
     key=pa.string(),
     suffix=pa.string(),
     size=pa.int64(),
     hash=pa.string(),
     description=pa.string(),
-    created_at=TIME,
+    created_at=_TIME,
     created_by=pa.string(),
 )
-LABEL = _schema(name=pa.string(), description=pa.string(), created_at=TIME, created_by=pa.string())
-LINK = _schema(artifact=pa.string(), label=pa.string(), created_at=TIME, created_by=pa.string())
-THREE = (TableSpec("artifact", ARTIFACT), TableSpec("label", LABEL), TableSpec("artifact_label", LINK))
+_LABEL = _schema(name=pa.string(), description=pa.string(), created_at=_TIME, created_by=pa.string())
+_LINK = _schema(artifact=pa.string(), label=pa.string(), created_at=_TIME, created_by=pa.string())
+THREE = (TableSpec("artifact", _ARTIFACT), TableSpec("label", _LABEL), TableSpec("artifact_label", _LINK))
 """Three tables without rules."""
 RULED = (
-    TableSpec("artifact", ARTIFACT),
-    TableSpec("label", LABEL, unique=(("name",),)),
-    TableSpec("artifact_label", LINK, references={"artifact": "artifact", "label": "label"}),
+    TableSpec("artifact", _ARTIFACT),
+    TableSpec("label", _LABEL, unique=(("name",),)),
+    TableSpec("artifact_label", _LINK, references={"artifact": "artifact", "label": "label"}),
 )
 """The same with a unique name and two references."""
-SMALL = 15
+_SMALL = 15
 
 
 def small_specs() -> list[TableSpec]:
     """Return about as many tables as an instance has."""
-    return [TableSpec(f"registry_{i:02}", LABEL, unique=(("name",),)) for i in range(SMALL)]
+    return [TableSpec(f"registry_{i:02}", _LABEL, unique=(("name",),)) for i in range(_SMALL)]
 
 
 def one_each() -> dict[str, dict[str, Any]]:
@@ -67,7 +67,7 @@ def one_each() -> dict[str, dict[str, Any]]:
     }
 
 
-def uids(count: int, *, seed: int) -> pa.Array:
+def _uids(count: int, *, seed: int) -> pa.Array:
     """Return fresh uids as a program would make them: one coarse time, then random, in no order."""
     letters = np.frombuffer(ALPHABET.encode(), dtype="S1")
     drawn = np.random.default_rng(seed).integers(0, 62, size=(count, 12))
@@ -78,18 +78,18 @@ def uids(count: int, *, seed: int) -> pa.Array:
     return fixed.cast(pa.binary()).cast(pa.string())
 
 
-BIG = _schema(name=pa.string(), grp=pa.string(), n=pa.int64(), x=pa.float64(), created_at=TIME)
+_BIG = _schema(name=pa.string(), grp=pa.string(), n=pa.int64(), x=pa.float64(), created_at=_TIME)
 
 
 def big_spec(name: str = "big", *, unique: bool = False) -> TableSpec:
     """Return a table for many rows."""
-    return TableSpec(name, BIG, unique=(("name",),) if unique else ())
+    return TableSpec(name, _BIG, unique=(("name",),) if unique else ())
 
 
 def big_table(count: int, *, seed: int) -> pa.Table:
     """Return many rows whose uids and names are new."""
     random = np.random.default_rng(seed)
-    uid = uids(count, seed=seed)
+    uid = _uids(count, seed=seed)
     groups = pa.array([f"group {i}" for i in range(100)])
     columns = [
         uid,
@@ -99,4 +99,4 @@ def big_table(count: int, *, seed: int) -> pa.Table:
         pa.array(random.random(count)),
         pa.array(np.full(count, datetime.now(UTC).timestamp() * 1e6, dtype="int64")).cast(pa.timestamp("us", tz="UTC")),
     ]
-    return pa.Table.from_arrays(columns, schema=BIG)
+    return pa.Table.from_arrays(columns, schema=_BIG)

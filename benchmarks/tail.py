@@ -15,7 +15,7 @@ from lakehouse.ids import new_uid
 __all__ = ["run"]
 
 _COMMITS, _ROUNDS = 1_000, 40
-_SIZES = {"a small table (100,000 rows, kept in memory)": 100_000, "a large table (500,000 rows, scanned)": 500_000}
+_SIZES = {"100,000 rows, in memory": 100_000, "500,000 rows, scanned": 500_000}
 _SQL = "SELECT grp, count(*) AS n, avg(x) AS x FROM big GROUP BY grp"
 
 

@@ -167,14 +167,16 @@ def sql(
     at: int | str | dt.date | CommitInfo | None = None,
     tables: Mapping[str, Any] | None = None,
 ) -> duckdb.DuckDBPyRelation:
-    r"""Run a DuckDB SELECT over the current instance; see :meth:`registries.instance.Instance.sql`.
+    """Run a DuckDB SELECT over the current instance; see :meth:`registries.instance.Instance.sql`.
 
     Examples
     --------
     >>> import tempfile
+    >>> import pandas as pd
     >>> import lakehouse as lh
     >>> lake = lh.init(tempfile.mkdtemp(), pointer=False)
-    >>> artifact = lh.Artifact(b"donor,age\n1,30\n", key="samples.csv", format="csv").save()
+    >>> samples = pd.DataFrame({"donor": ["a"], "age": [30]})
+    >>> artifact = lh.Artifact.from_df(samples, key="samples.csv").save()
     >>> lh.sql('select age from content."samples.csv"').fetchall()
     [(30,)]
     >>> lh.disconnect()

@@ -55,15 +55,15 @@ def load(group: str, name: str) -> object:
         No package offers that name, several do, or the one that does cannot be imported; the message names the
         plug-in and its package.
     """
-    offers = _table(group).get(name)
+    offers = _table(group).get(name, ())
+    if len(offers) == 1:
+        return _import(offers[0])
     if not offers:
         raise ConfigurationError(
             f"no installed package offers {shown(name)} under {group!r}{did_you_mean(name, names(group))}"
         )
-    if len(offers) > 1:
-        packages = " and ".join(sorted(_package(offer) for offer in offers))
-        raise ConfigurationError(f"{packages} both offer {name!r} under {group!r}: uninstall all but one of them")
-    return _import(offers[0])
+    packages = " and ".join(sorted(_package(offer) for offer in offers))
+    raise ConfigurationError(f"{packages} both offer {name!r} under {group!r}: uninstall all but one of them")
 
 
 def load_all(group: str) -> dict[str, object]:

@@ -31,7 +31,7 @@ class Labels:
     >>> import tempfile
     >>> from registries.instance import Instance
     >>> lake = Instance.create(tempfile.mkdtemp())
-    >>> artifact = lake.Artifact(b"1,2", key="raw.csv").save()
+    >>> artifact = lake.Artifact(b"1,2", key="raw.bin").save()
     >>> artifact.labels.add(["treated", "donor 1"], create=True)
     >>> [label.name for label in artifact.labels.get()]
     ['donor 1', 'treated']

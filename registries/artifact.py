@@ -92,6 +92,9 @@ class Artifact(
     )
     version: Column[int] = column(doc="Counts the contents of a key; the first is 0.", init=False)
 
+    _source: Source | None = None
+    _content: Content | None = None
+
     def __init__(
         self,
         source: Any,
@@ -110,7 +113,6 @@ class Artifact(
                     f"Artifact.{name} = {shown(value)} is a {type(value).__name__}: str or None is accepted"
                 )
         self._source = Source(source, suffix, format)
-        self._content: Content | None = None
 
     @classmethod
     def from_df(
@@ -143,13 +145,17 @@ class Artifact(
 
     def prepare(self, home: Instance) -> None:
         """Hash and describe the content, before any transaction begins."""
-        if self.is_saved or self._content is not None:
+        if self.is_saved or self._content is not None or self._source is None:
             return
         home.refuse_reading_only()
         self.check()
         self._content = self._source.read(home.store, self.key)
         if self.key is None and self._content.lies_at is not None:
             self._values["key"] = _implied_key(self._content.lies_at)
+
+    def release(self) -> None:
+        """Let go of the object and its bytes."""
+        self._source = self._content = None
 
     def find(self, snapshot: Snapshot) -> dict[str, Any] | None:
         """Return the row that the same content has under the same key, or, without a key, under any."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from lakehouse.types import Progress
 __all__ = ["Content", "Source"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Content:
     """Bytes that may be stored, and what is known of them.
 
@@ -109,7 +110,10 @@ class Source:
         if data is not None:
             return Content(data, hashing.hash_bytes(data), len(data), suffix, fmt.name, fmt.kind, n_rows)
         path = _written(fmt, self.given, suffix)
-        return Content(path, hashing.hash_file(path), path.stat().st_size, suffix, fmt.name, fmt.kind, n_rows)
+        digest, size = hashing.hash_file(path), path.stat().st_size
+        content = Content(path, digest, size, suffix, fmt.name, fmt.kind, n_rows)
+        weakref.finalize(content, path.unlink, missing_ok=True)  # a plan may run again, so not before
+        return content
 
 
 def _described(fmt: Format, path: Path) -> tuple[str, int | None]:

@@ -229,6 +229,9 @@ class Record:
     def prepare(self, home: Instance) -> None:
         """Do what takes long and needs no transaction, before one begins."""
 
+    def release(self) -> None:
+        """Let go of what was only needed for saving, once that is committed."""
+
     def save(self) -> Self:
         """Save the record, or rebind it to the one that is already there; return it.
 
@@ -246,8 +249,24 @@ class Record:
     def _changed(self) -> dict[str, Any]:
         return {name: value for name, value in self._values.items() if value != self._read.get(name)}
 
-    def plan_save(self, txn: Transaction, home: Instance) -> Saved:
-        """Put what saving needs into a transaction; may run again when it must be planned anew."""
+    @property
+    def is_probably_new(self) -> bool:
+        """Whether saving may insert at once and leave it to the unique name to say that it is taken."""
+        natural = self.meta.natural
+        return not self._read and len(natural) == 1 and self.meta.columns[natural[0]].unique
+
+    def plan_save(self, txn: Transaction, home: Instance, *, look: bool = True) -> Saved:
+        """Put what saving needs into a transaction; may run again when it must be planned anew.
+
+        Parameters
+        ----------
+        txn
+            The transaction.
+        home
+            The instance that it belongs to.
+        look
+            Whether to look for an existing row with the same natural key.
+        """
         self._check_home(home)
         for name, declared in self.meta.columns.items():
             if declared.init:
@@ -255,8 +274,7 @@ class Record:
         self.check()
         if self._read:
             return self._plan_change(txn)
-        row = self.find(txn.snapshot)
-        if row is not None:
+        if look and (row := self.find(txn.snapshot)) is not None:
             return Saved(row, found=True)
         return self.plan_insert(txn, home, new_uid())
 
@@ -271,7 +289,7 @@ class Record:
         if not self._changed():
             return Saved(dict(self._read))
         row, before = self.to_row(), dict(self._read)
-        other = self.find(txn.snapshot)
+        other = self.find(txn.snapshot) if self.meta.natural else None
         if other is not None and other["uid"] != row["uid"]:
             shape = ", ".join(f"{name}={shown(row[name])}" for name in self.meta.natural)
             raise Duplicate(

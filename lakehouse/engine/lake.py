@@ -36,6 +36,7 @@ from lakehouse.errors import (
     Conflict,
     InputError,
     InstanceNotFound,
+    LakehouseError,
     NewerFormat,
     ReadOnly,
     shown,
@@ -342,6 +343,8 @@ class Lake:
 
     def commit(self, txn: Transaction) -> int:
         """Commit a transaction and return the commit's id; a retry with the same ``client_txn`` returns the first's."""
+        if txn.state == "rolled back":
+            raise LakehouseError("this transaction is rolled back: begin a new one")
         done = self.committer.commit(txn)
         txn.state = "committed"
         self._background.poke()

@@ -15,7 +15,7 @@ from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.snapshot import Snapshot
 from lakehouse.engine.table import KEYS, TableVersion
 from lakehouse.engine.transaction import Transaction
-from lakehouse.engine.unique import Claim, bulk_requirements, claim_of, untouched
+from lakehouse.engine.unique import Claim, bulk_requirements, claim_of, merged, untouched
 from lakehouse.errors import Duplicate, ReferenceMissing, shown
 
 __all__ = ["NetChange", "claims", "implied", "net_changes"]
@@ -125,10 +125,9 @@ def _targets(change: NetChange, written: Mapping[str, pa.Array], deleted: Mappin
     demands: list[Requirement] = []
     for column, target in change.table.spec.references.items():
         wanted = pc.unique(change.rows[column]).drop_null()
-        if len(wanted) and target in deleted:
-            if len(lost := wanted.filter(pc.is_in(wanted, deleted[target]))):
-                msg = f"{change.table.name}.{column} refers to {shown(lost[0].as_py())}, which this transaction deletes"
-                raise ReferenceMissing(f"{msg} from {target}: keep it, or refer to something else")
+        if target in deleted and len(lost := wanted.filter(pc.is_in(wanted, deleted[target]))):
+            msg = f"{change.table.name}.{column} refers to {shown(lost[0].as_py())}, which this transaction deletes"
+            raise ReferenceMissing(f"{msg} from {target}: keep it, or refer to something else")
         if len(wanted) and target in written:
             wanted = wanted.filter(pc.invert(pc.is_in(wanted, written[target])))
         if len(wanted):
@@ -151,4 +150,5 @@ def claims(changes: list[NetChange], base: Snapshot) -> tuple[list[Claim], list[
             demands.append(untouched(spec.name, uids))
         rows = change.table.schema.empty_table() if change.op is Op.DELETE else change.rows
         found += [claim_of(spec, group, rows, before) for group in spec.unique]
+    found = merged(found)
     return found, demands + bulk_requirements(found)

@@ -25,9 +25,10 @@ from lakehouse.engine.snapshot import Snapshot
 from lakehouse.engine.table import TableSpec
 from lakehouse.errors import Duplicate, shown
 
-__all__ = ["Claim", "ValuesFree", "bulk_requirements", "claim_of", "is_final", "joined", "take", "untouched"]
+__all__ = ["Claim", "ValuesFree", "bulk_requirements", "claim_of", "is_final", "joined", "merged", "take", "untouched"]
 
 _SEPARATOR = "\x1f"
+_ESCAPE = "\x1e"
 _BULK = 1_000
 _BUCKET_SHIFT = np.uint64(54)  # the upper 10 bits
 _Hashes = npt.NDArray[np.uint64]
@@ -82,7 +83,11 @@ def joined(rows: pa.Table, group: Sequence[str]) -> pa.ChunkedArray:
     ['a\x1f1', None]
     """
     columns = [rows[c].cast(pa.string()) for c in group]
-    return columns[0] if len(group) == 1 else pc.binary_join_element_wise(*columns, _SEPARATOR)
+    if len(group) == 1:
+        return columns[0]
+    for escape, inside in ((_ESCAPE, _ESCAPE), ("1", _SEPARATOR)):  # else ("a\x1fb", "c") would be ("a", "b\x1fc")
+        columns = [pc.replace_substring(column, inside, _ESCAPE + escape) for column in columns]
+    return pc.binary_join_element_wise(*columns, _SEPARATOR)
 
 
 def claim_of(spec: TableSpec, group: tuple[str, ...], rows: pa.Table, before: pa.Table | None) -> Claim:
@@ -101,6 +106,21 @@ def claim_of(spec: TableSpec, group: tuple[str, ...], rows: pa.Table, before: pa
     released = [value for uid, value in old.items() if value is not None and uid not in same]
     picked = claim.picked(moved)
     return Claim(spec.name, group, picked.rows, picked.values, released, frozenset(old))
+
+
+def merged(claims: Iterable[Claim]) -> list[Claim]:
+    """Return one claim per group: a value may move from row to row of a transaction, but go to one of them only."""
+    found: dict[tuple[str, tuple[str, ...]], list[Claim]] = {}
+    for claim in claims:
+        found.setdefault((claim.table, claim.group), []).append(claim)
+    return [parts[0] if len(parts) == 1 else _together(parts) for parts in found.values()]
+
+
+def _together(parts: list[Claim]) -> Claim:
+    rows = pa.concat_tables([p.rows for p in parts])
+    values = _flat(pa.chunked_array([p.values for p in parts], pa.string()))
+    released = [value for p in parts for value in p.released]
+    return Claim(parts[0].table, parts[0].group, rows, values, released, frozenset().union(*(p.own for p in parts)))
 
 
 def untouched(table: str, uids: Iterable[str]) -> Requirement:

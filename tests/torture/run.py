@@ -107,7 +107,9 @@ def _compare_delta(root: Path, expected: dict[str, Any], when: str) -> list[str]
     return bad
 
 
-def torture(root: Path, *, seed: int, seconds: float, kills: int | None, writers: int) -> tuple[list[str], dict[str, Any]]:
+def torture(
+    root: Path, *, seed: int, seconds: float, kills: int | None, writers: int
+) -> tuple[list[str], dict[str, Any]]:
     """Run it all; returns the violations and the figures."""
     began = time.monotonic()
     supervisor = Supervisor(root, seed, writers)

@@ -45,7 +45,9 @@ def open_lake(root: Path, generation: int = 0) -> Lake:
 def digest_sql(table: str, source: str) -> str:
     """Return a query for the number of rows and the sum of their hashes."""
     columns = ", ".join(COLUMNS[table])
-    return f"SELECT '{table}' AS t, count(*) AS n, coalesce(sum(hash({columns})::HUGEINT), 0)::VARCHAR AS s FROM {source}"
+    return (
+        f"SELECT '{table}' AS t, count(*) AS n, coalesce(sum(hash({columns})::HUGEINT), 0)::VARCHAR AS s FROM {source}"
+    )
 
 
 def plain_digest(con: duckdb.DuckDBPyConnection, table: str, uris: list[str]) -> list[Any]:

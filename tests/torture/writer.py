@@ -17,14 +17,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakehouse.engine import Lake, RowsAsRead, Transaction, faults
+from lakehouse.engine import Lake, RowsAsRead, Transaction, faults, unique
 from lakehouse.errors import Conflict, Expired
 from tests.torture.ledger import Ledger
 from tests.torture.world import COLUMNS, LEASE, open_lake
 
 Operation = list[Any]
 """[table, kind, uid, second column, third column, the ``val`` that was read]; ``item`` stands for its mirror too."""
-_COMMIT = [p for p in sorted(faults.POINTS) if p.split(".")[0] in ("commit", "lock", "file") and p != "lock.head_replaced"]
+_COMMIT = [
+    p for p in sorted(faults.POINTS) if p.split(".")[0] in ("commit", "lock", "file") and p != "lock.head_replaced"
+]
 _MAINTENANCE = sorted(faults.POINTS - set(_COMMIT))
 _MAY_STALL = {p for p in faults.POINTS if not p.startswith("lock.")}
 
@@ -52,7 +54,7 @@ class Saboteur:
     @staticmethod
     def _stall_chance(name: str) -> float:
         if name == "commit.checked":
-            return 0.05
+            return 0.03
         return 0.012 if name in _MAINTENANCE and name in _MAY_STALL else 0.004 if name == "commit.staged" else 0
 
     def _act(self, name: str, deed: str) -> None:
@@ -122,7 +124,9 @@ class Writer:
         salt = f"{self._name}{self._count}"
         pattern = self._random.choice(["h%", "k%", "%"])
         items = txn.base.arrow(
-            "SELECT uid, val, name FROM item WHERE uid LIKE ? ORDER BY hash(uid || ?) LIMIT 6", [pattern, salt], ["item"]
+            "SELECT uid, val, name FROM item WHERE uid LIKE ? ORDER BY hash(uid || ?) LIMIT 6",
+            [pattern, salt],
+            ["item"],
         ).to_pylist()
         links = txn.base.arrow("SELECT * FROM link ORDER BY hash(uid || ?) LIMIT 3", [salt], ["link"]).to_pylist()
         chance = self._random.random()
@@ -144,7 +148,7 @@ class Writer:
         if chance < 0.65 and items:
             row = items.pop()
             if chance < 0.42:
-                return self._update(row, self._unique_name())
+                return self._update(row, items[0]["name"] if items and chance < 0.06 else self._unique_name())
             return ["item", "delete", row["uid"], None, None, row["val"]]
         hot = self._random.random() < 0.6
         uid = f"h{self._random.randrange(250)}" if hot else f"u{self._random.getrandbits(40):010x}"
@@ -165,13 +169,41 @@ class Writer:
         many = range(self._random.randrange(31, 130))
         if items and self._random.random() < 0.3:
             targets = [row["uid"] for row in items]
-            return [["link", "insert", f"l{self._random.getrandbits(40):010x}", targets[n % len(targets)], self._value(), None] for n in many]
-        return [["item", "insert", f"k{self._random.getrandbits(40):010x}", self._value(), None, None] for _ in many]
+            return [
+                [
+                    "link",
+                    "insert",
+                    f"l{self._random.getrandbits(40):010x}",
+                    targets[n % len(targets)],
+                    self._value(),
+                    None,
+                ]
+                for n in many
+            ]
+        names = [self._bulk_name() for _ in many]
+        if items and self._random.random() < 0.2:
+            names[0] = items[0]["name"]  # most likely refused, unless another gave it up meanwhile
+        return [
+            ["item", "insert", f"k{self._random.getrandbits(40):010x}", self._value(), name, None]
+            for name in names
+            if name is None or names.count(name) == 1
+        ]
+
+    def _bulk_name(self) -> str | None:
+        """Return a name that a bulk insert claims through the filter of hashes, now and then one of the common ones."""
+        chance = self._random.random()
+        if chance < 0.6:
+            return f"m{self._random.randrange(60_000)}"
+        return f"n{self._random.randrange(1500)}" if chance < 0.604 else None
 
     def _purge(self, txn: Transaction, salt: str) -> list[Operation]:
         """Delete many rows, of which some lie in staged files."""
         table = self._random.choice(["item", "link"])
-        free = "WHERE uid LIKE 'k%' AND uid NOT IN (SELECT item FROM link WHERE item IS NOT NULL)" if table == "item" else ""
+        free = (
+            "WHERE uid LIKE 'k%' AND uid NOT IN (SELECT item FROM link WHERE item IS NOT NULL)"
+            if table == "item"
+            else ""
+        )
         sql = f"SELECT uid, val FROM {table} {free} ORDER BY hash(uid || ?) LIMIT 80"
         rows = txn.base.arrow(sql, [salt], ["item", "link"]).to_pylist()
         return [[table, "delete", row["uid"], None, None, row["val"]] for row in rows]
@@ -211,6 +243,7 @@ def _row(operation: Operation, columns: tuple[str, ...], known: list[str]) -> di
 def main() -> None:
     root, seed, generation = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     pa.set_cpu_count(1)
+    unique._BULK = 20
     ledger = Ledger(root.with_suffix(".ledgers") / f"writer-{seed}")
     try:
         lake = open_lake(root, generation)

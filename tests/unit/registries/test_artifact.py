@@ -290,3 +290,24 @@ def test_two_keys_saved_together_share_one_transaction(lake):
     with pytest.raises(LakehouseError):
         lake.save([lake.Artifact(b"3", key="a.txt"), lake.Artifact(b"4", key="../x")])
     assert lake.Artifact.filter(key="a.txt").count() == 2
+
+
+def test_an_artifact_that_was_looked_up_can_be_described_anew(lake):
+    lake.Artifact(b"1", key="a.txt").save()
+    lake.Artifact(b"1", key="b.txt").save()
+    found = lake.Artifact.get(key="b.txt")
+    found.description = "what it is"
+    found.save()
+    assert lake.Artifact.get(key="b.txt").description == "what it is"
+    assert lake.Artifact.filter().count() == 2
+
+
+def test_temporary_files_are_gone_after_the_save(lake, tmp_path, monkeypatch):
+    import anndata
+    import numpy as np
+
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    lake.Artifact(anndata.AnnData(np.ones((3, 2), dtype="float32")), key="a.h5ad").save()
+    assert list(scratch.iterdir()) == []

@@ -79,3 +79,10 @@ def test_named_tables_reads_the_statement_without_running_it():
         ("var", "v"),
     }
     assert named_tables("not sql about content") == set()
+
+
+def test_queries_are_handed_in_like_frames(lake):
+    lake.Artifact(b"1", key="a.txt").save()
+    lake.Artifact(b"2", key="b.txt").save()
+    mine = lake.Artifact.filter(key="a.txt")
+    assert lake.sql("select key from mine", tables={"mine": mine}).fetchall() == [("a.txt",)]
