@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import os
 from collections.abc import Iterable, Mapping
@@ -17,6 +16,7 @@ from lakehouse.errors import InputError, InstanceNotFound, shown
 from registries import binding
 from registries.instance import Instance, local_root
 from registries.record import Record
+from registries.times import At
 
 if TYPE_CHECKING:
     import duckdb
@@ -164,7 +164,7 @@ def sql(
     query: str,
     params: list[Any] | dict[str, Any] | None = None,
     *,
-    at: int | str | dt.date | CommitInfo | None = None,
+    at: At = None,
     tables: Mapping[str, Any] | None = None,
 ) -> duckdb.DuckDBPyRelation:
     """Run a DuckDB SELECT over the current instance; see :meth:`registries.instance.Instance.sql`.

@@ -6,7 +6,6 @@ The current instance is one per process, not per thread or context: a worker thr
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import InstanceNotFound, UnknownField, did_you_mean
@@ -20,14 +19,13 @@ __all__ = ["REGISTRIES", "current", "current_or_none", "registry_of", "set_curre
 REGISTRIES: dict[str, type[Record]] = {}
 """Every declared registry by the name of its table, in the order of declaration."""
 
-_lock = threading.Lock()
+# A list of none or one, replaced in one step: a lock might be held by another thread when a process forks.
 _current: list[Instance] = []
 
 
 def current_or_none() -> Instance | None:
     """Return the instance that ``lh.Artifact`` and its like speak to, or None."""
-    with _lock:
-        return _current[-1] if _current else None
+    return next(iter(_current), None)
 
 
 def current() -> Instance:
@@ -48,10 +46,9 @@ def current() -> Instance:
 
 def set_current(instance: Instance | None) -> Instance | None:
     """Make an instance the current one, and return the one before it."""
-    with _lock:
-        before = _current[-1] if _current else None
-        _current[:] = [] if instance is None else [instance]
-        return before
+    before = current_or_none()
+    _current[:] = [] if instance is None else [instance]
+    return before
 
 
 def registry_of(table: str) -> type[Record]:

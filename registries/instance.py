@@ -20,9 +20,9 @@ from lakehouse.ids import derived_uid
 from registries import artifact, feature, label, storage, transform, user, views
 from registries import run as runs
 from registries.binding import REGISTRIES
-from registries.lookups import parse_time
 from registries.query import Query
 from registries.record import Record
+from registries.times import At, point
 
 if TYPE_CHECKING:
     import duckdb
@@ -164,7 +164,7 @@ class Instance:
         query: str,
         params: list[Any] | dict[str, Any] | None = None,
         *,
-        at: int | str | dt.date | CommitInfo | None = None,
+        at: At = None,
         tables: Mapping[str, Any] | None = None,
     ) -> duckdb.DuckDBPyRelation:
         """Run a DuckDB SELECT over the registries, the contents of artifacts and the caller's own tables.
@@ -188,7 +188,7 @@ class Instance:
         """
         if not isinstance(query, str):
             raise InputError(f"sql({shown(query)}): a statement is text")
-        moment = when(at)
+        moment = point(at)
         given = views.content_tables(self, self.snapshot(moment), query)
         for name, table in (tables or {}).items():
             given[name] = table.arrow() if isinstance(table, Query) else table
@@ -335,13 +335,6 @@ def local_root(root: str | os.PathLike[str]) -> Path:
     if not place.local:
         raise Unsupported(f"an instance cannot lie in {shown(os.fspath(root))}: name a local folder")
     return Path(place.root)
-
-
-def when(at: int | str | dt.date | CommitInfo | None) -> int | dt.datetime | None:
-    """Return a commit's id or a time in UTC."""
-    if isinstance(at, CommitInfo):
-        return at.id
-    return parse_time(at, "at") if isinstance(at, str | dt.date) else at
 
 
 def _specs() -> list[TableSpec]:

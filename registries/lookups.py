@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import InputError, UnknownField, did_you_mean, shown
 from registries.binding import registry_of
-from registries.column import Column, to_utc
+from registries.column import Column
 from registries.names import check_text
+from registries.times import parse_time
 
 if TYPE_CHECKING:
     from registries.meta import Link, Meta
 
-__all__ = ["OPERATORS", "Condition", "condition", "parse_time", "quoted"]
+__all__ = ["OPERATORS", "Condition", "condition", "quoted"]
 
 _COMPARISONS = {"exact": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _TEXT = {
@@ -207,30 +208,3 @@ def _number(value: numbers.Real, where: str) -> int | float:
     if not math.isfinite(number):
         raise InputError(f"{where} is compared with {number}: a finite number is accepted")
     return number
-
-
-def parse_time(value: str | dt.date, where: str) -> dt.datetime:
-    """Return a time in UTC from a datetime, a date (its first moment) or ISO 8601 text; without a zone UTC is meant.
-
-    Examples
-    --------
-    >>> parse_time("2026-01-01", "created_at")
-    datetime.datetime(2026, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)
-    """
-    moment: dt.date = value if isinstance(value, dt.date) else _from_text(value, where)
-    if not isinstance(moment, dt.datetime):
-        moment = dt.datetime(moment.year, moment.month, moment.day, tzinfo=dt.UTC)
-    try:
-        return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else to_utc(moment)
-    except OverflowError:
-        raise InputError(f"{where} = {shown(value)} lies outside the years 1 to 9999 in UTC") from None
-
-
-def _from_text(text: str, where: str) -> dt.datetime:
-    try:
-        return dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise InputError(
-            f"{where} = {shown(text)} is no time: write it like '2026-01-31' or '2026-01-31T12:00:00+00:00' "
-            "(years 1 to 9999)"
-        ) from None

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pyarrow as pa
 
-from lakehouse.engine import CommitInfo
 from lakehouse.errors import InputError, MultipleFound, RecordNotFound, UnknownField, did_you_mean, shown
-from registries.lookups import Condition, condition, parse_time, quoted
+from registries.lookups import Condition, condition, quoted
+from registries.times import At, point
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,13 +81,9 @@ class Query(Generic[R]):
         _check_number(n)
         return replace(self, most=n)
 
-    def at(self, when: int | str | dt.date | CommitInfo | None) -> Query[R]:
+    def at(self, when: At) -> Query[R]:
         """Return the query as of a commit (its id, or one of ``lh.snapshots()``) or a time (UTC)."""
-        if isinstance(when, CommitInfo):
-            return replace(self, when=when.id)
-        if isinstance(when, str | dt.date):
-            return replace(self, when=parse_time(when, "at"))
-        return replace(self, when=when)
+        return replace(self, when=point(when))
 
     # The statement
 

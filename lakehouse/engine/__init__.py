@@ -5,7 +5,8 @@ publishing folds what was committed into open Delta tables afterwards. ``Lake`` 
 """
 
 from lakehouse.engine.catalog import CommitInfo
-from lakehouse.engine.lake import Lake, is_lake
+from lakehouse.engine.home import is_lake
+from lakehouse.engine.lake import Lake
 from lakehouse.engine.options import Options
 from lakehouse.engine.requirements import (
     KeysAbsent,

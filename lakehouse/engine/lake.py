@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import threading
@@ -13,14 +12,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from formats.durable import make_dirs_durably, write_durably
 from lakehouse.engine.background import BackgroundPublisher
 from lakehouse.engine.catalog import CommitInfo, to_micros
 from lakehouse.engine.catalog_sqlite import SqliteCatalog
 from lakehouse.engine.commit import Committer
+from lakehouse.engine.home import Home
 from lakehouse.engine.lease import Lease
 from lakehouse.engine.options import Options
-from lakehouse.engine.place import refuse_network_file_system
 from lakehouse.engine.publish import Publisher
 from lakehouse.engine.retention import Retention
 from lakehouse.engine.scan import Scanner
@@ -28,16 +26,14 @@ from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.snapshot import Snapshot
 from lakehouse.engine.sql import TableName, run_sql
 from lakehouse.engine.state import StateCache
-from lakehouse.engine.table import TableSpec, TableVersion
+from lakehouse.engine.table import TableSpec
 from lakehouse.engine.transaction import Transaction
 from lakehouse.errors import (
     Busy,
     ConfigurationError,
     Conflict,
     InputError,
-    InstanceNotFound,
     LakehouseError,
-    NewerFormat,
     ReadOnly,
     shown,
 )
@@ -45,17 +41,9 @@ from lakehouse.errors import (
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["MARKER", "Lake", "is_lake"]
+__all__ = ["Lake"]
 
 T = TypeVar("T")
-MARKER = "lake.json"
-"""The file that makes a folder a lake: its id, its format and where its catalog lies."""
-_CATALOG = "catalog.db"
-
-
-def is_lake(root: str | Path) -> bool:
-    """Whether a folder is the root of a lake."""
-    return (Path(root) / MARKER).is_file()
 
 
 class Lake:
@@ -150,20 +138,8 @@ class Lake:
             When the catalog would lie on a network file system.
         """
         folder = Path(root).expanduser().absolute()
-        path = Path(catalog).expanduser().absolute() if catalog is not None else folder / _CATALOG
-        refuse_network_file_system(path)
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder} is a file: name a folder for the instance")
-        make_dirs_durably(folder)
-        make_dirs_durably(path.parent)
-        opened = SqliteCatalog(path, options or Options(), mode=_mode(folder) if mode is None else mode)
-        opened.create(str(folder))
-        with opened.read() as session:
-            lake = session.meta().lake
-        if not is_lake(folder):
-            where = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
-            write_durably(folder / MARKER, json.dumps({"format": 1, "lake": lake, "catalog": where}).encode())
-        opened.close()
+        path = Path(catalog).expanduser().absolute() if catalog is not None else None
+        Home.made(folder, path, options or Options(), mode=mode)
         return cls.open(folder, specs, options=options, user=user)
 
     @classmethod
@@ -187,42 +163,21 @@ class Lake:
         ConfigurationError
             When the folder is a copy of another lake that is still there.
         """
-        folder = Path(root).expanduser().absolute()
-        marker = _read_marker(folder)
-        path = folder / marker["catalog"]  # an absolute path stays as it is
-        if not path.exists():
-            raise InstanceNotFound(f"the catalog {path} of {folder} is gone: restore it from a backup")
-        refuse_network_file_system(path)
-        catalog = SqliteCatalog(path, options or Options(), read_only=read_only)
-        lake = cls(folder, catalog, options or Options(), user=user, read_only=read_only)
+        home = Home.found(Path(root).expanduser().absolute())
+        catalog = SqliteCatalog(home.catalog, options or Options(), read_only=read_only)
+        lake = cls(home.root, catalog, options or Options(), user=user, read_only=read_only)
         try:
-            if lake.id != marker["lake"]:
+            if lake.id != home.lake:
                 raise ConfigurationError(
-                    f"{path} is the catalog of lake {lake.id}, not of {marker['lake']} in {folder}"
+                    f"{home.catalog} is the catalog of lake {lake.id}, not of {home.lake} in {home.root}"
                 )
             if not read_only:
-                lake._settle_home()
+                home.settle(catalog)
                 lake.ensure(specs)
         except BaseException:
             lake.close()
             raise
         return lake
-
-    def _settle_home(self) -> None:
-        """Note where a moved lake lies now; refuse a copy whose original is still there under the same id."""
-        with self.catalog.read() as session:
-            home = session.meta().home
-        if home == str(self.root):
-            return
-        original = Path(home) / MARKER
-        elsewhere = original.is_file() and not original.samefile(self.root / MARKER)
-        if elsewhere and json.loads(original.read_text(encoding="utf-8")).get("lake") == self.id:
-            raise ConfigurationError(
-                f"{self.root} is a copy of the lake in {home}: two lakes with one identity must not both be "
-                "written. Open it with read_only=True, or remove the original"
-            )
-        with self.catalog.locked() as session:
-            session.set_home(str(self.root))
 
     def close(self) -> None:
         """Finish background publishing and close all handles."""
@@ -246,30 +201,9 @@ class Lake:
         ConfigurationError
             When a table differs by more than added columns.
         """
-        wanted = [spec for spec in specs if self._differs(spec)]
-        if not wanted:
-            return
-        if self.read_only:
-            raise ReadOnly(f"{self.root} is open for reading only and lacks {[s.name for s in wanted]}")
-        with self.catalog.locked() as session:
-            self.schemas.refresh(session)
-            wanted = [spec for spec in wanted if self._differs(spec)]
-            if wanted:
-                message = "tables: " + ", ".join(spec.name for spec in wanted)
-                commit = session.append(
-                    os.urandom(16).hex(), time.time_ns() // 1000, self.committer.user, None, message, []
-                )
-                for spec in wanted:
-                    known = self.schemas.versions(spec.name) if spec.name in self.schemas.names() else []
-                    session.add_schema(_successor(spec, known, commit))
-        with self.catalog.read() as session:
-            self.schemas.refresh(session)
-
-    def _differs(self, spec: TableSpec) -> bool:
-        if spec.name not in self.schemas.names():
-            return True
-        current = self.schemas.current(spec.name).spec
-        return spec.after(current) is not current
+        if self.read_only and (lacking := [spec.name for spec in specs if self.schemas.differs(spec)]):
+            raise ReadOnly(f"{self.root} is open for reading only and lacks {lacking}")
+        self.schemas.ensure(specs, user=self.user)
 
     # -- reading ---------------------------------------------------------------------------------------------------
     def head(self) -> int:
@@ -437,26 +371,3 @@ class Lake:
     def vacuum(self) -> int | None:
         """Drop what no retained commit needs; returns the number of files deleted, None when the lease is taken."""
         return self._retention.vacuum()
-
-
-def _successor(spec: TableSpec, known: list[TableVersion], commit: int) -> TableVersion:
-    """Return the next version of a table: the instance's columns in their order, then the new ones."""
-    if not known:
-        return TableVersion(spec, 1, commit)
-    return TableVersion(spec.after(known[-1].spec), known[-1].version + 1, commit)
-
-
-def _mode(folder: Path) -> int:
-    return 0o660 if folder.stat().st_mode & 0o2000 else 0o600
-
-
-def _read_marker(folder: Path) -> dict[str, Any]:
-    try:
-        marker: dict[str, Any] = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InstanceNotFound(f"{folder} is no instance: lakehouse.init({str(folder)!r}) makes one") from error
-    except ValueError as error:
-        raise ConfigurationError(f"{folder / MARKER} is damaged: restore it from a backup") from error
-    if marker.get("format", 0) > 1:
-        raise NewerFormat(f"{folder} was written by a newer version: pip install --upgrade lakehouse-toolkit")
-    return marker

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
+from collections.abc import Iterable
 
 from lakehouse.engine.catalog import Catalog, Session
 from lakehouse.engine.forks import HELD
-from lakehouse.engine.table import TableVersion
+from lakehouse.engine.table import TableSpec, TableVersion
 from lakehouse.errors import UnknownField, did_you_mean, shown
 
 __all__ = ["Schemas"]
@@ -53,6 +56,35 @@ class Schemas:
     def current(self, table: str) -> TableVersion:
         """Return a table's newest declaration."""
         return self.versions(table)[-1]
+
+    def differs(self, spec: TableSpec) -> bool:
+        """Whether a declaration has what the catalog lacks."""
+        if spec.name not in self._tables:
+            return True
+        current = self.current(spec.name).spec
+        return spec.after(current) is not current
+
+    def ensure(self, specs: Iterable[TableSpec], *, user: str) -> None:
+        """Make the catalog know declarations, in a commit of its own where they differ."""
+        wanted = [spec for spec in specs if self.differs(spec)]
+        if not wanted:
+            return
+        with self._catalog.locked() as session:
+            self.refresh(session)
+            wanted = [spec for spec in wanted if self.differs(spec)]
+            if wanted:
+                message = "tables: " + ", ".join(spec.name for spec in wanted)
+                commit = session.append(os.urandom(16).hex(), time.time_ns() // 1000, user, None, message, [])
+                for spec in wanted:
+                    session.add_schema(self._next(spec, commit))
+        with self._catalog.read() as session:
+            self.refresh(session)
+
+    def _next(self, spec: TableSpec, commit: int) -> TableVersion:
+        """Return the next version of a table: the instance's columns in their order, then the new ones."""
+        if (known := self._tables.get(spec.name)) is None:
+            return TableVersion(spec, 1, commit)
+        return TableVersion(spec.after(known[-1].spec), known[-1].version + 1, commit)
 
     def referring_to(self, table: str) -> list[tuple[str, str]]:
         """Return (table, column) of every declared reference to a table."""

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from lakehouse.engine import Lake, Snapshot
+from lakehouse.engine import Snapshot
 from lakehouse.errors import Expired
 from tests.torture.ledger import Ledger
 from tests.torture.world import COLUMNS, RETENTION, digest_sql, open_lake, plain_digest

@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ def judge(catalog: Path, found: Evidence) -> tuple[list[str], Replay]:
     bad += [f"refused {n} is there" for n in found.refused if n in ids]
     if [c[0] for c in commits] != list(range(1, len(commits) + 1)):
         bad.append("the commits have holes")
-    if any(earlier[3] >= later[3] for earlier, later in zip(commits, commits[1:], strict=False)):
+    if any(earlier[3] >= later[3] for earlier, later in pairwise(commits)):
         bad.append("commit times do not grow")
     replay = Replay(found.intents)
     for number, name, message, _ in commits:
