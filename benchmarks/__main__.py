@@ -36,13 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no benchmark {unknown[0]!r}: choose from {', '.join(GROUPS)}")
     began = time.monotonic()
     rows: list[Row] = []
-    for name in wanted:
-        print(f"{name} ...", file=sys.stderr, flush=True)
-        rows += import_module(f"benchmarks.{GROUPS[name]}").run(large=given.large)
-    seconds = time.monotonic() - began
-    show(rows, seconds)
-    if given.json:
-        write_json(rows, seconds, given.json)
+    try:
+        for name in wanted:
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            rows += import_module(f"benchmarks.{GROUPS[name]}").run(large=given.large)
+    finally:  # what was measured is shown even when a later one fails
+        seconds = time.monotonic() - began
+        show(rows, seconds)
+        if given.json:
+            write_json(rows, seconds, given.json)
     return 0
 
 

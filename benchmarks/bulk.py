@@ -61,9 +61,14 @@ def _lock_row(name: str, held: _Held) -> Row:
 def _inserting(root: Path, spec: TableSpec, rows: pa.Table, held: _Held) -> Side:
     """Insert into a new lake each time."""
 
+    opened: list[Lake] = []
+
     def side(_: int) -> Callable[[], object]:
+        while opened:
+            opened.pop().close()
         shutil.rmtree(root, ignore_errors=True)
         lake = Lake.create(root, [spec], options=Options(auto_publish=False))
+        opened.append(lake)
 
         def act() -> None:
             install(held)

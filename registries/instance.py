@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType, new_class
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from formats.storage import Storage as ObjectStore
 from lakehouse.config import current_user
 from lakehouse.engine import CommitInfo, Lake, Snapshot, TableSpec, Transaction
-from lakehouse.errors import Duplicate, InputError, ReadOnly, Unsupported, shown
+from lakehouse.errors import InputError, ReadOnly, Unsupported, shown
 from lakehouse.ids import derived_uid
 from registries import artifact, feature, label, storage, transform, user, views
 from registries import run as runs
@@ -23,6 +22,7 @@ from registries.binding import REGISTRIES
 from registries.query import Query
 from registries.record import Record
 from registries.times import At, point
+from registries.writing import Writer
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,17 +35,7 @@ R = TypeVar("R", bound=Record)
 STORAGE = "storage"
 """The folder below the root in which artifacts lie."""
 
-_States = list[tuple[Record, dict[str, Any]]]
 _running: ContextVar[tuple[Instance, str] | None] = ContextVar("lakehouse_run", default=None)
-
-
-class _Thread(threading.local):
-    """What one thread has under way."""
-
-    def __init__(self) -> None:
-        self.depth = 0
-        self.ensured: set[str] = set()
-        self.undo: _States = []
 
 
 class Instance:
@@ -78,8 +68,7 @@ class Instance:
         self.store = ObjectStore(str(Path(lake.root) / STORAGE))
         self.user_uid = derived_uid("user", self.handle)
         self.storage_uid = derived_uid("storage", lake.id, STORAGE)
-        self._known: set[str] = set()
-        self._thread = _Thread()
+        self._writer = Writer(self)
         self._bound: dict[str, type[Record]] = {name: self._bind(cls) for name, cls in REGISTRIES.items()}
         for bound in self._bound.values():
             setattr(self, bound.__name__, bound)
@@ -198,77 +187,15 @@ class Instance:
 
     def save(self, records: Iterable[R]) -> list[R]:
         """Save records in one commit, all or none, and return them."""
-        found = [_record(record) for record in records]
-        for record in found:
-            record.prepare(self)
-        before = [(record, record.state()) for record in found]
-        try:
-            if len(found) != 1 or self._thread.depth or not self._insert(before):
-                self.run(lambda txn: self._plan(txn, before))
-        except BaseException:
-            _undo(before)
-            raise
-        if self._thread.depth:
-            self._thread.undo += before
-        else:
-            _release(before)
-        return found  # type: ignore[return-value]
-
-    def _plan(self, txn: Transaction, before: _States, *, look: bool = True) -> None:
-        for record, state in before:  # a plan may run again, on a newer snapshot
-            record.restore(state)
-        for record, _ in before:
-            record.settle(record.plan_save(txn, self, look=look), self)
-
-    def _insert(self, before: _States) -> bool:
-        """Insert a record that is probably new without looking for it first, which saves a third of the time.
-
-        Returns
-        -------
-        bool
-            False when its name is taken, or it is not of that kind: nothing was done.
-        """
-        if not before[0][0].is_probably_new:
-            return False
-        try:
-            self.run(lambda txn: self._plan(txn, before, look=False))
-        except Duplicate:
-            return False
-        return True
+        return self._writer.save(records)
 
     def run(self, plan: Callable[[Transaction], T]) -> T:
-        """Run a plan in a transaction, or in the one that is open."""
-        self.refuse_reading_only()
-        thread = self._thread
+        """Run a plan in a transaction, or in the one that is open; it may run again after a conflict."""
+        return self._writer.run(plan)
 
-        def planned(txn: Transaction) -> T:
-            thread.ensured = set()
-            return plan(txn)
-
-        result = self.lake.run(planned)
-        if not thread.depth:  # inside an open transaction the rows may still be rolled back
-            self._known |= thread.ensured
-        return result
-
-    @contextmanager
-    def transaction(self, message: str = "") -> Iterator[Transaction]:
+    def transaction(self, message: str = "") -> AbstractContextManager[Transaction]:
         """Make one commit of everything that is saved inside; an exception takes all of it back."""
-        self.refuse_reading_only()
-        thread = self._thread
-        mark = len(thread.undo)
-        thread.depth += 1
-        try:
-            with self.lake.transaction(message=message) as txn:
-                yield txn
-        except BaseException:
-            _undo(thread.undo[mark:])
-            del thread.undo[mark:]
-            raise
-        finally:
-            thread.depth -= 1
-            if not thread.depth:
-                _release(thread.undo)
-                thread.undo = []
+        return self._writer.transaction(message)
 
     def flush(self) -> int:
         """Publish everything to Delta now; return the commit up to which it is published."""
@@ -297,22 +224,16 @@ class Instance:
 
     def ensure_user(self, txn: Transaction) -> str:
         """Return the uid of the one who works here, with a row in the same transaction if there is none yet."""
-        if self._is_new("user", self.user_uid, txn):
+        if self._writer.is_new("user", self.user_uid, txn):
             self.User(handle=self.handle).plan_insert(txn, self, self.user_uid, fresh=False)
         return self.user_uid
 
     def ensure_storage(self, txn: Transaction) -> str:
         """Return the uid of the instance's own storage, with a row in the same transaction if there is none yet."""
-        if self._is_new("storage", self.storage_uid, txn):
+        if self._writer.is_new("storage", self.storage_uid, txn):
             own = self.Storage(root=STORAGE, kind=self.store.protocol, description="This instance's own storage.")
             own.plan_insert(txn, self, self.storage_uid, fresh=False)
         return self.storage_uid
-
-    def _is_new(self, table: str, uid: str, txn: Transaction) -> bool:
-        if table in self._known or table in self._thread.ensured:
-            return False
-        self._thread.ensured.add(table)
-        return txn.snapshot.get(table, uid) is None
 
     def store_of(self, uid: str) -> ObjectStore:
         """Return the store of a storage record."""
@@ -339,19 +260,3 @@ def local_root(root: str | os.PathLike[str]) -> Path:
 
 def _specs() -> list[TableSpec]:
     return [registry.spec() for registry in REGISTRIES.values()]
-
-
-def _record(record: Any) -> Record:
-    if not isinstance(record, Record):
-        raise InputError(f"save([...{shown(record)}...]): records are accepted, not a {type(record).__name__}")
-    return record
-
-
-def _undo(states: _States) -> None:
-    for record, state in reversed(states):
-        record.restore(state)
-
-
-def _release(states: _States) -> None:
-    for record, _ in states:
-        record.release()

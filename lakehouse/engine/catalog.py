@@ -90,6 +90,8 @@ class ChangeRow:
     schema: int
     rows: int
     body: bytes
+    staged: bool = False
+    """Whether the body names staged files instead of holding the rows."""
 
 
 class Session(Protocol):

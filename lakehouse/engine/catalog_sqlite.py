@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from formats.durable import fsync_dir
 from lakehouse.engine.faults import reach
 from lakehouse.engine.forks import GATE
-from lakehouse.engine.headlock import HeadLock
+from lakehouse.engine.headlock import HeadLock, open_or_create
 from lakehouse.engine.options import Options
 from lakehouse.engine.session_sql import SqlSession
 from lakehouse.errors import Abandoned, Busy, IntegrityError, NewerFormat, ReadOnly, Unavailable
@@ -31,7 +32,7 @@ CREATE TABLE table_schema(name TEXT, version INTEGER, since INTEGER NOT NULL, ru
 CREATE TABLE commits(id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, client_txn TEXT NOT NULL UNIQUE,
     at INTEGER NOT NULL, who TEXT NOT NULL, run TEXT, message TEXT NOT NULL, n INTEGER NOT NULL, bytes INTEGER NOT NULL);
 CREATE TABLE change(tbl TEXT NOT NULL, id INTEGER NOT NULL, seq INTEGER NOT NULL, op TEXT NOT NULL,
-    version INTEGER NOT NULL, body BLOB NOT NULL);
+    version INTEGER NOT NULL, body BLOB NOT NULL, staged INTEGER NOT NULL);
 CREATE UNIQUE INDEX change_order ON change(tbl, id, seq);
 CREATE TABLE publication(tbl TEXT, version INTEGER, id INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(tbl, version));
 CREATE TABLE file(tbl TEXT, path TEXT, size INTEGER NOT NULL, n INTEGER NOT NULL, low TEXT NOT NULL, high TEXT NOT NULL,
@@ -67,6 +68,7 @@ class SqliteCatalog:
         self.path, self._options, self.read_only, self._mode = path, options, read_only, mode
         self._local, self._pid = threading.local(), os.getpid()
         self._open: dict[sqlite3.Connection, threading.Thread] = {}
+        self._frozen: os.stat_result | None = None
         GATE.catalogs.add(self)
         self._lock = None if read_only else HeadLock(path.with_suffix(".lock"), timeout=options.lock_timeout, mode=mode)
         self._check_format()
@@ -76,6 +78,9 @@ class SqliteCatalog:
         if self._pid != os.getpid():
             _inherited.extend(self._open)  # closing them here could release the parent's locks: keep, never touch
             self._local, self._open, self._pid = threading.local(), {}, os.getpid()
+        if self._frozen is not None and not self._is_frozen():
+            self._frozen = None
+            self.drop_connections()
         con: sqlite3.Connection | None = getattr(self._local, "con", None)
         if con is None:
             self._drop_those_of_ended_threads()
@@ -99,7 +104,8 @@ class SqliteCatalog:
     def _connect(self) -> sqlite3.Connection:
         target, uri = str(self.path), False
         if self.read_only:
-            target, uri = f"{self.path.absolute().as_uri()}?mode=ro", True
+            still = "&immutable=1" if self._freezes() else ""
+            target, uri = f"{self.path.absolute().as_uri()}?mode=ro{still}", True
         try:
             con = sqlite3.connect(
                 target, isolation_level=None, timeout=self._options.lock_timeout, uri=uri, check_same_thread=False
@@ -108,6 +114,31 @@ class SqliteCatalog:
         except sqlite3.OperationalError as error:
             raise _translated(error, self.path) from error
         return con
+
+    def _freezes(self) -> bool:
+        """Whether the catalog must be read as a file that does not change.
+
+        Nobody has it open for writing, and its folder cannot take the shared memory that SQLite reads it with.
+        """
+        if self._wal.exists() or os.access(
+            self.path.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids
+        ):
+            return False
+        self._frozen = self.path.stat()
+        return True
+
+    def _is_frozen(self) -> bool:
+        then, now = self._frozen, self.path.stat()
+        same = then is not None and (then.st_ino, then.st_size, then.st_mtime_ns) == (
+            now.st_ino,
+            now.st_size,
+            now.st_mtime_ns,
+        )
+        return same and not self._wal.exists()
+
+    @property
+    def _wal(self) -> Path:
+        return self.path.with_name(f"{self.path.name}-wal")
 
     def _check_format(self) -> None:
         if not self.path.exists() or self.path.stat().st_size == 0:
@@ -134,7 +165,7 @@ class SqliteCatalog:
         """Create the tables; False when another process was first."""
         assert self._lock is not None
         with self._lock.held(), GATE.passed():
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, self._mode))
+            os.close(open_or_create(self.path, self._mode))
             con = self._connection()
             if con.execute("PRAGMA user_version").fetchone()[0]:
                 return False
@@ -145,6 +176,7 @@ class SqliteCatalog:
                     con.execute(statement)
                 con.execute(first, (uuid.uuid4().hex, home))
                 con.execute(f"PRAGMA user_version = {FORMAT}")
+            fsync_dir(self.path.parent)  # SQLite sees to its journals' entries, not to the database file's
         return True
 
     # -- sessions --------------------------------------------------------------------------------------------------

@@ -9,7 +9,16 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-__all__ = ["DataFile", "Op", "Segment", "decode", "encode_files", "encode_rows"]
+__all__ = ["DataFile", "Op", "ReadColumn", "Segment", "decode", "encode_files", "encode_rows", "no_file"]
+
+
+ReadColumn = Callable[["DataFile", str], pa.ChunkedArray]
+"""Fetches a column of a staged file."""
+
+
+def no_file(file: DataFile, column: str) -> pa.ChunkedArray:
+    """Stand for reading staged files where there can be none."""
+    raise AssertionError(f"nothing is staged here, yet {column} of {file.path} was asked for")
 
 
 class Op(StrEnum):
@@ -18,8 +27,6 @@ class Op(StrEnum):
     INSERT = "insert"
     UPSERT = "upsert"
     DELETE = "delete"
-    FILES = "files"
-    """Rows inserted as staged Parquet files."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Segment:
-    """One step of a commit on one table: rows, keys (of a delete) or staged files."""
+    """One step of a commit on one table: rows (of a delete: keys), in a batch or in staged files."""
 
     commit: int
     op: Op
@@ -56,7 +63,14 @@ class Segment:
         """How many rows or keys it holds."""
         return self.batch.num_rows if self.batch is not None else sum(f.rows for f in self.files)
 
-    def values(self, column: str, read: Callable[[DataFile, str], pa.ChunkedArray]) -> frozenset[object]:
+    def keys(self, read: ReadColumn) -> pa.Array:
+        """Return its keys; ``read`` fetches those of staged files."""
+        if self.batch is not None:
+            return self.batch.column("uid")
+        chunks = [chunk for file in self.files for chunk in read(file, "uid").chunks]
+        return pa.concat_arrays(chunks) if chunks else pa.array([], pa.string())
+
+    def values(self, column: str, read: ReadColumn) -> frozenset[object]:
         """Return the distinct values of a column; ``read`` fetches it from a staged file."""
         if (known := self._sets.get(column)) is None:
             if self.batch is not None:
@@ -78,9 +92,9 @@ def encode_files(files: list[DataFile]) -> bytes:
     return json.dumps([asdict(f) for f in files]).encode()
 
 
-def decode(commit: int, op: str, version: int, body: bytes, schema: pa.Schema) -> Segment:
-    """Return the segment that a catalog row holds; ``schema`` is that of the rows (or the keys of a delete)."""
+def decode(commit: int, op: str, version: int, body: bytes, schema: pa.Schema | None) -> Segment:
+    """Return the segment that a catalog row holds; ``schema`` is that of its batch, None when it names files."""
     kind = Op(op)
-    if kind is Op.FILES:
+    if schema is None:
         return Segment(commit, kind, version, files=tuple(DataFile(**f) for f in json.loads(body)))
     return Segment(commit, kind, version, pa.ipc.read_record_batch(pa.py_buffer(body), schema))

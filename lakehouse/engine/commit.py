@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from lakehouse.engine.catalog import Catalog, ChangeRow, Session
-from lakehouse.engine.changes import Op, Segment, encode_files, encode_rows
+from lakehouse.engine.changes import Segment, encode_files, encode_rows
 from lakehouse.engine.datafile import table_folder, write_files
 from lakehouse.engine.faults import reach
 from lakehouse.engine.options import Options
@@ -124,7 +124,7 @@ class Committer:
         return _Prepared(txn, changes, requirements, taken)
 
     def _stage(self, changes: Sequence[NetChange], not_before: int) -> tuple[int, list[ChangeRow]]:
-        """Encode small changes; write bulk inserts to files whose names tell when staging began.
+        """Encode small changes; write bulk ones to files whose names tell when staging began.
 
         A clock that was set back since the last sweep would never reach ``swept_before``: hence ``not_before``.
         """
@@ -132,10 +132,10 @@ class Committer:
         for change in changes:
             name, version, rows = change.table.name, change.table.version, change.rows
             bulk = len(rows) > self._options.bulk_rows or rows.nbytes > self._options.bulk_bytes
-            if change.op is Op.INSERT and bulk:
+            if bulk:
                 folder = table_folder(self._root, name)
                 files = write_files(folder, rows, change.table, self._options, name=lambda: f"s-{began}")
-                out.append(ChangeRow(name, Op.FILES, version, len(rows), encode_files(files)))
+                out.append(ChangeRow(name, change.op, version, len(rows), encode_files(files), staged=True))
                 continue
             batches = rows.combine_chunks().to_batches()
             out += [ChangeRow(name, change.op, version, b.num_rows, encode_rows(b)) for b in batches]

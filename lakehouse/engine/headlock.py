@@ -6,6 +6,7 @@ lock it was 0.1 s.
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import sys
@@ -16,9 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lakehouse.errors import Busy
+from lakehouse.errors import Busy, ReadOnly
 
-__all__ = ["HeadLock"]
+__all__ = ["HeadLock", "open_or_create"]
 
 if sys.platform == "win32":  # pragma: no cover - no Windows machine in CI
     import msvcrt
@@ -54,6 +55,29 @@ else:
         fcntl.flock(fd, fcntl.LOCK_UN)
 
 
+def open_or_create(path: Path, mode: int) -> int:
+    """Return a descriptor of a file; one that is made gets exactly these permissions, whatever the umask.
+
+    Raises
+    ------
+    ReadOnly
+        When the file or its folder may not be written.
+    """
+    flags = os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
+    try:
+        try:
+            fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
+        except FileExistsError:
+            return os.open(path, flags | os.O_CREAT, mode)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise ReadOnly(f"the catalog cannot be written ({error}): open it with read_only=True") from error
+    if hasattr(os, "fchmod"):
+        os.fchmod(fd, mode)
+    return fd
+
+
 class HeadLock:
     """An exclusive lock between processes (file lock) and between the threads of one (a mutex).
 
@@ -75,7 +99,7 @@ class HeadLock:
         _open_locks.add(self)
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), self._mode)
+        return open_or_create(self._path, self._mode)
 
     def close(self) -> None:
         """Close the lock file."""

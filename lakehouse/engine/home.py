@@ -48,9 +48,11 @@ class Home:
             When the root is a file.
         """
         path = catalog if catalog is not None else root / _CATALOG
-        refuse_network_file_system(path)
         if root.exists() and not root.is_dir():
             raise InputError(f"{root} is a file: name a folder for the instance")
+        if is_lake(root):  # never a second catalog: if the first is gone, that must be said
+            return cls.found(root)
+        refuse_network_file_system(path)
         make_dirs_durably(root)
         make_dirs_durably(path.parent)
         opened = SqliteCatalog(path, options, mode=_mode(root) if mode is None else mode)
@@ -58,7 +60,7 @@ class Home:
         with opened.read() as session:
             lake = session.meta().lake
         opened.close()
-        if not is_lake(root):
+        if not is_lake(root):  # another process may have been quicker
             where = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
             write_durably(root / MARKER, json.dumps({"format": _FORMAT, "lake": lake, "catalog": where}).encode())
         return cls.found(root)

@@ -33,6 +33,7 @@ from lakehouse.errors import (
     ConfigurationError,
     Conflict,
     InputError,
+    IntegrityError,
     LakehouseError,
     ReadOnly,
     shown,
@@ -165,6 +166,9 @@ class Lake:
         """
         home = Home.found(Path(root).expanduser().absolute())
         catalog = SqliteCatalog(home.catalog, options or Options(), read_only=read_only)
+        if not catalog.exists():
+            catalog.close()
+            raise IntegrityError(f"{home.catalog} is empty: restore it from a backup")
         lake = cls(home.root, catalog, options or Options(), user=user, read_only=read_only)
         try:
             if lake.id != home.lake:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
 
-from lakehouse.engine.changes import DataFile, Op, Segment
+from lakehouse.engine.changes import Op, ReadColumn, Segment
 from lakehouse.engine.snapshot import Snapshot
 from lakehouse.errors import ChangedSinceRead, Duplicate, ReferenceMissing, StillReferenced, shown
 
 __all__ = [
     "KeysAbsent",
-    "ReadColumn",
     "Requirement",
     "RowsAsRead",
     "RowsExist",
@@ -23,9 +22,6 @@ __all__ = [
     "TableUntouched",
     "Unreferenced",
 ]
-
-ReadColumn = Callable[[DataFile, str], pa.ChunkedArray]
-"""Fetches a column of a staged file."""
 
 
 class Requirement(Protocol):

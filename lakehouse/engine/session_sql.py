@@ -68,11 +68,11 @@ class SqlSession:
 
     def segments(self, table: str, above: int, upto: int, versions: Sequence[TableVersion]) -> list[Segment]:
         """Return the segments of a table in ``(above, upto]``, in order."""
-        sql = "SELECT id, op, version, body FROM change WHERE tbl = ? AND id > ? AND id <= ? ORDER BY id, seq"
+        sql = "SELECT id, op, version, body, staged FROM change WHERE tbl = ? AND id > ? AND id <= ? ORDER BY id, seq"
         schemas = {v.version: v.schema for v in versions}
         return [
-            decode(commit, op, version, body, KEYS if op == Op.DELETE else schemas[version])
-            for commit, op, version, body in self._all(sql, table, above, upto)
+            decode(commit, op, version, body, None if staged else KEYS if op == Op.DELETE else schemas[version])
+            for commit, op, version, body, staged in self._all(sql, table, above, upto)
         ]
 
     def outcome(self, client_txn: str) -> int | None:
@@ -118,10 +118,10 @@ class SqlSession:
     def referenced_paths(self, table: str) -> set[str]:
         """Return every data file that a publication or a change row names."""
         used = {path for (path,) in self._all("SELECT path FROM file WHERE tbl = ?", table)}
-        for commit, version, body in self._all(
-            "SELECT id, version, body FROM change WHERE tbl = ? AND op = ?", table, Op.FILES.value
+        for commit, op, version, body in self._all(
+            "SELECT id, op, version, body FROM change WHERE tbl = ? AND staged", table
         ):
-            used |= {f.path for f in decode(commit, Op.FILES, version, body, KEYS).files}
+            used |= {f.path for f in decode(commit, op, version, body, None).files}
         return used
 
     # -- under the head lock ---------------------------------------------------------------------------------------
@@ -140,8 +140,8 @@ class SqlSession:
         )
         reach("lock.mid_append")
         self._con.executemany(
-            "INSERT INTO change VALUES(?, ?, ?, ?, ?, ?)",
-            [(c.table, new, seq, c.op, c.schema, c.body) for seq, c in enumerate(changes)],
+            "INSERT INTO change VALUES(?, ?, ?, ?, ?, ?, ?)",
+            [(c.table, new, seq, c.op, c.schema, c.body, c.staged) for seq, c in enumerate(changes)],
         )
         return new
 

@@ -67,7 +67,10 @@ def _prepared(
         paths += source.paths
         connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {source.sql}")
     for name, sql in views.items():
-        connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {sql}")
+        try:
+            connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {sql}")
+        except duckdb.Error as error:
+            raise InvalidQuery(f"the view {shown(name)} cannot be made: {error}") from error
     for target, data in tables.items():
         _hand_in(connection, target, data)
     _lock(connection, paths)
@@ -95,7 +98,7 @@ def _hand_in(connection: duckdb.DuckDBPyConnection, target: TableName, data: Any
     plain = f"_given_{schema}_{name}" if schema else name
     try:
         connection.register(plain, data)
-    except duckdb.Error as error:
+    except (duckdb.Error, TypeError) as error:
         kind = type(data).__name__
         raise InvalidQuery(
             f"tables[{shown(name)}] is a {kind}, which DuckDB cannot read: hand in a pandas or Polars frame, "
@@ -111,7 +114,7 @@ def _refuse_other_statements(connection: duckdb.DuckDBPyConnection, query: str) 
         statements = connection.extract_statements(query)
     except duckdb.Error as error:
         raise _explained(error) from error
-    except UnicodeEncodeError as error:
+    except (UnicodeEncodeError, TypeError) as error:  # lone surrogates, or no text at all
         raise InvalidQuery(f"the query holds characters that are no text: {shown(query)}") from error
     if len(statements) != 1:
         raise InvalidQuery(f"one statement at a time, not {len(statements)}: {shown(query)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -162,7 +163,8 @@ class StateCache:
             known = self._from_base(session, tuple(versions), table, publication)
         if known.commit < commit:
             segments = session.segments(table.name, known.commit, commit, versions)
-            known = replace(known, commit=commit, tail=known.tail.advance(segments))
+            read = partial(self.column, table.name)
+            known = replace(known, commit=commit, tail=known.tail.advance(segments, read))
         with self._lock:
             newest = self._newest.get(table.name)
             if newest is None or newest.commit <= commit:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 
 from lakehouse.engine.arrow import pc
-from lakehouse.engine.changes import DataFile, Op, Segment
+from lakehouse.engine.changes import DataFile, Op, ReadColumn, Segment, no_file
 
 __all__ = ["HIDDEN", "Tail", "widened"]
 
@@ -54,51 +55,50 @@ class Tail:
         batches = [widened(batch, schema) for batch in self.rows.to_batches()]
         return replace(self, rows=pa.Table.from_batches(batches, schema))
 
-    def advance(self, segments: Sequence[Segment]) -> Tail:
-        """Fold further segments, in order.
+    def advance(self, segments: Sequence[Segment], read: ReadColumn = no_file) -> Tail:
+        """Fold further segments, in order; ``read`` fetches the keys of staged files that replace or delete rows.
 
         Inserts hide nothing: their key was absent, or a delete before them hides it.
         """
         if not segments:
             return self
         live: dict[str, int] = {}
-        hidden: list[tuple[str, int]] = []
-        staged = list(self.staged)
-        batches: list[pa.RecordBatch] = []
-        count, touched = 0, False
+        gone: list[tuple[int, pa.Array]] = []
+        staged, batches, count = list(self.staged), list[pa.RecordBatch](), 0
         for position, segment in enumerate(segments, start=self.length):
+            if segment.op is not Op.INSERT:
+                gone.append((position, segment.keys(read)))
+                _drop(live, gone[-1][1])
+            if segment.op is Op.DELETE:
+                continue
             if segment.batch is None:
                 staged += [(position, file) for file in segment.files]
                 continue
-            keys = segment.batch.column("uid").to_pylist()
-            if segment.op is not Op.INSERT:
-                hidden += [(key, position) for key in keys]
-                touched = True
-            if segment.op is Op.DELETE:
-                for key in keys:
-                    live.pop(key, None)
-                continue
             batches.append(widened(segment.batch, self.rows.schema))
+            keys = segment.batch.column("uid").to_pylist()
             live.update(zip(keys, range(count, count + len(keys)), strict=True))
             count += len(keys)
-        rows = self._merged(batches, live, count, [key for key, _ in hidden] if touched else [])
-        return Tail(rows, self._hide(hidden), tuple(staged), self.length + len(segments))
+        rows = self._merged(batches, live, count, [keys for _, keys in gone])
+        return Tail(rows, self._hide(gone), tuple(staged), self.length + len(segments))
 
-    def _merged(self, batches: list[pa.RecordBatch], live: dict[str, int], count: int, gone: list[str]) -> pa.Table:
+    def _merged(
+        self, batches: list[pa.RecordBatch], live: dict[str, int], count: int, gone: list[pa.Array]
+    ) -> pa.Table:
         old = self.rows
         if gone and len(old):
-            old = old.filter(pc.invert(pc.is_in(old["uid"], pa.array(gone, pa.string()))))
+            old = old.filter(pc.invert(pc.is_in(old["uid"], pa.concat_arrays(gone))))
         new = pa.Table.from_batches(batches, self.rows.schema)
         if len(live) < count:
             new = new.take(pa.array(sorted(live.values()), pa.int64()))
         rows = pa.concat_tables([old, new]) if len(new) else old
         return rows.combine_chunks() if rows["uid"].num_chunks > _MANY_CHUNKS else rows
 
-    def _hide(self, hidden: list[tuple[str, int]]) -> pa.Table:
-        if not hidden:
+    def _hide(self, gone: list[tuple[int, pa.Array]]) -> pa.Table:
+        if not gone:
             return self.hidden
-        uids, positions = zip(*hidden, strict=True)
-        new = pa.table([pa.array(uids, pa.string()), pa.array(positions, pa.int64())], schema=HIDDEN)
+        uids = pa.concat_arrays([keys for _, keys in gone])
+        positions = np.repeat([position for position, _ in gone], [len(keys) for _, keys in gone])
+        new = pa.table([uids, pa.array(positions, pa.int64())], schema=HIDDEN)
         both = pa.concat_tables([self.hidden, new])
         return both.combine_chunks() if both["uid"].num_chunks > _MANY_CHUNKS else both
 
@@ -106,3 +106,14 @@ class Tail:
         """Return the keys hidden after a position (-1: all), for what came at that position."""
         kept = self.hidden if position < 0 else self.hidden.filter(pc.greater(self.hidden["pos"], position))
         return pc.unique(kept["uid"])
+
+
+def _drop(live: dict[str, int], keys: pa.Array) -> None:
+    """Forget keys; whichever side is smaller is gone through."""
+    if len(keys) <= len(live):
+        for key in keys.to_pylist():
+            live.pop(key, None)
+    elif live:
+        here = pa.array(live, pa.string())
+        for key in here.filter(pc.is_in(here, keys)).to_pylist():
+            del live[key]

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import pyarrow as pa
 
-from lakehouse.engine.changes import Op, Segment
+from lakehouse.engine.changes import Op, Segment, no_file
 from lakehouse.engine.requirements import KeysAbsent, Requirement, RowsAsRead
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.snapshot import Snapshot
@@ -131,7 +131,7 @@ class Transaction:
     def _own(self, table: str) -> frozenset[object]:
         """Return the uids that this transaction itself wrote."""
         log = self.log.get(table)
-        return frozenset().union(*(s.values("uid", _no_file) for s in log)) if log else frozenset()
+        return frozenset().union(*(s.values("uid", no_file) for s in log)) if log else frozenset()
 
     # -- plans and savepoints ------------------------------------------------------------------------------------
     def run(self, plan: Callable[[Transaction], T]) -> T:
@@ -188,10 +188,6 @@ class TransactionView(Snapshot):
             state = state.with_pending(log[done:])
             self._moved[table] = len(log), state
         return state
-
-
-def _no_file(file: object, column: str) -> pa.ChunkedArray:
-    raise AssertionError("an open transaction has staged nothing yet")
 
 
 def _encoded(table: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.RecordBatch:

@@ -19,8 +19,8 @@ import pyarrow as pa
 
 from lakehouse.engine.arrow import pc
 from lakehouse.engine.catalog import Session
-from lakehouse.engine.changes import Op, Segment
-from lakehouse.engine.requirements import ReadColumn, Requirement, RowsUntouched
+from lakehouse.engine.changes import Op, ReadColumn, Segment
+from lakehouse.engine.requirements import Requirement, RowsUntouched
 from lakehouse.engine.snapshot import Snapshot
 from lakehouse.engine.table import TableSpec
 from lakehouse.errors import Duplicate, shown
@@ -176,7 +176,9 @@ def _rows_of(segment: Segment, group: tuple[str, ...], read: ReadColumn) -> Iter
         yield pa.Table.from_batches([segment.batch])
         return
     for file in segment.files:
-        yield pa.table({c: read(file, c) for c in ("uid", *group)})
+        columns = {c: read(file, c) for c in ("uid", *group)}
+        if all(len(column) == file.rows for column in columns.values()):  # else the file is older than the group
+            yield pa.table(columns)
 
 
 # -- under the lock ------------------------------------------------------------------------------------------------

@@ -79,7 +79,9 @@ def test_changed_type_is_refused_and_changes_nothing(lake: Lake) -> None:
 
 
 def test_added_column_that_may_not_be_null_is_refused(lake: Lake) -> None:
-    wanted = spec(("name", pa.string()), ("n", pa.int64()), pa.field("m", pa.int64(), nullable=False), unique=(("name",),))
+    wanted = spec(
+        ("name", pa.string()), ("n", pa.int64()), pa.field("m", pa.int64(), nullable=False), unique=(("name",),)
+    )
     with pytest.raises(ConfigurationError, match="must be nullable"):
         lake.ensure([wanted])
 

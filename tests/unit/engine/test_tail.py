@@ -20,7 +20,9 @@ STEPS = st.lists(
 
 def segment(commit: int, op: str, rows: dict[str, int]) -> Segment:
     if op == "delete":
-        return Segment(commit, Op.DELETE, 1, pa.RecordBatch.from_arrays([pa.array(list(rows), pa.string())], schema=KEYS))
+        return Segment(
+            commit, Op.DELETE, 1, pa.RecordBatch.from_arrays([pa.array(list(rows), pa.string())], schema=KEYS)
+        )
     arrays = [pa.array(list(rows), pa.string()), pa.array(list(rows.values()), pa.int64())]
     return Segment(commit, Op(op), 1, pa.RecordBatch.from_arrays(arrays, schema=SCHEMA))
 

@@ -285,9 +285,7 @@ MEANWHILE = {
 @pytest.mark.parametrize("case", MEANWHILE)
 @pytest.mark.parametrize("where", ["commit.planned", "commit.checked"])
 @pytest.mark.parametrize("bulk", [False, True])
-def test_requirement_broken_meanwhile_is_a_transient_conflict(
-    make: object, case: str, where: str, bulk: bool
-) -> None:
+def test_requirement_broken_meanwhile_is_a_transient_conflict(make: object, case: str, where: str, bulk: bool) -> None:
     lake = make(bulk_rows=0 if bulk else 10_000)  # type: ignore[operator]
     add(lake, "a")
     requirement, meanwhile, kind = MEANWHILE[case]

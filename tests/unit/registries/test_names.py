@@ -3,6 +3,8 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from lakehouse.errors import InvalidName
 from registries.names import check_name
@@ -78,3 +80,16 @@ def test_long_descriptions_with_odd_characters_round_trip(lake):
     text = "line\nline\t\u202e '\"; %_ $1 ?" + "x" * 100_000
     lake.ULabel(name="fine", description=text).save()
     assert lake.ULabel.get(name="fine").description == text
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(codec=None), max_size=30))
+def test_any_text_is_refused_or_found_again(lake, text):
+    try:
+        saved = lake.ULabel(name=text).save()
+    except InvalidName:
+        return
+    assert saved.name == unicodedata.normalize("NFC", text)
+    assert lake.ULabel.get(name=saved.name) == saved
+    assert lake.ULabel.filter(name__contains=saved.name, name__startswith=saved.name[:1]).exists()
+    assert lake.ULabel.filter(name__in=[saved.name]).one() == saved

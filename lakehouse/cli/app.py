@@ -1,0 +1,244 @@
+"""The commands and their options; what they do is loaded when one of them runs."""
+
+from __future__ import annotations
+
+import logging
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lakehouse import config
+from lakehouse.cli.screen import LogLines, Options, Screen
+
+if TYPE_CHECKING:
+    from lakehouse.cli import instances, listing, querying, saving
+
+else:
+
+    class _Later:
+        """A module that is imported at its first use: `lakehouse --help` needs neither DuckDB nor Arrow."""
+
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def __getattr__(self, attribute: str) -> Any:
+            return getattr(import_module(self._name), attribute)
+
+    instances = _Later("lakehouse.cli.instances")
+    listing = _Later("lakehouse.cli.listing")
+    querying = _Later("lakehouse.cli.querying")
+    saving = _Later("lakehouse.cli.saving")
+
+__all__ = ["app"]
+
+_EVERYWHERE = "--instance ROOT, --json and --verbose may stand here, too: see `lakehouse --help`."
+
+app = typer.Typer(
+    name="lakehouse",
+    help="Findable, traceable and validated data: registries, files and SQL over both, in a folder.",
+    epilog="Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 not found, 4 conflict or busy, 130 interrupted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 110},
+)
+
+
+class Format(StrEnum):
+    """How the rows of a query are written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001  the parser calls it
+    if asked:
+        Screen(Options()).line(f"lakehouse {import_module('lakehouse').__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _everywhere(
+    ctx: typer.Context,
+    *,
+    instance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROOT",
+            help="The instance's folder. Default: LAKEHOUSE_INSTANCE, the nearest pointer file .lakehouse, "
+            "or the nearest instance above the working folder.",
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Write one JSON document to standard output, errors as JSON to the other.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Tell more, with tracebacks of errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    options = Options(instance=instance, json=json, verbose=verbose)
+    ctx.obj = Screen(options)
+    _show_log(options)
+
+
+def _show_log(options: Options) -> None:
+    logger = logging.getLogger("lakehouse")
+    for handler in [handler for handler in logger.handlers if isinstance(handler, LogLines)]:
+        logger.removeHandler(handler)
+    logger.addHandler(LogLines(options))
+    logger.setLevel("INFO" if options.verbose else config.resolve().log_level)
+
+
+@app.command(epilog=_EVERYWHERE)
+def init(
+    ctx: typer.Context,
+    root: Annotated[
+        str | None, typer.Argument(metavar="[ROOT]", help="The folder; made when absent. Default: the working folder.")
+    ] = None,
+    *,
+    catalog: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Where the SQLite catalog goes. Default: into the folder.")
+    ] = None,
+) -> None:
+    """Make an instance in a folder, and leave a pointer to it in the working folder."""
+    instances.init(ctx.obj, root, catalog=catalog)
+
+
+@app.command(epilog=_EVERYWHERE)
+def connect(ctx: typer.Context, root: Annotated[str, typer.Argument(help="The instance's folder.")]) -> None:
+    """Leave a pointer in the working folder, so that commands and lh.connect() here find an instance."""
+    instances.connect(ctx.obj, root)
+
+
+@app.command(epilog=_EVERYWHERE)
+def info(ctx: typer.Context) -> None:
+    """Show where the instance lies, what it holds and how large it is."""
+    instances.info(ctx.obj)
+
+
+@app.command(epilog=_EVERYWHERE)
+def save(
+    ctx: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, or with --recursive folders.")],
+    *,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            help="The name that the file is found by; for several files or a folder, or where it ends in a slash, "
+            "what the names begin with. Default: the file's name, or FOLDER/PATH for the files of a folder.",
+        ),
+    ] = None,
+    description: Annotated[str | None, typer.Option(help="What it is.")] = None,
+    label: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A label to attach; repeatable.")] = None,
+    create_labels: Annotated[bool, typer.Option("--create-labels", help="Make labels that are not known.")] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Save the files of folders, too; hidden ones are skipped.")
+    ] = False,
+    format: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Overrides the format; blob keeps bytes without reading them.")
+    ] = None,
+) -> None:
+    """Save files as artifacts with all their labels in one commit: all of them or none.
+
+    A new content under a known key becomes its next version; what is there already stays as it is.
+    """
+    saving.save(
+        ctx.obj,
+        paths,
+        key=key,
+        description=description,
+        labels=label or [],
+        create_labels=create_labels,
+        recursive=recursive,
+        format=format,
+    )
+
+
+@app.command(epilog=_EVERYWHERE)
+def ls(
+    ctx: typer.Context,
+    *,
+    registry: Annotated[str, typer.Option(metavar="NAME", help="artifact, ulabel, feature, run, ...")] = "artifact",
+    limit: Annotated[
+        int | None,
+        typer.Option(min=0, help="The most rows; 0 for all. Default: 50, and all of them with --json."),
+    ] = None,
+    suffix: Annotated[str | None, typer.Option(metavar=".csv", help="Artifacts with this suffix.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Artifacts with this label; repeat it to ask for several.")
+    ] = None,
+    search: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What the key or name contains, in any case.")
+    ] = None,
+    all_versions: Annotated[bool, typer.Option("--all-versions", help="Older versions of artifacts, too.")] = False,
+) -> None:
+    """List records, the newest first."""
+    listing.ls(
+        ctx.obj, registry, limit=limit, suffix=suffix, labels=label or [], search=search, all_versions=all_versions
+    )
+
+
+@app.command(epilog=_EVERYWHERE)
+def describe(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="KEY_OR_UID", help="A key, a uid, or the beginning of a uid.")],
+) -> None:
+    """Show what is recorded of an artifact and what it holds."""
+    listing.describe(ctx.obj, name)
+
+
+@app.command(epilog=_EVERYWHERE)
+def sql(
+    ctx: typer.Context,
+    query: Annotated[str, typer.Argument(help="One SELECT; - reads it from standard input.")],
+    *,
+    at: Annotated[
+        str | None, typer.Option(metavar="COMMIT", help="A commit's number, or a time (UTC) such as 2026-01-31.")
+    ] = None,
+    format: Annotated[
+        Format | None,
+        typer.Option(
+            help="Default: table. csv holds the data as it is: cells that begin with = + - @ are not altered."
+        ),
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="V",
+            help="A value for the next ? of the query, or NAME=V for $NAME; repeatable. "
+            "Numbers, true, false and null are taken as such, all else as text; quote it as '\"7\"' to pass 7 as text.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="The most rows; 0 for all. Default: 100 for a table, all for csv, json.")
+    ] = None,
+) -> None:
+    """Query registries and the contents of artifacts in DuckDB SQL.
+
+    Tables: artifact, ulabel, ... (see `lakehouse info`), artifact_latest, artifact_label, and content."KEY",
+    obs."KEY" and var."KEY" for what artifacts hold.
+    """
+    querying.sql(ctx.obj, query, at=at, format=format, params=param or [], limit=limit)
+
+
+@app.command(epilog=_EVERYWHERE)
+def snapshots(
+    ctx: typer.Context,
+    *,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="The most commits; 0 for all. Default: 20, and all of them with --json.")
+    ] = None,
+) -> None:
+    """List the commits, the newest first; each can be queried with `lakehouse sql --at`."""
+    instances.snapshots(ctx.obj, limit=limit)
+
+
+@app.command(epilog=_EVERYWHERE)
+def flush(ctx: typer.Context) -> None:
+    """Publish everything that is committed to the Delta tables now."""
+    instances.flush(ctx.obj)

@@ -1,0 +1,172 @@
+"""``ls`` and ``describe``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from lakehouse.cli.screen import Screen
+from lakehouse.cli.session import opened
+from lakehouse.cli.text import visible
+from lakehouse.errors import RecordNotFound, did_you_mean, shown
+from registries.artifact import Artifact
+from registries.binding import REGISTRIES
+from registries.instance import Instance
+from registries.query import Query
+from registries.record import Record
+from registries.retrieve import near_misses
+
+__all__ = ["describe", "ls"]
+
+_FEW = 50
+_NAMES = ("key", "name", "handle", "root")
+_QUIET = ("created_at", "created_by", "run")
+_LABELS = (
+    "select x.artifact as artifact, list(distinct l.name order by l.name) as names from artifact_ulabel x "
+    "join ulabel l on l.uid = x.ulabel where x.artifact in (select unnest(?::varchar[])) group by 1"
+)
+
+
+def ls(
+    screen: Screen,
+    registry: str,
+    *,
+    limit: int | None,
+    suffix: str | None,
+    labels: Sequence[str],
+    search: str | None,
+    all_versions: bool,
+) -> None:
+    """List records, the newest first."""
+    found = _registry(registry)
+    if found is not Artifact and (suffix is not None or labels or all_versions):
+        raise typer.BadParameter(f"--suffix, --label and --all-versions go with artifacts, not with {registry}")
+    most = (None if screen.options.json else _FEW) if limit is None else limit or None
+    with opened(screen) as lake:
+        query = _searched(Query.of(lake.bound(found), lake), search)
+        if found is Artifact:
+            query = _narrowed(lake, query, suffix, labels, all_versions=all_versions)
+        ordered = query.order_by("-created_at", "-uid")
+        rows: list[dict[str, Any]] = (ordered if most is None else ordered.limit(most)).arrow().to_pylist()
+        if found is Artifact:
+            _add_labels(lake, rows)
+        if screen.options.json:
+            screen.document(rows)
+            return
+        total = query.count() if len(rows) == most else len(rows)
+        _show(screen, lake, found, rows)
+    _say_how_many(screen, found, len(rows), total)
+
+
+def _registry(name: str) -> type[Record]:
+    wanted = name.lower()
+    for table, registry in REGISTRIES.items():
+        if wanted in (table, registry.__name__.lower()):
+            return registry
+    raise typer.BadParameter(
+        f"no registry is called {shown(name)}{did_you_mean(wanted, REGISTRIES)}", param_hint="--registry"
+    )
+
+
+def _searched(query: Query[Any], search: str | None) -> Query[Any]:
+    if search is None:
+        return query
+    meta = query.registry.meta
+    field = next((name for name in _NAMES if name in meta.columns), None)
+    if field is None:
+        raise typer.BadParameter(f"a {meta.table} has no name to search in", param_hint="--search")
+    return query.filter(**{f"{field}__icontains": search})
+
+
+def _narrowed(
+    lake: Instance, query: Query[Any], suffix: str | None, labels: Sequence[str], *, all_versions: bool
+) -> Query[Any]:
+    if suffix is not None:
+        query = query.filter(suffix=suffix if suffix.startswith(".") or not suffix else f".{suffix}")
+    for label in labels:
+        query = query.filter(ulabels=lake.ULabel.get(name=label))
+    return query if all_versions else query.filter(is_latest=True)
+
+
+def _add_labels(lake: Instance, rows: list[dict[str, Any]]) -> None:
+    uids = [row["uid"] for row in rows]
+    found = lake.snapshot().arrow(_LABELS, [uids], ["artifact_ulabel", "ulabel"]).to_pylist() if uids else []
+    labels = {row["artifact"]: row["names"] for row in found}
+    for row in rows:
+        row["labels"] = labels.get(row["uid"], [])
+
+
+def _show(screen: Screen, lake: Instance, registry: type[Record], rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    handles = {user.uid: user.handle for user in lake.User.filter().all()}
+    for row in rows:
+        row["by"] = handles.get(row.get("created_by") or "")
+    if registry is Artifact:
+        right: tuple[str, ...] = ("version", "rows", "bytes")
+        cells = [
+            (
+                row["key"] or "",
+                row["version"],
+                row["kind"],
+                row["n_rows"],
+                row["size"],
+                ", ".join(row["labels"]),
+                row["created_at"],
+                row["by"],
+                row["uid"],
+            )
+            for row in rows
+        ]
+        columns = ("key", "version", "kind", "rows", "bytes", "labels", "created (UTC)", "by", "uid")
+        screen.table(columns, cells, right=right)
+        return
+    named = sorted((n for n in registry.meta.columns if n not in (*_QUIET, "uid")), key=lambda n: n not in _NAMES)
+    screen.table(
+        (*named, "created (UTC)", "by", "uid"),
+        [(*(row[name] for name in named), row.get("created_at"), row["by"], row["uid"]) for row in rows],
+    )
+
+
+def _say_how_many(screen: Screen, registry: type[Record], shown_rows: int, total: int) -> None:
+    name = registry.meta.table
+    if not total:
+        next_step = "`lakehouse save FILE` makes one" if registry is Artifact else "nothing has made one yet"
+        screen.note(f"no {name} is recorded, or none meets what was asked for: {next_step}")
+    elif shown_rows < total:
+        screen.note(f"{shown_rows:,} of {total:,} are shown: --limit 0 lists all.")
+
+
+def describe(screen: Screen, name: str) -> None:
+    """Show what is recorded of an artifact and what it holds."""
+    with opened(screen) as lake:
+        description = _artifact(lake, name).describe()
+    if screen.options.json:
+        screen.document(description.as_dict())
+        return
+    # Line by line: a name inside that holds a line end must not look like a line of the tree.
+    lines = [f"Artifact {visible(description.title)}"]
+    sections = description.sections()
+    for number, (title, inner) in enumerate(sections):
+        last = number == len(sections) - 1
+        lines.append(f"{'└──' if last else '├──'} {visible(title)}")
+        stem = "    " if last else "│   "
+        lines += [f"{stem}{'└──' if i == len(inner) - 1 else '├──'} {visible(line)}" for i, line in enumerate(inner)]
+    screen.write("\n".join(lines) + "\n")
+
+
+def _artifact(lake: Instance, name: str) -> Artifact:
+    try:
+        return lake.Artifact.get(key=name)
+    except RecordNotFound:
+        pass  # it may be a uid
+    try:
+        return lake.Artifact.get(name)
+    except RecordNotFound:
+        near = near_misses(lake.snapshot(), lake.Artifact, "key", [name])
+        near = near if "did you mean" in near else ";"
+        raise RecordNotFound(
+            f"no artifact has the key or uid {shown(name)}{near} `lakehouse ls --search TEXT` looks for keys"
+        ) from None

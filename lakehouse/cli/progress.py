@@ -1,0 +1,42 @@
+"""A progress bar on standard error, where somebody is there to see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from lakehouse.cli.screen import Screen
+from lakehouse.cli.text import visible
+
+__all__ = ["bar"]
+
+
+@contextmanager
+def bar(screen: Screen, total: int, *, wanted: bool = True) -> Iterator[Callable[[str, int], None]]:
+    """Show a bar over ``total`` bytes; what is yielded takes the name of what is at work and the bytes just done.
+
+    Parameters
+    ----------
+    screen
+        Says whether there is a terminal.
+    total
+        Bytes.
+    wanted
+        Whether there is enough to do to show one.
+    """
+    if not (wanted and screen.shows_progress):
+        yield lambda name, done: None
+        return
+    from rich import progress as rich
+    from rich.console import Console
+
+    columns = (
+        rich.SpinnerColumn(),
+        rich.TextColumn("{task.description}", markup=False),
+        rich.BarColumn(),
+        rich.DownloadColumn(),
+        rich.TimeElapsedColumn(),
+    )
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("", total=total)
+        yield lambda name, done: shown.update(task, description=visible(name), advance=done)

@@ -1,0 +1,23 @@
+"""The instance that a command works on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lakehouse import api
+from lakehouse.cli.screen import Screen
+from registries.instance import Instance
+
+__all__ = ["opened"]
+
+
+@contextmanager
+def opened(screen: Screen, root: str | os.PathLike[str] | None = None) -> Iterator[Instance]:
+    """Open an instance for the time of a command: a named one, else what ``--instance`` or the surroundings name."""
+    instance = api.connect(screen.options.instance if root is None else root)
+    try:
+        yield instance
+    finally:
+        api.disconnect()
