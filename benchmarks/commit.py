@@ -44,7 +44,8 @@ def _alone(folder: Path) -> Iterator[Row]:
         name, floor = "one row in each of 3 tables", "bare SQLite transaction"
         yield ms("commit", name, found["lake"], found["bare"], floor, at_most(4), note="aim: 2×")
         yield ms("commit", name + ", unique name, 2 references", found["ruled"], found["bare"], floor, at_most(4))
-        found = alternate({"lake": _committing(plain), "delta": _appending(folder)}, rounds=_DELTA_ROUNDS, settle=True)
+        sides = {"lake": _rehearsed(_committing(plain)), "delta": _rehearsed(_appending(folder))}
+        found = alternate(sides, rounds=_DELTA_ROUNDS)
         yield ms("commit", name, found["lake"], found["delta"], "3 write_deltalake appends", at_most(1 / 20))
 
 
@@ -89,6 +90,16 @@ def _appending(folder: Path) -> Side:
         return lambda: [write_deltalake(place, table, mode="append") for place, table in tables]
 
     return side
+
+
+def _rehearsed(side: Side) -> Side:
+    """Do it once unmeasured: after the other side's long turn both find their caches cold and its pages unwritten."""
+
+    def rehearsed(turn: int) -> Callable[[], object]:
+        side(turn)()
+        return side(turn)
+
+    return rehearsed
 
 
 # -- four processes ----------------------------------------------------------------------------------------------------

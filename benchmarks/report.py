@@ -42,7 +42,9 @@ def show(rows: Sequence[Row], seconds: float) -> None:
     console = Console(width=None if sys.stdout.isatty() else 190)
     console.print(table)
     if os.getloadavg()[0] > 2 * (os.cpu_count() or 1):
-        console.print("others are using this machine: ratios hold, times and rates are worse than they are alone")
+        console.print(
+            "the machine was busy: times, and ratios of what uses several cores, are worse than they are alone"
+        )
     judged = [row for row in rows if row.verdict]
     missed = [row for row in judged if row.verdict == "missed"]
     console.print(f"{len(judged) - len(missed)} of {len(judged)} limits reached")

@@ -50,7 +50,9 @@ def _figures(name: str, found: dict[str, Sample], cold: dict[str, Sample]) -> It
     yield Row("tail", f"{name}: added by 1,000 inserts", added, "ms", limits=(at_most(value=10),), note=note)
     yield ms("tail", f"{name}: under 1,000 updates", found["updates"], none, "no tail", at_most(4))
     for kind in ("inserts", "updates"):
-        yield ms("tail", f"{name}: first query, {kind}", cold[kind], cold["none"], "no tail", note="in a new process")
+        yield ms(
+            "tail", f"{name}: first query, {kind}", cold[kind], cold["none"], "no tail", note="right after opening"
+        )
 
 
 def _new_rows() -> Sequence[dict[str, Any]]:

@@ -156,7 +156,13 @@ def flush() -> int:
 
 
 def snapshots(limit: int | None = None) -> list[CommitInfo]:
-    """Return the commits of the current instance, the newest first."""
+    """Return the commits of the current instance, the newest first.
+
+    Parameters
+    ----------
+    limit
+        How many at most; all, where none is given.
+    """
     return current().snapshots(limit)
 
 

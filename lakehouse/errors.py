@@ -216,7 +216,10 @@ def shown(value: object, limit: int = 80) -> str:
     >>> shown("x" * 200, 12)
     "'xxxxxxxxxx…"
     """
-    text = repr(value[: limit + 1]) if isinstance(value, str | bytes) else repr(value)
+    try:
+        text = repr(value[: limit + 1]) if isinstance(value, str | bytes) else repr(value)
+    except ValueError:  # Python does not write integers of more than 4,300 digits
+        text = f"<{type(value).__name__} without a text>"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -78,7 +78,9 @@ class Source:
         InvalidKey, NotFound, InvalidFile, UnknownFormat
             When the path, the key's suffix, the bytes or the object are not admitted.
         """
-        return self._of_file(store, key, progress) if self.is_path else self._of_object(key)
+        if self.is_path:
+            return self._of_file(store, key, progress)
+        return self._of_bytes(key, self.given) if isinstance(self.given, bytes) else self._of_object(key)
 
     def _of_file(self, store: Storage, key: str | None, progress: Progress | None) -> Content:
         lies_at = store.relative(self.given) if store.local else None
@@ -100,8 +102,23 @@ class Source:
             )
         return suffix
 
+    def _suffix_of_object(self, key: str | None) -> str:
+        return self.suffix if self.suffix is not None else (keys.suffix_of(key) if key else "")
+
+    def _of_bytes(self, key: str | None, data: bytes) -> Content:
+        """Take bytes for the content of a file with the suffix that the key has."""
+        suffix = self._suffix_of_object(key)
+        fmt = by_name(self.format) if self.format else format_for(suffix=suffix)
+        kind, n_rows = fmt.kind, None
+        if data and fmt.kind != "blob":
+            with tempfile.NamedTemporaryFile(prefix="lakehouse-", suffix=suffix) as file:
+                file.write(data)
+                file.flush()
+                kind, n_rows = _described(fmt, Path(file.name))
+        return Content(data, hashing.hash_bytes(data), len(data), suffix, fmt.name, kind, n_rows)
+
     def _of_object(self, key: str | None) -> Content:
-        suffix = self.suffix if self.suffix is not None else (keys.suffix_of(key) if key else "")
+        suffix = self._suffix_of_object(key)
         fmt = by_name(self.format) if self.format else format_for(self.given, suffix=suffix or None)
         if not suffix and fmt.suffixes:
             suffix = fmt.suffixes[0]

@@ -40,7 +40,6 @@ app = typer.Typer(
     name="lakehouse",
     help="Findable, traceable and validated data: registries, files and SQL over both, in a folder.",
     epilog="Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 not found, 4 conflict or busy, 130 interrupted.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 110},
@@ -105,19 +104,25 @@ def init(
         str | None, typer.Option(metavar="FILE", help="Where the SQLite catalog goes. Default: into the folder.")
     ] = None,
 ) -> None:
-    """Make an instance in a folder, and leave a pointer to it in the working folder."""
+    """Make an instance in a folder.
+
+    A pointer file, .lakehouse, is left in the working folder, so that commands and lh.connect() there find it.
+    """
     instances.init(ctx.obj, root, catalog=catalog)
 
 
 @app.command(epilog=_EVERYWHERE)
 def connect(ctx: typer.Context, root: Annotated[str, typer.Argument(help="The instance's folder.")]) -> None:
-    """Leave a pointer in the working folder, so that commands and lh.connect() here find an instance."""
+    """Let commands in this folder find an instance.
+
+    A pointer file, .lakehouse, is left in the working folder, so that commands and lh.connect() there find it.
+    """
     instances.connect(ctx.obj, root)
 
 
 @app.command(epilog=_EVERYWHERE)
 def info(ctx: typer.Context) -> None:
-    """Show where the instance lies, what it holds and how large it is."""
+    """Show what the instance is and holds."""
     instances.info(ctx.obj)
 
 
@@ -143,9 +148,9 @@ def save(
         str | None, typer.Option(metavar="NAME", help="Overrides the format; blob keeps bytes without reading them.")
     ] = None,
 ) -> None:
-    """Save files as artifacts with all their labels in one commit: all of them or none.
+    """Save files as artifacts, with their labels.
 
-    A new content under a known key becomes its next version; what is there already stays as it is.
+    All are saved in one commit, or none. A new content under a known key becomes its next version; what is there already stays as it is.
     """
     saving.save(
         ctx.obj,
@@ -188,7 +193,7 @@ def describe(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="KEY_OR_UID", help="A key, a uid, or the beginning of a uid.")],
 ) -> None:
-    """Show what is recorded of an artifact and what it holds."""
+    """Show what an artifact is and holds."""
     listing.describe(ctx.obj, name)
 
 
@@ -218,7 +223,7 @@ def sql(
         int | None, typer.Option(min=0, help="The most rows; 0 for all. Default: 100 for a table, all for csv, json.")
     ] = None,
 ) -> None:
-    """Query registries and the contents of artifacts in DuckDB SQL.
+    """Run a SELECT over records and contents.
 
     Tables: artifact, ulabel, ... (see `lakehouse info`), artifact_latest, artifact_label, and content."KEY",
     obs."KEY" and var."KEY" for what artifacts hold.
@@ -234,11 +239,14 @@ def snapshots(
         int | None, typer.Option(min=0, help="The most commits; 0 for all. Default: 20, and all of them with --json.")
     ] = None,
 ) -> None:
-    """List the commits, the newest first; each can be queried with `lakehouse sql --at`."""
+    """List the commits, the newest first.
+
+    `lakehouse sql --at COMMIT` queries the instance as it was then.
+    """
     instances.snapshots(ctx.obj, limit=limit)
 
 
 @app.command(epilog=_EVERYWHERE)
 def flush(ctx: typer.Context) -> None:
-    """Publish everything that is committed to the Delta tables now."""
+    """Publish all commits to the Delta tables."""
     instances.flush(ctx.obj)

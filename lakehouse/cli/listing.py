@@ -121,12 +121,13 @@ def _show(screen: Screen, lake: Instance, registry: type[Record], rows: list[dic
             for row in rows
         ]
         columns = ("key", "version", "kind", "rows", "bytes", "labels", "created (UTC)", "by", "uid")
-        screen.table(columns, cells, right=right)
+        screen.table(columns, cells, right=right, spare=("by", "created (UTC)", "version", "kind", "labels"))
         return
     named = sorted((n for n in registry.meta.columns if n not in (*_QUIET, "uid")), key=lambda n: n not in _NAMES)
     screen.table(
         (*named, "created (UTC)", "by", "uid"),
         [(*(row[name] for name in named), row.get("created_at"), row["by"], row["uid"]) for row in rows],
+        spare=("by", "created (UTC)"),
     )
 
 

@@ -59,7 +59,7 @@ def _write(
     params: list[Any] | dict[str, Any] | None,
     most: int | None,
 ) -> None:
-    moment = int(at) if at is not None and at.isdecimal() else at
+    moment = int(at) if at is not None and at.isdecimal() and len(at) < 19 else at
     relation = lake.sql(query, params, at=moment)
     columns = _distinct(relation.columns)
     rows = _rows(relation.to_arrow_reader(_BATCH))

@@ -31,7 +31,13 @@ _SPOKEN = (
     (r"(?:lh|lakehouse)\.(init|connect)\('([^']*)'\)", r"`lakehouse \1 \2`"),
     (r"pass create=True or save ULabel\(name=\.\.\.\)", "pass --create-labels"),
     (r"pass format='(\w+)'", r"pass --format \1"),
-    (r"pass suffix='[^']*'", "pass another --key"),
+    (r", or pass suffix='[^']*' if that is what the bytes are", ""),
+    (r"\w+\.get\(('[^']*')\) may mean", r"\1 may mean"),
+    (
+        r"hand other data in with tables=\{'name': frame\}, or register the file as an artifact",
+        '`lakehouse save FILE` registers a file, then content."KEY" reads it',
+    ),
+    (r"registries change through save\(\), and a SELECT's result is exported with .*", "--format csv exports its rows"),
     (r"(\w+)\.filter\(\)\.df\(\) lists them all", r"`lakehouse ls --registry \1` lists them all"),
     (r"pass user= or set LAKEHOUSE_USER", "set LAKEHOUSE_USER"),
 )
@@ -78,6 +84,8 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
     >>> hoisted(["ls", "--json", "--limit", "3", "--instance", "lake", "--", "--json"])
     ['--json', '--instance', 'lake', 'ls', '--limit', '3', '--', '--json']
     """
+    if not arguments:
+        return ["--help"]
     front: list[str] = []
     rest: list[str] = []
     waiting = iter(arguments)
@@ -87,7 +95,10 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
         if argument in _FLAGS or argument.startswith(_VALUED + "="):
             front.append(argument)
         elif argument == _VALUED:
-            front += [argument, *[value for value in [next(waiting, None)] if value is not None]]
+            value = next(waiting, None)
+            if value is None:  # alone, so that the parser says what is missing and does not take the command for it
+                return [argument]
+            front += [argument, value]
         else:
             rest.append(argument)
     return front + rest

@@ -11,7 +11,7 @@ from lakehouse.cli.progress import bar
 from lakehouse.cli.screen import Screen
 from lakehouse.cli.session import opened
 from lakehouse.engine import Snapshot
-from lakehouse.errors import InputError, NotFound, RecordNotFound, shown
+from lakehouse.errors import InputError, LakehouseError, NotFound, RecordNotFound, shown
 from registries.artifact import Artifact
 from registries.instance import Instance
 
@@ -49,7 +49,12 @@ def save(
         _refuse_twins(files)
         before = lake.snapshot()
         artifacts = [lake.Artifact(file.path, key=file.key, description=description, format=format) for file in files]
-        _store(screen, lake, files, artifacts, labels=labels, create_labels=create_labels)
+        try:
+            _store(screen, lake, files, artifacts, labels=labels, create_labels=create_labels)
+        except LakehouseError as error:
+            if len(files) > 1:
+                error.add_note(f"None of the {len(files):,} files was saved.")
+            raise
         _tell(screen, lake, before, artifacts)
 
 
@@ -158,7 +163,9 @@ def _tell(screen: Screen, lake: Instance, before: Snapshot, artifacts: Sequence[
         return
     rows = [(a.key, a.version, a.kind, a.n_rows, a.size, a.uid, outcome) for a, outcome in told[:_LISTED]]
     right = ("version", "rows", "bytes")
-    screen.table(("key", "version", "kind", "rows", "bytes", "uid", ""), rows, right=right)
+    screen.table(
+        ("key", "version", "kind", "rows", "bytes", "uid", "outcome"), rows, right=right, spare=("kind", "bytes")
+    )
     if len(told) > _LISTED:
         outcomes = [outcome for _, outcome in told]
         counted = ", ".join(f"{outcomes.count(outcome):,} {outcome}" for outcome in sorted(set(outcomes)))

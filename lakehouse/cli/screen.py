@@ -18,7 +18,8 @@ __all__ = ["PIPE_CLOSED", "Options", "Screen", "report"]
 PIPE_CLOSED: Final = 141
 """What shells report for a program that SIGPIPE ended."""
 
-_NARROWEST = 12  # below so many characters a column of a table cannot be read
+_WIDEST = 24  # what a column claims at most of a narrow terminal: longer values are folded
+_GAP = 2
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,14 @@ class Screen:
         """Write the one JSON document of this call."""
         self.write(json_text(value, indent=2, ascii_only=self.ascii_only) + "\n")
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Iterable[str] = ()) -> None:
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        *,
+        right: Iterable[str] = (),
+        spare: Sequence[str] = (),
+    ) -> None:
         """Write a table: fitted to a terminal, else plain and as wide as it needs to be.
 
         Parameters
@@ -84,44 +92,54 @@ class Screen:
             Values, shown through :func:`lakehouse.cli.text.cell`.
         right
             Columns that are set to the right.
+        spare
+            Columns that a narrow terminal does without first, in this order; after them those in the middle.
         """
-        to_right = set(right)
+        to_right = [name in set(right) for name in columns]
+        texts = [[cell(value) for value in row] for row in rows]
         if self.is_terminal:
-            self._fitted(columns, rows, to_right)
+            self._fitted([visible(name) for name in columns], texts, to_right, spare)
         else:
-            self.write(aligned(columns, rows, [name in to_right for name in columns]))
+            self.write(aligned(columns, rows, to_right))
 
-    def _fitted(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], right: set[str]) -> None:
-        from rich import box
+    def _fitted(
+        self, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool], spare: Sequence[str]
+    ) -> None:
+        from rich.cells import cell_len
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
         console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
-        kept = _kept(len(columns), max(2, console.width // _NARROWEST))
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+        needs = [min(_WIDEST, max(cell_len(line[i]) for line in [columns, *rows])) for i in range(len(columns))]
+        kept, left_out = fitting(columns, needs, console.width, spare)
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         for i in kept:
-            name = "…" if i is None else columns[i]
-            table.add_column(Text(visible(name)), justify="right" if name in right else "left", overflow="fold")
+            table.add_column(Text(columns[i]), justify="right" if right[i] else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(Text("…" if i is None else cell(row[i])) for i in kept))
+            table.add_row(*(Text(row[i]) for i in kept))
         console.print(table)
-        if None in kept:
-            self.note(f"{len(kept) - 1} of {len(columns)} columns fit this terminal: --json has all of them")
+        if left_out:
+            named = ", ".join(left_out[:8]) + (", …" if len(left_out) > 8 else "")
+            self.note(f"Too narrow for {named}: widen the terminal, or use --json.")
 
 
-def _kept(count: int, fitting: int) -> list[int | None]:
-    """Return the columns that are shown: the first and the last ones, None where some are left out.
+def fitting(
+    columns: Sequence[str], needs: Sequence[int], width: int, spare: Sequence[str]
+) -> tuple[list[int], list[str]]:
+    """Return which columns are shown in a terminal, and the names of the others.
 
     Examples
     --------
-    >>> _kept(3, 4), _kept(9, 5)
-    ([0, 1, 2], [0, 1, None, 7, 8])
+    >>> fitting(["key", "rows", "by", "uid"], [10, 5, 5, 20], 41, ["by"])
+    ([0, 1, 3], ['by'])
+    >>> fitting(["a", "b", "c", "d"], [10, 10, 10, 10], 34, [])
+    ([0, 1, 3], ['c'])
     """
-    if count <= fitting:
-        return list(range(count))
-    last = (fitting - 1) // 2
-    return [*range(fitting - 1 - last), None, *range(count - last, count)]
+    kept, waiting = list(range(len(columns))), [columns.index(name) for name in spare if name in columns]
+    while len(kept) > 1 and sum(needs[i] + _GAP for i in kept) - _GAP > width:
+        kept.remove(waiting.pop(0) if waiting else kept[len(kept) // 2])
+    return kept, [name for i, name in enumerate(columns) if i not in kept]
 
 
 def report(options: Options, kind: str, message: str) -> None:

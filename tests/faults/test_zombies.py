@@ -14,9 +14,9 @@ pytestmark = pytest.mark.faults
 POINTS = sorted(
     p for p in faults.POINTS if p.startswith(("publish.", "recover.", "vacuum.")) or p == "file.before_fsync"
 )
-SCRIPTS = ("pvw", "wp", "v", "vwpv", "wpwpvw", "ewp", "wpevp")
+SCRIPTS = ("pvw", "v", "wpwpvw", "wpevp")
 """p: publish, v: vacuum, w: commit, e: add a column."""
-CASES = [(1, script) for script in SCRIPTS] + [(2, "wpv"), (2, "v"), (3, "wevp")]
+CASES = [(1, script) for script in SCRIPTS] + [(2, "ewpv")]
 
 
 def prepare(scene: Scene, point: str) -> None:

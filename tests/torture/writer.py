@@ -55,7 +55,9 @@ class Saboteur:
     def _stall_chance(name: str) -> float:
         if name == "commit.checked":
             return 0.03
-        return 0.012 if name in _MAINTENANCE and name in _MAY_STALL else 0.004 if name == "commit.staged" else 0
+        if name in ("commit.staged", "vacuum.unlink"):
+            return 0.003
+        return 0.012 if name in _MAINTENANCE and name in _MAY_STALL else 0
 
     def _act(self, name: str, deed: str) -> None:
         deed = deed if name in _MAY_STALL else "kill"
@@ -84,9 +86,9 @@ class Writer:
 
     def _maintain(self) -> None:
         chance = self._random.random()
-        if chance < 0.10:
+        if chance < 0.14:
             self._ledger.write(publish=self._lake.publisher.publish())
-        elif chance < 0.13:
+        elif chance < 0.18:
             self._ledger.write(vacuum=self._lake.vacuum())
 
     def _transact(self) -> None:
@@ -151,7 +153,7 @@ class Writer:
                 return self._update(row, items[0]["name"] if items and chance < 0.06 else self._unique_name())
             return ["item", "delete", row["uid"], None, None, row["val"]]
         hot = self._random.random() < 0.6
-        uid = f"h{self._random.randrange(250)}" if hot else f"u{self._random.getrandbits(40):010x}"
+        uid = f"h{self._random.randrange(600)}" if hot else f"u{self._random.getrandbits(40):010x}"
         return ["item", "insert", uid, self._value(), self._unique_name(), None]
 
     def _on_link(self, items: list[dict[str, Any]], links: list[dict[str, Any]]) -> Operation:
@@ -181,7 +183,7 @@ class Writer:
                 for n in many
             ]
         names = [self._bulk_name() for _ in many]
-        if items and self._random.random() < 0.2:
+        if items and self._random.random() < 0.1:
             names[0] = items[0]["name"]  # most likely refused, unless another gave it up meanwhile
         return [
             ["item", "insert", f"k{self._random.getrandbits(40):010x}", self._value(), name, None]
@@ -194,7 +196,7 @@ class Writer:
         chance = self._random.random()
         if chance < 0.6:
             return f"m{self._random.randrange(60_000)}"
-        return f"n{self._random.randrange(1500)}" if chance < 0.604 else None
+        return f"n{self._random.randrange(1500)}" if chance < 0.603 else None
 
     def _purge(self, txn: Transaction, salt: str) -> list[Operation]:
         """Delete many rows, of which some lie in staged files."""
