@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -209,6 +209,8 @@ LakeMachine.TestCase.settings = settings(
     max_examples=1_000 if LONG else 14,
     stateful_step_count=80 if LONG else 30,
     deadline=None,
+    phases=tuple(Phase) if LONG else (Phase.reuse, Phase.generate),  # shrinking takes minutes: run the long one for it
+    print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
 test_lake_shows_what_a_dict_shows = pytest.mark.stateful(
