@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -82,15 +83,21 @@ def _everywhere(
 ) -> None:
     options = Options(instance=instance, json=json, verbose=verbose)
     ctx.obj = Screen(options)
-    _show_log(options)
+    ctx.call_on_close(_log_shown(options))
 
 
-def _show_log(options: Options) -> None:
-    logger = logging.getLogger("lakehouse")
-    for handler in [handler for handler in logger.handlers if isinstance(handler, LogLines)]:
-        logger.removeHandler(handler)
-    logger.addHandler(LogLines(options))
+def _log_shown(options: Options) -> Callable[[], None]:
+    """Show the library's log from now on; what is returned ends that, for callers that go on in this process."""
+    logger, lines = logging.getLogger("lakehouse"), LogLines(options)
+    before = logger.level
     logger.setLevel("INFO" if options.verbose else config.resolve().log_level)
+    logger.addHandler(lines)
+
+    def end() -> None:
+        logger.removeHandler(lines)
+        logger.setLevel(before)
+
+    return end
 
 
 @app.command(epilog=_EVERYWHERE)

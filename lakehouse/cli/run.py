@@ -97,7 +97,7 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
         elif argument == _VALUED:
             value = next(waiting, None)
             if value is None:  # alone, so that the parser says what is missing and does not take the command for it
-                return [argument]
+                return [*front, argument]
             front += [argument, value]
         else:
             rest.append(argument)

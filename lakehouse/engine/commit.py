@@ -23,6 +23,9 @@ from lakehouse.errors import Conflict, DataLoss, Duplicate, Expired, SchemaChang
 
 __all__ = ["Committer"]
 
+_SHORT = 0.005
+"""Planning that took no longer, in seconds, is re-checked under the lock alone: there is next to nothing to check."""
+
 
 class _Restage(Exception):
     """Staged files may have been swept: stage them again, as begun at ``swept_before`` or later."""
@@ -86,7 +89,7 @@ class Committer:
         while True:
             began, rows = self._stage(prepared.changes, not_before)
             reach("commit.staged")
-            if prepared.requirements:
+            if prepared.requirements and time.monotonic() - txn.began > _SHORT:
                 with self._catalog.read() as session:
                     checked = self._recheck(session, prepared, checked)  # most of it outside the lock
             reach("commit.checked")
@@ -131,13 +134,14 @@ class Committer:
         began, out = max(time.time_ns() // 1000, not_before), []
         for change in changes:
             name, version, rows = change.table.name, change.table.version, change.rows
-            bulk = len(rows) > self._options.bulk_rows or rows.nbytes > self._options.bulk_bytes
+            bulk = len(rows) > self._options.bulk_rows or (len(rows) > 1 and rows.nbytes > self._options.bulk_bytes)
             if bulk:
                 folder = table_folder(self._root, name)
-                files = write_files(folder, rows, change.table, self._options, name=lambda: f"s-{began}")
+                files = write_files(folder, rows, change.table, self._options, stem=f"s-{began}", order=change.order)
                 out.append(ChangeRow(name, change.op, version, len(rows), encode_files(files), staged=True))
                 continue
-            batches = rows.combine_chunks().to_batches()
+            rows = rows if change.order is None else rows.take(change.order)
+            batches = rows.to_batches() if len(rows) == 1 else rows.combine_chunks().to_batches()
             out += [ChangeRow(name, change.op, version, b.num_rows, encode_rows(b)) for b in batches]
         return began, out
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,26 +39,25 @@ def sorted_by_uid(rows: pa.Table) -> pa.Table:
     ['a', 'b']
     """
     rows = rows.combine_chunks()
-    uids = rows["uid"]
-    if len(rows) < 2 or pc.all(pc.less_equal(uids.slice(0, len(uids) - 1), uids.slice(1))).as_py():
-        return rows
-    order = uid_order(uids.combine_chunks())
-    step = max(len(rows) // (os.cpu_count() or 1) + 1, _ROW_GROUP)
-    parts = [order.slice(start, step) for start in range(0, len(order), step)]
-    if len(parts) == 1:
-        return rows.take(order).combine_chunks()
-    with ThreadPoolExecutor(max_workers=len(parts)) as pool:
-        return pa.concat_tables(pool.map(rows.take, parts))
+    order = uid_order(rows["uid"])
+    return rows if order is None else rows.take(order).combine_chunks()
 
 
-def uid_order(uids: pa.Array) -> pa.Array:
-    """Return the positions that sort uids; those of equal length are sorted as numbers, six times faster.
+def uid_order(uids: pa.ChunkedArray) -> pa.Array | None:
+    """Return the positions that sort uids, None when they are in order.
 
     Examples
     --------
-    >>> uid_order(pa.array(["a" * 16 + "2", "a" * 16 + "1", "0" * 17])).to_pylist()
-    [2, 1, 0]
+    >>> uid_order(pa.chunked_array([["b", "a"]])).to_pylist()
+    [1, 0]
     """
+    if len(uids) < 2 or pc.all(pc.less_equal(uids.slice(0, len(uids) - 1), uids.slice(1))).as_py():
+        return None
+    return _ranked(uids.combine_chunks())
+
+
+def _ranked(uids: pa.Array) -> pa.Array:
+    """Return the positions that sort uids; those of equal length are sorted as numbers, six times faster."""
     width = len(uids[0].as_py().encode()) if len(uids) else 0
     lengths = pc.binary_length(uids)
     if width < 8 or pc.min(lengths).as_py() != width or pc.max(lengths).as_py() != width:
@@ -76,34 +75,52 @@ def uid_order(uids: pa.Array) -> pa.Array:
 
 
 def write_files(
-    folder: Path, rows: pa.Table, version: TableVersion, options: Options, *, name: Callable[[], str]
+    folder: Path,
+    rows: pa.Table,
+    version: TableVersion,
+    options: Options,
+    *,
+    stem: str,
+    order: pa.Array | None = None,
 ) -> list[DataFile]:
-    """Write rows (sorted by uid) to files of bounded size; all are durable on return, with their folder.
+    """Write rows to files of bounded size; all are durable on return, with their folder.
 
     Parameters
     ----------
-    name
-        Makes the stem of a file name; a random part is appended, so that no name is ever used twice.
+    stem
+        How file names begin; a random part is appended, so that no name is ever used twice.
+    order
+        The positions that sort the rows by uid; None when they are sorted.
     """
     if not len(rows):
         return []
     make_dirs_durably(folder)
     step = _rows_per_file(rows, options)
-    slices = [rows.slice(start, step) for start in range(0, len(rows), step)]
-    paths = [folder / f"{name()}-{secrets.token_hex(8)}.parquet" for _ in slices]
-    if len(slices) == 1:
-        files = [_write(paths[0], slices[0], version)]
-    else:
+
+    def write(start: int) -> DataFile:
+        part = rows.slice(start, step) if order is None else rows.take(order.slice(start, step))
+        return _write(folder / f"{stem}-{secrets.token_hex(8)}.parquet", part, version)
+
+    starts = range(0, len(rows), step)
+    if len(starts) == 1:
+        files = [write(0)]
+    else:  # picking, encoding and writing a file all leave the interpreter's lock
         with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-            files = list(pool.map(_write, paths, slices, [version] * len(slices)))
+            files = list(pool.map(write, starts))
     fsync_dir(folder)
     fsync_dir(folder.parent)  # another process may have made the folder a moment ago
     return files
 
 
 def _rows_per_file(rows: pa.Table, options: Options) -> int:
+    """Return how many rows go into a file: within the limits, and as many files as keep all cores busy."""
     per_row = max(rows.nbytes / len(rows), 1)
-    return max(min(options.file_rows, int(2 * options.file_bytes / per_row)), 1)
+    most = max(min(options.file_rows, int(2 * options.file_bytes / per_row)), 1)
+    if len(rows) <= most:
+        return most
+    cores = os.cpu_count() or 1
+    files = -(-len(rows) // most)
+    return -(-len(rows) // (-(-files // cores) * cores))
 
 
 def _write(path: Path, rows: pa.Table, version: TableVersion) -> DataFile:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lakehouse.engine.arrow import pc
 from lakehouse.engine.changes import Op, Segment
-from lakehouse.engine.datafile import sorted_by_uid
+from lakehouse.engine.datafile import sorted_by_uid, uid_order
 from lakehouse.engine.requirements import Requirement, RowsExist, Unreferenced
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.snapshot import Snapshot
@@ -23,11 +23,13 @@ __all__ = ["NetChange", "claims", "implied", "net_changes"]
 
 @dataclass(frozen=True)
 class NetChange:
-    """What a transaction does to a table in the end: each key once, rows sorted by uid."""
+    """What a transaction does to a table in the end: each key once."""
 
     table: TableVersion
     op: Op
     rows: pa.Table
+    order: pa.Array | None = None
+    """The positions that sort the rows by uid; None when they are sorted."""
 
 
 def net_changes(txn: Transaction, schemas: Schemas) -> list[NetChange]:
@@ -45,9 +47,10 @@ def _net(table: TableVersion, log: list[Segment]) -> list[NetChange]:
         only = log[0]
         return [NetChange(table, only.op, pa.Table.from_batches([log[0].batch]))]
     if all(s.op is Op.INSERT for s in log):
-        rows = sorted_by_uid(pa.Table.from_batches(batches, table.schema))
-        _refuse_repeats(table.name, rows["uid"])
-        return [NetChange(table, Op.INSERT, rows)]
+        rows = pa.Table.from_batches(batches, table.schema).combine_chunks()
+        order = uid_order(rows["uid"])
+        _refuse_repeats(table.name, rows["uid"] if order is None else rows["uid"].take(order))
+        return [NetChange(table, Op.INSERT, rows, order)]
     final = _last_word(table.name, log)
     rows = pa.Table.from_batches(batches, table.schema)
     changes = []

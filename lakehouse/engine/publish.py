@@ -205,7 +205,7 @@ class Publisher:
 
     def _write(self, state: TableState, rows: pa.Table, prefix: str) -> list[DataFile]:
         rows = sorted_by_uid(rows)
-        return write_files(state.base.folder, rows, state.table, self._options, name=lambda: prefix)
+        return write_files(state.base.folder, rows, state.table, self._options, stem=prefix)
 
     # -- head.json -------------------------------------------------------------------------------------------------
     def _write_head(self, target: int, epoch: int) -> None:

@@ -81,8 +81,11 @@ class Snapshot:
         """Return a table's base and tail."""
         if (known := self._states.get(table)) is None:
             versions = self._schemas.versions(table)
-            with self._catalog.read() as session:
-                known = self._cache.load(session, versions, self.commit)
+            try:
+                with self._catalog.read() as session:
+                    known = self._cache.load(session, versions, self.commit)
+            except DataLoss as error:  # the keys of a staged change, swept while they were read
+                raise self._missing(error) from error
             self._states[table] = known
         return known
 
@@ -123,6 +126,12 @@ class Snapshot:
     def missing(self, table: str, uids: pa.Array) -> list[str]:
         """Return those of the uids that are not in the table."""
         wanted = pc.unique(uids).drop_null()
+        state = self.state(table)
+        if len(wanted) <= _FEW and state.in_memory:
+            try:
+                return [uid for uid in wanted.to_pylist() if not state.contains(uid)]
+            except DataLoss as error:
+                raise self._missing(error) from error
         found = self.lookup(table, "uid", wanted.to_pylist())["uid"]
         absent: list[str] = wanted.filter(pc.invert(pc.is_in(wanted, found.combine_chunks()))).to_pylist()
         return absent

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lakehouse.engine.arrow import pc
+from lakehouse.engine.arrow import matching, pc, picked
 from lakehouse.engine.catalog import Publication, Session
 from lakehouse.engine.changes import DataFile, Segment
 from lakehouse.engine.datafile import read_column, read_rows, table_folder
@@ -98,15 +98,22 @@ class TableState:
     def lookup(self, column: str, values: list[object]) -> pa.Table:
         """Return the rows whose column holds one of the values; only for states :attr:`in_memory`."""
         self.check_column(column)
-        tail = self.tail
-        wanted = pa.array(values, self.table.schema.field(column).type)
-        found = tail.rows.filter(pc.is_in(tail.rows[column], wanted)) if len(tail.rows) else tail.rows
+        found = matching(self.tail.rows, column, values)
         if not self.base.files or not (positions := self.base.positions(column, values)):
             return found
-        below = self.base.table().take(pa.array(positions, pa.int64()))
-        if len(tail.hidden):
-            below = below.filter(pc.invert(pc.is_in(below["uid"], tail.hidden_after(-1))))
+        below = picked(self.base.table(), positions)
+        if len(self.tail.hidden):
+            below = below.filter(pc.invert(pc.is_in(below["uid"], self.tail.hidden_after(-1))))
         return pa.concat_tables([found, below]) if len(found) else below
+
+    def contains(self, uid: str) -> bool:
+        """Whether there is a row; only for states :attr:`in_memory`."""
+        rows = self.tail.rows
+        if len(rows) and pc.index(rows["uid"], uid).as_py() >= 0:
+            return True
+        if not self.base.files or not self.base.positions("uid", [uid]):
+            return False
+        return not len(self.tail.hidden) or pc.index(self.tail.hidden["uid"], uid).as_py() < 0
 
     def check_column(self, column: str) -> None:
         """Raise ``UnknownField`` when the table has no such column."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -63,7 +64,7 @@ class Transaction:
         """What to run again when the commit meets a conflict."""
         self.replayable = True
         """Whether every change came from a plan."""
-        self.state = "open"
+        self.state, self.began = "open", time.monotonic()
         self._planning = 0
         self.snapshot = TransactionView(base, self.log)
 

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lakehouse.engine import Lake, Options, TableSpec, Transaction, faults, recovery, unique
-from lakehouse.errors import ChangedSinceRead, Duplicate, ReferenceMissing, SchemaChanged, StillReferenced
+from lakehouse.engine import Lake, Options, TableSpec, Transaction, faults, recovery, state, unique
+from lakehouse.errors import ChangedSinceRead, Duplicate, Expired, ReferenceMissing, SchemaChanged, StillReferenced
 
 pytestmark = pytest.mark.concurrency
 _UID = pa.field("uid", pa.string(), nullable=False)
@@ -250,3 +250,27 @@ def test_a_row_changed_between_check_and_lock_is_not_overwritten(opened: Opener)
     with pytest.raises(ChangedSinceRead):
         one.commit(txn)
     assert one.snapshot().get("item", "a") == {"uid": "a", "name": "theirs"}
+
+
+def test_a_state_whose_staged_keys_are_swept_while_it_is_read_expires(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = opened(), opened()
+    _insert(one, "link", *({"uid": f"l{n}"} for n in range(20)))
+    one.run(lambda txn: txn.delete("link", [f"l{n}" for n in range(9)]))
+    snapshot = other.snapshot()
+    real = state.StateCache.column
+
+    def column(self: state.StateCache, *arguments: Any) -> Any:
+        if self is other.states:
+            monkeypatch.undo()
+            for uid in ("x", "y"):
+                _insert(one, "link", {"uid": uid})
+                one.flush()
+            one.vacuum()
+        return real(self, *arguments)
+
+    monkeypatch.setattr(state.StateCache, "column", column)
+    with pytest.raises(Expired):
+        snapshot.count("link")
+    assert other.snapshot().count("link") == 13

@@ -34,6 +34,7 @@ class Supervisor:
         self._root, self._random, self._writers = root, random.Random(seed), writers
         self._born, self._seed = 0, seed
         self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._seeds: dict[int, int] = {}
         self.kills: Counter[str] = Counter()
 
     def run(self, *, seconds: float, kills: int | None) -> None:
@@ -55,7 +56,7 @@ class Supervisor:
         for place in range(self._writers):
             process = self._running.get(place)
             if process is not None and process.poll() is None:
-                if self._random.random() < 0.012:
+                if self._is_at_work(place) and self._random.random() < 0.02:
                     process.kill()
                     process.wait()
                     self.kills["from outside"] += 1
@@ -64,8 +65,14 @@ class Supervisor:
             if process is not None:
                 self.kills["from inside" if process.returncode == -9 else "BY ITSELF"] += 1
             self._born += 1
+            self._seeds[place] = self._seed * 100_000 + self._born
             generation = self._born // _INCARNATIONS_PER_COLUMN
-            self._running[place] = self._start("writer", self._root, self._seed * 100_000 + self._born, generation)
+            self._running[place] = self._start("writer", self._root, self._seeds[place], generation)
+
+    def _is_at_work(self, place: int) -> bool:
+        """Whether a writer has written something down: the death of one that is starting up would prove nothing."""
+        path = self._root.with_suffix(".ledgers") / f"writer-{self._seeds[place]}"
+        return path.exists() and path.stat().st_size > 0
 
     @staticmethod
     def _start(module: str, *arguments: object) -> subprocess.Popen[bytes]:

@@ -136,7 +136,9 @@ class Writer:
             return self._bulk(items)
         if chance < 0.10:
             return self._purge(txn, salt)
-        if chance < 0.14 and len(items) > 1:  # two rows swap their unique names
+        if chance < 0.12:
+            return self._rewrite(txn, salt)
+        if chance < 0.16 and len(items) > 1:  # two rows swap their unique names
             one, two = items[:2]
             return [self._update(one, two["name"]), self._update(two, one["name"])]
         found: dict[str, Operation] = {}
@@ -209,6 +211,11 @@ class Writer:
         sql = f"SELECT uid, val FROM {table} {free} ORDER BY hash(uid || ?) LIMIT 80"
         rows = txn.base.arrow(sql, [salt], ["item", "link"]).to_pylist()
         return [[table, "delete", row["uid"], None, None, row["val"]] for row in rows]
+
+    def _rewrite(self, txn: Transaction, salt: str) -> list[Operation]:
+        """Change more rows than are kept in the catalog; they keep their names."""
+        sql = "SELECT uid, val, name FROM item ORDER BY hash(uid || ?) LIMIT 50"
+        return [self._update(row, row["name"]) for row in txn.base.arrow(sql, [salt], ["item"]).to_pylist()]
 
     def _update(self, row: dict[str, Any], name: str | None) -> Operation:
         return ["item", "update", row["uid"], self._value(), name, row["val"]]
