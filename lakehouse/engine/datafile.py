@@ -62,7 +62,7 @@ def _ranked(uids: pa.Array) -> pa.Array:
     lengths = pc.binary_length(uids)
     if width < 8 or pc.min(lengths).as_py() != width or pc.max(lengths).as_py() != width:
         return pc.sort_indices(uids)
-    start = uids.offset * width
+    start = int(np.frombuffer(uids.buffers()[1], np.int32)[uids.offset])
     letters = np.frombuffer(uids.buffers()[2], np.uint8)[start : start + len(uids) * width].reshape(len(uids), width)
     first = np.ascontiguousarray(letters[:, :8]).view(">u8").ravel().astype(np.uint64)
     order = np.argsort(first)
