@@ -173,7 +173,24 @@ def sql(
     at: At = None,
     tables: Mapping[str, Any] | None = None,
 ) -> duckdb.DuckDBPyRelation:
-    """Run a DuckDB SELECT over the current instance; see :meth:`registries.instance.Instance.sql`.
+    """Run a DuckDB SELECT over the registries, the contents of artifacts and the caller's own tables.
+
+    Parameters
+    ----------
+    query
+        One SELECT over the registries (``artifact``, ``ulabel``, ...), ``content."key"``, ``obs."key"``,
+        ``var."key"`` and ``tables``.
+    params
+        Values for ``?`` (a list) or ``$name`` (a dict).
+    at
+        A commit, its number or a time; now, where none is given.
+    tables
+        Frames, relations, queries or Arrow tables of the caller's, by the name that the query gives them.
+
+    Raises
+    ------
+    InvalidQuery
+        When the statement cannot run, or reaches outside the instance.
 
     Examples
     --------

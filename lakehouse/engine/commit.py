@@ -14,7 +14,7 @@ from lakehouse.engine.datafile import table_folder, write_files
 from lakehouse.engine.faults import reach
 from lakehouse.engine.options import Options
 from lakehouse.engine.plan import NetChange, claims, implied, net_changes
-from lakehouse.engine.requirements import Requirement
+from lakehouse.engine.requirements import Requirement, merged
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.state import StateCache
 from lakehouse.engine.transaction import Transaction
@@ -117,7 +117,7 @@ class Committer:
         try:
             changes = net_changes(txn, self._schemas)
             taken, demands = claims(changes, txn.base)
-            requirements = [*txn.requirements, *implied(changes, self._schemas), *demands]
+            requirements = merged([*txn.requirements, *implied(changes, self._schemas), *demands])
             for requirement in requirements:
                 requirement.check(txn.base)
         except Conflict as error:

@@ -151,7 +151,7 @@ def claims(changes: list[NetChange], base: Snapshot) -> tuple[list[Claim], list[
             uids = change.rows["uid"].to_pylist()
             before = base.lookup(spec.name, "uid", uids)
             demands.append(untouched(spec.name, uids))
-        rows = change.table.schema.empty_table() if change.op is Op.DELETE else change.rows
+        rows = pa.Table.from_batches([], change.table.schema) if change.op is Op.DELETE else change.rows
         found += [claim_of(spec, group, rows, before) for group in spec.unique]
     found = merged(found)
     return found, demands + bulk_requirements(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ __all__ = [
     "RowsUntouched",
     "TableUntouched",
     "Unreferenced",
+    "merged",
 ]
 
 
@@ -39,6 +40,24 @@ class Requirement(Protocol):
     def recheck(self, segment: Segment, read: ReadColumn) -> None:
         """Raise a ``Conflict`` if a segment committed since then breaks it."""
         ...
+
+
+def merged(requirements: Iterable[Requirement]) -> list[Requirement]:
+    """Return requirements with those of one kind on one table as one: a transaction of many saves has many.
+
+    Examples
+    --------
+    >>> merged([RowsExist("label", frozenset("a")), RowsExist("label", frozenset("b"))])[0].uids == {"a", "b"}
+    True
+    """
+    sets: dict[tuple[type, str], set[str]] = {}
+    others: list[Requirement] = []
+    for requirement in requirements:
+        if isinstance(requirement, KeysAbsent | RowsExist | RowsUntouched):
+            sets.setdefault((type(requirement), requirement.table), set()).update(requirement.uids)
+        else:
+            others.append(requirement)
+    return [kind(table, frozenset(uids)) for (kind, table), uids in sets.items()] + others
 
 
 def _some(values: frozenset[Any] | set[Any] | list[Any]) -> str:

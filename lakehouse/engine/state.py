@@ -45,7 +45,9 @@ class Base:
         with self._lock:
             if "rows" not in self._kept:
                 parts = [read_rows(self.folder, f, self.schema) for f in self.files]
-                self._kept["rows"] = pa.concat_tables(parts or [self.schema.empty_table()]).combine_chunks()
+                self._kept["rows"] = pa.concat_tables(
+                    parts or [pa.Table.from_batches([], self.schema)]
+                ).combine_chunks()
             return self._kept["rows"]
 
     def positions(self, column: str, values: list[object]) -> list[int]:

@@ -46,7 +46,7 @@ class Tail:
     @classmethod
     def empty(cls, schema: pa.Schema) -> Tail:
         """Return the tail without segments."""
-        return cls(schema.empty_table(), HIDDEN.empty_table())
+        return cls(pa.Table.from_batches([], schema), pa.Table.from_batches([], HIDDEN))
 
     def widen(self, schema: pa.Schema) -> Tail:
         """Return this tail with the columns of a younger schema."""

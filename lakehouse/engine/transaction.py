@@ -66,6 +66,7 @@ class Transaction:
         """Whether every change came from a plan."""
         self.state, self.began = "open", time.monotonic()
         self._planning = 0
+        self._written: dict[str, tuple[int, set[object]]] = {}
         self.snapshot = TransactionView(base, self.log)
 
     def __repr__(self) -> str:
@@ -129,10 +130,14 @@ class Transaction:
             return batches
         return [_encoded(table, rows, schema)]
 
-    def _own(self, table: str) -> frozenset[object]:
+    def _own(self, table: str) -> set[object]:
         """Return the uids that this transaction itself wrote."""
-        log = self.log.get(table)
-        return frozenset().union(*(s.values("uid", no_file) for s in log)) if log else frozenset()
+        log = self.log.get(table, [])
+        done, own = self._written.get(table) or (0, set[object]())
+        for segment in log[done:]:
+            own |= segment.values("uid", no_file)
+        self._written[table] = len(log), own
+        return own
 
     # -- plans and savepoints ------------------------------------------------------------------------------------
     def run(self, plan: Callable[[Transaction], T]) -> T:
@@ -159,6 +164,7 @@ class Transaction:
                 del log[mark.lengths.get(table, 0) :]
             del self.requirements[mark.requirements :]
             del self.plans[mark.plans :]
+            self._written.clear()
             self.snapshot.reset()
             raise
 

@@ -47,7 +47,7 @@ class Claim:
     """The joined values of :attr:`rows`."""
     released: list[str] = field(default_factory=list)
     own: frozenset[str] = frozenset()
-    """Rows that the transaction replaces: what they hold is theirs to give."""
+    """Rows that the transaction replaces and that lose their value: it is theirs to give."""
 
     @property
     def name(self) -> str:
@@ -106,7 +106,8 @@ def claim_of(spec: TableSpec, group: tuple[str, ...], rows: pa.Table, before: pa
     same = {uid for uid, value in pairs if old.get(uid) == value}
     released = [value for uid, value in old.items() if value is not None and uid not in same]
     picked = claim.picked(moved)
-    return Claim(spec.name, group, picked.rows, picked.values, released, frozenset(old))
+    giving = frozenset(old) - same  # a row that keeps its value does not give it to another
+    return Claim(spec.name, group, picked.rows, picked.values, released, giving)
 
 
 def merged(claims: Iterable[Claim]) -> list[Claim]:

@@ -114,6 +114,18 @@ def test_names_claimed_in_bulk_can_be_freed_and_passed_on(make: object) -> None:
     assert lake.snapshot().count("label") == 1501
 
 
+@pytest.mark.parametrize("count", [3, 1500])
+def test_name_that_its_holder_keeps_is_not_given_to_another_row(make: object, count: int) -> None:
+    lake: Lake = make(bulk_rows=50)  # type: ignore[operator]
+    many = pa.table({"uid": keys(0, count), "name": [f"n{k}" for k in keys(0, count)]})
+    lake.run(lambda txn: txn.insert("label", many))
+    both = [label("00001", "n00001", 5), label("00002", "n00001", 5)]
+    with pytest.raises(Duplicate) as caught:
+        lake.run(lambda txn: txn.upsert("label", both))
+    assert not caught.value.transient
+    assert lake.snapshot().lookup("label", "name", ["n00001"])["uid"].to_pylist() == ["00001"]
+
+
 def test_filters_and_projection_reach_the_parquet_files(large: Lake) -> None:
     source = source_of(large.snapshot().state("label"))
     ((_, text),) = large.sql("EXPLAIN SELECT name FROM label WHERE n = 42").fetchall()
