@@ -92,7 +92,9 @@ def init(
     return _switch(instance)
 
 
-def connect(root: str | os.PathLike[str] | None = None, *, user: str | None = None) -> Instance:
+def connect(
+    root: str | os.PathLike[str] | None = None, *, read_only: bool = False, user: str | None = None
+) -> Instance:
     """Open an instance and make it the current one.
 
     Parameters
@@ -100,6 +102,8 @@ def connect(root: str | os.PathLike[str] | None = None, *, user: str | None = No
     root
         Its folder. Default: ``LAKEHOUSE_INSTANCE``, else what the nearest ``.lakehouse`` in the working folder or
         above names, else the nearest folder above the working folder that is an instance.
+    read_only
+        Whether to refuse every change; works on a disk that cannot be written, and on a copy of an instance.
     user
         Who works here; default: ``LAKEHOUSE_USER``, git's configuration, the login.
 
@@ -114,7 +118,7 @@ def connect(root: str | os.PathLike[str] | None = None, *, user: str | None = No
             f"no instance is named, and none lies in {Path.cwd()} or above: "
             "lh.init('./mylake') makes one, lh.connect('./mylake') or LAKEHOUSE_INSTANCE names one"
         )
-    return _switch(Instance.open(place, user=user))
+    return _switch(Instance.open(place, read_only=read_only, user=user))
 
 
 def open(root: str | os.PathLike[str], *, read_only: bool = False, user: str | None = None) -> Instance:

@@ -53,7 +53,7 @@ def _welcome(screen: Screen, instance: Instance, did: str) -> None:
 
 def info(screen: Screen) -> None:
     """Show where the instance lies, what it holds and how large it is."""
-    with opened(screen) as instance:
+    with opened(screen, read_only=True) as instance:
         facts = _facts(instance)
     if screen.options.json:
         screen.document(facts)
@@ -132,7 +132,7 @@ def _told(commit: dict[str, Any] | None) -> str:
 def snapshots(screen: Screen, *, limit: int | None) -> None:
     """List the commits, the newest first."""
     most = (None if screen.options.json else _FEW) if limit is None else limit or None
-    with opened(screen) as instance:
+    with opened(screen, read_only=True) as instance:
         # One more than is shown tells whether there are more.
         found = instance.snapshots(most + 1 if most else None)
     shown = found[:most]

@@ -44,7 +44,7 @@ def ls(
     if found is not Artifact and (suffix is not None or labels or all_versions):
         raise typer.BadParameter(f"--suffix, --label and --all-versions go with artifacts, not with {registry}")
     most = (None if screen.options.json else _FEW) if limit is None else limit or None
-    with opened(screen) as lake:
+    with opened(screen, read_only=True) as lake:
         query = _searched(Query.of(lake.bound(found), lake), search)
         if found is Artifact:
             query = _narrowed(lake, query, suffix, labels, all_versions=all_versions)
@@ -142,7 +142,7 @@ def _say_how_many(screen: Screen, registry: type[Record], shown_rows: int, total
 
 def describe(screen: Screen, name: str) -> None:
     """Show what is recorded of an artifact and what it holds."""
-    with opened(screen) as lake:
+    with opened(screen, read_only=True) as lake:
         description = _artifact(lake, name).describe()
     if screen.options.json:
         screen.document(description.as_dict())

@@ -42,7 +42,7 @@ def sql(
     wanted = Format.JSON if screen.options.json else format or Format.TABLE
     text = sys.stdin.read() if query == "-" else query
     most = (_FEW if wanted is Format.TABLE else None) if limit is None else limit or None
-    with opened(screen) as lake:
+    with opened(screen, read_only=True) as lake:
         try:
             _write(screen, lake, text, at=at, wanted=wanted, params=_bound(text, params), most=most)
         except duckdb.Error as error:  # some faults show only when rows are fetched

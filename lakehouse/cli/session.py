@@ -14,9 +14,11 @@ __all__ = ["opened"]
 
 
 @contextmanager
-def opened(screen: Screen, root: str | os.PathLike[str] | None = None) -> Iterator[Instance]:
+def opened(
+    screen: Screen, root: str | os.PathLike[str] | None = None, *, read_only: bool = False
+) -> Iterator[Instance]:
     """Open an instance for the time of a command: a named one, else what ``--instance`` or the surroundings name."""
-    instance = api.connect(screen.options.instance if root is None else root)
+    instance = api.connect(screen.options.instance if root is None else root, read_only=read_only)
     try:
         yield instance
     finally:
