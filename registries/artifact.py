@@ -9,6 +9,7 @@ from formats import keys
 from formats.registry import by_name
 from lakehouse.errors import DataLoss, InputError, NotFound, shown
 from lakehouse.ids import stem, version_of, with_version
+from lakehouse.types import Progress
 from registries.annotate import Labels
 from registries.column import MISSING, Column, Reference, column, reference
 from registries.content import Content, Source
@@ -95,6 +96,8 @@ class Artifact(
     _source: Source | None = None
     _content: Content | None = None
 
+    _progress: Progress | None = None
+
     def __init__(
         self,
         source: Any,
@@ -143,13 +146,32 @@ class Artifact(
         if self.key is not None:
             self._values["key"] = keys.check_key(self.key)
 
-    def prepare(self, home: Instance) -> None:
+    def save(self, *, progress: Progress | None = None) -> Self:
+        """Save the artifact: hash its content, store it once, and commit it with all its rows.
+
+        Parameters
+        ----------
+        progress
+            Is told of the bytes done, first of hashing, then of storing.
+
+        Raises
+        ------
+        InvalidKey, InvalidFile, UnknownFormat, NotFound
+            When the key, the bytes or the path are not admitted.
+        """
+        self._progress = progress
+        try:
+            return super().save()
+        finally:
+            self._progress = None
+
+    def prepare(self, home: Instance, progress: Progress | None = None) -> None:
         """Hash and describe the content, before any transaction begins."""
         if self.is_saved or self._content is not None or self._source is None:
             return
         home.refuse_reading_only()
         self.check()
-        self._content = self._source.read(home.store, self.key)
+        self._content = self._source.read(home.store, self.key, progress or self._progress)
         if self.key is None and self._content.lies_at is not None:
             self._values["key"] = _implied_key(self._content.lies_at)
 
@@ -192,7 +214,7 @@ class Artifact(
         if shared is not None:
             place = {"storage": shared["storage"], "path": shared["path"]}
         else:
-            place = {"path": content.put(home.store), "storage": home.ensure_storage(txn)}
+            place = {"path": content.put(home.store, self._progress), "storage": home.ensure_storage(txn)}
         return place | {
             "suffix": content.suffix,
             "format": content.format,

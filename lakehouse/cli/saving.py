@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from lakehouse.cli.screen import Screen
 from lakehouse.cli.session import opened
 from lakehouse.engine import Snapshot
 from lakehouse.errors import InputError, LakehouseError, NotFound, RecordNotFound, shown
+from lakehouse.types import Progress
 from registries.artifact import Artifact
 from registries.instance import Instance
 
@@ -134,16 +136,29 @@ def _store(
     work = list(zip(files, artifacts, strict=True))
     with bar(screen, total, wanted=len(files) >= _MANY or total >= _LARGE) as advance:
         for file, artifact in work:  # hashing takes long and needs no transaction
-            advance(f"reading {file.path.name}", 0)
-            artifact.prepare(lake)
-            advance(f"reading {file.path.name}", file.size)
+            with _told(advance, f"reading {file.path.name}", file.size) as progress:
+                artifact.prepare(lake, progress)
         with lake.transaction(_message(files)):
             for file, artifact in work:
-                advance(f"saving {file.path.name}", 0)
-                artifact.save()
+                with _told(advance, f"saving {file.path.name}", file.size) as progress:
+                    artifact.save(progress=progress)
                 if labels:
                     artifact.labels.add(labels, create=create_labels)
-                advance(f"saving {file.path.name}", file.size)
+
+
+@contextmanager
+def _told(advance: Callable[[str, int], None], name: str, size: int) -> Iterator[Progress]:
+    """Yield what turns bytes done of a file into steps of the bar; at the end the whole file counts as done."""
+    before = 0
+
+    def step(done: int, total: int | None) -> None:
+        nonlocal before
+        advance(name, done - before)
+        before = done
+
+    advance(name, 0)
+    yield step
+    step(size, size)
 
 
 def _message(files: Sequence[_Wanted]) -> str:

@@ -228,6 +228,8 @@ def _transaction(con: sqlite3.Connection, begin: str, path: Path) -> Iterator[sq
             con.execute("ROLLBACK")
         if isinstance(error, sqlite3.DatabaseError):
             raise _translated(error, path) from error
+        if isinstance(error, UnicodeEncodeError):  # a lone surrogate, in a message or a user's name
+            raise InputError(f"{shown(error.object)} is no text that can be stored ({error.reason})") from error
         raise
 
 

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 import pyarrow as pa
 
+from lakehouse.errors import IntegrityError
+
 __all__ = ["DataFile", "Op", "ReadColumn", "Segment", "decode", "encode_files", "encode_rows", "no_file"]
 
 
@@ -95,6 +97,10 @@ def encode_files(files: list[DataFile]) -> bytes:
 def decode(commit: int, op: str, version: int, body: bytes, schema: pa.Schema | None) -> Segment:
     """Return the segment that a catalog row holds; ``schema`` is that of its batch, None when it names files."""
     kind = Op(op)
-    if schema is None:
-        return Segment(commit, kind, version, files=tuple(DataFile(**f) for f in json.loads(body)))
-    return Segment(commit, kind, version, pa.ipc.read_record_batch(pa.py_buffer(body), schema))
+    try:
+        if schema is None:
+            return Segment(commit, kind, version, files=tuple(DataFile(**f) for f in json.loads(body)))
+        return Segment(commit, kind, version, pa.ipc.read_record_batch(pa.py_buffer(body), schema))
+    except (OSError, ValueError, TypeError) as error:  # ArrowInvalid is a ValueError
+        msg = f"the changes of commit {commit} in the catalog are damaged ({error}): restore it from a backup"
+        raise IntegrityError(msg) from error

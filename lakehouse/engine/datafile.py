@@ -18,7 +18,7 @@ from lakehouse.engine.changes import DataFile
 from lakehouse.engine.faults import reach
 from lakehouse.engine.options import Options
 from lakehouse.engine.table import TableVersion
-from lakehouse.errors import DataLoss
+from lakehouse.errors import DataLoss, Unavailable
 
 __all__ = ["is_sound", "read_column", "read_rows", "sorted_by_uid", "table_folder", "write_files"]
 
@@ -96,19 +96,27 @@ def write_files(
         return []
     make_dirs_durably(folder)
     step = _rows_per_file(rows, options)
+    begun: list[Path] = []
 
     def write(start: int) -> DataFile:
         part = rows.slice(start, step) if order is None else rows.take(order.slice(start, step))
-        return _write(folder / f"{stem}-{secrets.token_hex(8)}.parquet", part, version)
+        path = folder / f"{stem}-{secrets.token_hex(8)}.parquet"
+        begun.append(path)
+        return _write(path, part, version)
 
     starts = range(0, len(rows), step)
-    if len(starts) == 1:
-        files = [write(0)]
-    else:  # picking, encoding and writing a file all leave the interpreter's lock
-        with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-            files = list(pool.map(write, starts))
-    fsync_dir(folder)
-    fsync_dir(folder.parent)  # another process may have made the folder a moment ago
+    try:
+        if len(starts) == 1:
+            files = [write(0)]
+        else:  # picking, encoding and writing a file all leave the interpreter's lock
+            with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+                files = list(pool.map(write, starts))
+        fsync_dir(folder)
+        fsync_dir(folder.parent)  # another process may have made the folder a moment ago
+    except OSError as error:  # most likely the disk is full: nothing refers to these files, give the room back
+        for path in begun:
+            path.unlink(missing_ok=True)
+        raise Unavailable(f"{folder} cannot be written ({error}); nothing was committed: free some space") from error
     return files
 
 

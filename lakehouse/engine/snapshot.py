@@ -100,9 +100,9 @@ class Snapshot:
 
         Small tables answer from memory (some 10 microseconds), large ones by a scan of the files that may hold them.
         """
-        wanted = list(dict.fromkeys(v for v in values if v is not None))
         state = self.state(table)
         state.check_column(column)
+        wanted = _admitted(state, column, values)
         try:
             if state.in_memory:
                 return state.lookup(column, wanted)
@@ -178,6 +178,17 @@ class Snapshot:
         if self.commit < oldest:
             return Expired(f"commit {self.commit} is no longer readable, the oldest is {oldest}: take a new snapshot")
         return DataLoss(str(error))
+
+
+def _admitted(state: TableState, column: str, values: Sequence[object]) -> list[object]:
+    """Return the distinct values that are not null; raises ``InputError`` for what the column cannot hold."""
+    kind = state.table.schema.field(column).type
+    try:
+        wanted = list(dict.fromkeys(v for v in values if v is not None))
+        pa.array(wanted, kind)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{state.table.name}.{column} holds {kind}, not {shown(list(values))}: {error}") from error
+    return wanted
 
 
 def _that_may_hold(files: Sequence[DataFile], uids: Sequence[object]) -> list[DataFile]:

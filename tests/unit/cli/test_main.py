@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,9 +21,9 @@ def shell(root: Path):
     environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONWARNINGS": ""}
 
     def call(command: str) -> subprocess.CompletedProcess[str]:
-        script = command.replace("lakehouse ", f"{sys.executable} -m lakehouse.cli ").replace(
-            "python ", f"{sys.executable} "
-        )
+        # each word once: the interpreter's own path may end in "python"
+        known = {"lakehouse": f"{sys.executable} -m lakehouse.cli", "python": sys.executable}
+        script = re.sub(r"(?<![/\w])(lakehouse|python)(?= )", lambda word: known[word[1]], command)
         return subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=120)
 
     return call

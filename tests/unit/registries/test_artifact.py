@@ -311,3 +311,12 @@ def test_temporary_files_are_gone_after_the_save(lake, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     lake.Artifact(anndata.AnnData(np.ones((3, 2), dtype="float32")), key="a.h5ad").save()
     assert list(scratch.iterdir()) == []
+
+
+def test_saving_tells_its_progress(lake, tmp_path):
+    path = tmp_path / "large.bin"
+    path.write_bytes(b"x" * 9_000_000)
+    told: list[tuple[int, int | None]] = []
+    lake.Artifact(path).save(progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (9_000_000, 9_000_000)
+    assert [done for done, _ in told].count(9_000_000) == 2  # once hashed, once stored
