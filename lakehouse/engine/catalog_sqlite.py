@@ -16,7 +16,16 @@ from lakehouse.engine.forks import GATE
 from lakehouse.engine.headlock import HeadLock, open_or_create
 from lakehouse.engine.options import Options
 from lakehouse.engine.session_sql import SqlSession
-from lakehouse.errors import Abandoned, Busy, IntegrityError, NewerFormat, ReadOnly, Unavailable
+from lakehouse.errors import (
+    Abandoned,
+    Busy,
+    InputError,
+    IntegrityError,
+    NewerFormat,
+    ReadOnly,
+    Unavailable,
+    shown,
+)
 
 __all__ = ["FORMAT", "SqliteCatalog"]
 

@@ -105,6 +105,16 @@ class DeltaLog:
         self.path(version).unlink(missing_ok=True)
         fsync_dir(self.path(version).parent)
 
+    def checkpoint(self, version: int) -> None:
+        """Write a durable checkpoint of a version, so that readers need not go through all entries."""
+        from deltalake import DeltaTable
+
+        DeltaTable(str(self.folder), version=version).create_checkpoint()
+        folder = self.path(version).parent
+        for path in folder.glob(f"{version:020d}.checkpoint*.parquet"):
+            fsync_path(path)
+        fsync_dir(folder)
+
     # -- writing ---------------------------------------------------------------------------------------------------
     def create(self, table: TableVersion, note: Note) -> None:
         """Write version 0; raises ``Stale`` when it is there."""

@@ -157,9 +157,7 @@ class Publisher:
         self.ratify(state.table.name, state.version, Publication(version, target), folded.adds, removed, epoch)
         reach("publish.ratified")
         if version % self._options.checkpoint_every == 0:
-            from deltalake import DeltaTable
-
-            DeltaTable(str(log.folder), version=version).create_checkpoint()  # never of an unratified version
+            log.checkpoint(version)  # never of an unratified version
 
     def ratify(
         self, table: str, old: int, new: Publication, adds: Sequence[DataFile], removes: Sequence[str], epoch: int
@@ -228,10 +226,10 @@ class Publisher:
             with self._catalog.locked(epoch) as session:
                 fresh.replace(self._root / HEAD)
                 reach("lock.head_replaced")
+                fsync_dir(self._root)  # before the pin moves: an older head.json must not come back without it
                 session.set_head_json(target)  # a pin: what head.json names stays readable
         finally:
             fresh.unlink(missing_ok=True)
-        fsync_dir(self._root)
 
 
 def _hit(folder: Path, file: DataFile, hidden: list[str]) -> pa.Array:

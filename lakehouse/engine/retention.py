@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from formats.durable import TEMPORARY
@@ -61,7 +61,15 @@ class Retention:
         with self._catalog.locked(epoch) as session:
             session.advance_horizon(session.horizon_candidates(cutoff, now), swept)
         reach("vacuum.horizon")
+        self._sweep_unfinished(now - self._options.grace)
         return sum(self._sweep(table) for table in self._schemas.names())
+
+    def _sweep_unfinished(self, before: float) -> None:
+        """Delete what a process that died was about to rename into the root."""
+        for path in self._root.glob(f"{TEMPORARY}*"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
 
     def _sweep(self, table: str) -> int:
         """Delete unreferenced files that nobody can come to refer to any more.
@@ -80,7 +88,4 @@ class Retention:
                 reach("vacuum.unlink")
                 path.unlink(missing_ok=True)
                 count += 1
-        for path in folder.glob(f"{TEMPORARY}*"):
-            if path.stat().st_mtime * 1e6 < swept:
-                path.unlink(missing_ok=True)
         return count

@@ -16,7 +16,7 @@ from lakehouse.engine.changes import DataFile
 from lakehouse.engine.scan import Scanner, Source, quoted, source_of
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.state import StateCache, TableState
-from lakehouse.errors import DataLoss, Expired, InvalidQuery
+from lakehouse.errors import DataLoss, Expired, InputError, InvalidQuery, shown
 
 __all__ = ["Snapshot"]
 

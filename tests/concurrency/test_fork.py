@@ -109,7 +109,9 @@ def _in_fork(number: int) -> int:
     assert snapshot.get("label", "base") == label("base")
     assert snapshot.lookup("label", "name", [f"name of f{number}"])["uid"].to_pylist() == [f"f{number}"]
     assert lake.sql("SELECT count(*) FROM label WHERE uid = 'tail'").fetchall() == [(1,)]
-    found = snapshot.arrow("SELECT uid FROM label JOIN (SELECT label FROM link) l ON l.label = uid", tables=["label", "link"])
+    found = snapshot.arrow(
+        "SELECT uid FROM label JOIN (SELECT label FROM link) l ON l.label = uid", tables=["label", "link"]
+    )
     assert f"f{number}" in found["uid"].to_pylist()
     try:
         lake.run(lambda txn: txn.insert("label", [label(f"x{number}", "name of base")]))

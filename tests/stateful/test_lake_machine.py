@@ -33,7 +33,10 @@ ROWS = {("label", False): LABEL, ("link", False): LINK, ("label", True): KEY, ("
 @st.composite
 def operations(draw: st.DrawFn) -> Operation:
     """Draw one change of one table."""
-    op, table = draw(st.sampled_from(["insert", "upsert", "upsert", "delete"])), draw(st.sampled_from(["label", "link"]))
+    op, table = (
+        draw(st.sampled_from(["insert", "upsert", "upsert", "delete"])),
+        draw(st.sampled_from(["label", "link"])),
+    )
     rows = draw(st.lists(ROWS[table, op == "delete"], min_size=1, max_size=3, unique_by=lambda r: r["uid"]))
     return op, table, rows
 
@@ -214,6 +217,4 @@ LakeMachine.TestCase.settings = settings(
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
-test_lake_shows_what_a_dict_shows = pytest.mark.stateful(
-    pytest.mark.timeout(0 if LONG else 170)(LakeMachine.TestCase)
-)
+test_lake_shows_what_a_dict_shows = pytest.mark.stateful(pytest.mark.timeout(0 if LONG else 170)(LakeMachine.TestCase))

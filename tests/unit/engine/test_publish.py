@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import threading
@@ -66,7 +67,7 @@ def test_versions_in_head_json_belong_together(lake: Lake) -> None:
             assert [r["uid"] for r in plain(lake, table, version)] == uids(lake, table, found["commit"])
     assert found["lake"] == lake.id
     assert [h["commit"] for h in heads] == sorted({h["commit"] for h in heads})
-    assert all(h["epoch"] < k["epoch"] for h, k in zip(heads, heads[1:], strict=False))
+    assert all(h["epoch"] < k["epoch"] for h, k in itertools.pairwise(heads))
 
 
 def test_listed_files_are_the_table_for_any_parquet_reader(make: object) -> None:
@@ -209,7 +210,7 @@ def test_failed_round_in_the_background_is_logged_and_loses_nothing(
         add(lake, "first")
         lake.flush()
         log = lake.root / "tables" / "label" / "_delta_log"
-        newest = sorted(log.glob("*.json"))[-1]
+        newest = max(log.glob("*.json"))
         kept = newest.read_bytes()
         newest.unlink()
         with caplog.at_level(logging.WARNING, "lakehouse"):

@@ -333,10 +333,9 @@ def test_plan_is_run_again_on_what_came_meanwhile(lake: Lake, other: Lake) -> No
 
 def test_block_of_plans_is_replayed_after_a_conflict(lake: Lake, other: Lake) -> None:
     lake.run(lambda txn: txn.insert("label", [label("a", "x", 0)]))
-    with once_at("commit.checked", lambda: other.run(renames("a", "theirs"))):
-        with lake.transaction("mine"):
-            lake.run(lambda txn: txn.insert("event", [{"uid": "e"}]))
-            lake.run(lambda txn: txn.upsert("label", [{**txn.snapshot.get("label", "a"), "n": 7}]))
+    with once_at("commit.checked", lambda: other.run(renames("a", "theirs"))), lake.transaction("mine"):
+        lake.run(lambda txn: txn.insert("event", [{"uid": "e"}]))
+        lake.run(lambda txn: txn.upsert("label", [{**txn.snapshot.get("label", "a"), "n": 7}]))
     assert rows_of(lake) == [label("a", "theirs", 7)]
     assert uids(lake, "event") == ["e"]
     assert lake.commits(limit=1)[0].message == "mine"
@@ -353,12 +352,11 @@ def test_block_with_direct_changes_is_not_replayed(lake: Lake, other: Lake) -> N
 
 def test_plan_undone_by_its_savepoint_is_not_replayed(lake: Lake, other: Lake) -> None:
     lake.run(lambda txn: txn.insert("label", [label("a", "x", 0)]))
-    with once_at("commit.checked", lambda: other.run(renames("a", "theirs"))):
-        with lake.transaction():
-            with pytest.raises(RuntimeError), lake.transaction():
-                add(lake, "undone")
-                raise RuntimeError
-            lake.run(lambda txn: txn.upsert("label", [{**txn.snapshot.get("label", "a"), "n": 7}]))
+    with once_at("commit.checked", lambda: other.run(renames("a", "theirs"))), lake.transaction():
+        with pytest.raises(RuntimeError), lake.transaction():
+            add(lake, "undone")
+            raise RuntimeError
+        lake.run(lambda txn: txn.upsert("label", [{**txn.snapshot.get("label", "a"), "n": 7}]))
     assert uids(lake) == ["a"]
 
 
