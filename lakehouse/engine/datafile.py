@@ -94,7 +94,6 @@ def write_files(
     """
     if not len(rows):
         return []
-    make_dirs_durably(folder)
     step = _rows_per_file(rows, options)
     begun: list[Path] = []
 
@@ -106,6 +105,7 @@ def write_files(
 
     starts = range(0, len(rows), step)
     try:
+        make_dirs_durably(folder)
         if len(starts) == 1:
             files = [write(0)]
         else:  # picking, encoding and writing a file all leave the interpreter's lock

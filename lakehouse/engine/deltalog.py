@@ -111,7 +111,7 @@ class DeltaLog:
 
         DeltaTable(str(self.folder), version=version).create_checkpoint()
         folder = self.path(version).parent
-        for path in folder.glob(f"{version:020d}.checkpoint*.parquet"):
+        for path in [*folder.glob(f"{version:020d}.checkpoint*.parquet"), *folder.glob("_last_checkpoint")]:
             fsync_path(path)
         fsync_dir(folder)
 

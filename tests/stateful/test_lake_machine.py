@@ -209,7 +209,7 @@ class LakeMachine(RuleBasedStateMachine):
 
 LONG = os.environ.get("LAKEHOUSE_STATEFUL") == "long"
 LakeMachine.TestCase.settings = settings(
-    max_examples=1_000 if LONG else 8,
+    max_examples=1_000 if LONG else 16,
     stateful_step_count=80 if LONG else 25,
     report_multiple_bugs=False,
     deadline=None,

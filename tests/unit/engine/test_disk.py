@@ -52,13 +52,13 @@ def test_full_disk_while_publishing_shows_nothing_half_and_is_made_good_later(
 
 
 _LIMITED = """
-import resource, sys
+import resource, secrets, sys
 from lakehouse.engine import Lake
 from lakehouse.errors import Unavailable
 from tests.unit.engine.support import label, quiet, uids
 
 lake = Lake.open(sys.argv[1], options=quiet(bulk_rows=int(sys.argv[2])))
-rows = [label(f"k{n:05}", f"{n:0200}") for n in range(3000)]
+rows = [label(f"k{n:05}", secrets.token_hex(100)) for n in range(3000)]
 before = lake.head()
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
 try:

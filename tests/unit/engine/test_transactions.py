@@ -310,9 +310,9 @@ def test_change_that_breaks_no_requirement_is_no_conflict(lake: Lake, other: Lak
 
 
 def test_unique_name_taken_meanwhile_is_planned_again_and_then_final(lake: Lake, other: Lake) -> None:
-    with once_at("commit.checked", lambda: other.run(lambda txn: txn.insert("label", [label("b", "x")]))):
-        with pytest.raises(Duplicate) as caught:
-            lake.run(lambda txn: txn.insert("label", [label("a", "x")]))
+    theirs = once_at("commit.checked", lambda: other.run(lambda txn: txn.insert("label", [label("b", "x")])))
+    with theirs, pytest.raises(Duplicate) as caught:
+        lake.run(lambda txn: txn.insert("label", [label("a", "x")]))
     assert not caught.value.transient
     assert uids(lake) == ["b"]
 
@@ -343,9 +343,9 @@ def test_block_of_plans_is_replayed_after_a_conflict(lake: Lake, other: Lake) ->
 
 def test_block_with_direct_changes_is_not_replayed(lake: Lake, other: Lake) -> None:
     lake.run(lambda txn: txn.insert("label", [label("a", "x", 0)]))
-    with once_at("commit.checked", lambda: other.run(renames("a", "theirs"))):
-        with pytest.raises(ChangedSinceRead) as caught, lake.transaction() as txn:
-            txn.upsert("label", [label("a", "mine", 1)])
+    theirs = once_at("commit.checked", lambda: other.run(renames("a", "theirs")))
+    with theirs, pytest.raises(ChangedSinceRead) as caught, lake.transaction() as txn:
+        txn.upsert("label", [label("a", "mine", 1)])
     assert caught.value.transient
     assert rows_of(lake) == [label("a", "theirs", 0)]
 
