@@ -39,8 +39,8 @@ class Hasher:
     Examples
     --------
     >>> hasher = Hasher()
-    >>> hasher.update(b"ab")
-    ... hasher.update(b"c")
+    >>> for part in (b"ab", b"c"):
+    ...     hasher.update(part)
     >>> hasher.text() == hash_bytes(b"abc")
     True
     """

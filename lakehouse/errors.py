@@ -208,19 +208,24 @@ class MissingExtra(LakehouseError, ImportError):
     """An optional dependency is not installed."""
 
 
-def shown(value: object, limit: int = 80) -> str:
-    """Return a value's repr, cut to ``limit`` characters, for use in messages.
+def shown(value: object, limit: int = 120) -> str:
+    """Return a value's repr for use in messages; the middle of a long one is left out, so that paths keep their name.
 
     Examples
     --------
-    >>> shown("x" * 200, 12)
-    "'xxxxxxxxxx…"
+    >>> shown("/data/" + "x" * 200 + "/reads.csv", 24)
+    "'/data/xxxxx…/reads.csv'"
     """
+    if isinstance(value, str | bytes) and len(value) > 2 * limit:  # do not write a megabyte to cut it afterwards
+        value = value[:limit] + value[-limit:]
     try:
-        text = repr(value[: limit + 1]) if isinstance(value, str | bytes) else repr(value)
+        text = repr(value)
     except ValueError:  # Python does not write integers of more than 4,300 digits
         text = f"<{type(value).__name__} without a text>"
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    if len(text) <= limit:
+        return text
+    tail = (limit - 1) // 2
+    return text[: limit - 1 - tail] + "…" + text[-tail:]
 
 
 def did_you_mean(value: str, choices: Iterable[str]) -> str:

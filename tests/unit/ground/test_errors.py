@@ -59,7 +59,8 @@ def test_a_not_found_error_reads_as_its_message_and_is_a_key_error():
 
 
 def test_shown_values_are_cut_and_escape_what_would_disturb_a_terminal():
-    assert len(shown("x" * 1_000_000)) == 80
+    assert len(shown("x" * 1_000_000)) == 120
+    assert shown("/data/" + "x" * 1_000_000 + "/reads.csv").endswith("/reads.csv'")
     assert shown("a\x1b[31m\u202e\n") == r"'a\x1b[31m\u202e\n'"
 
 
