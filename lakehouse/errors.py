@@ -216,7 +216,10 @@ def shown(value: object, limit: int = 120) -> str:
     >>> shown("/data/" + "x" * 200 + "/reads.csv", 24)
     "'/data/xxxxx…/reads.csv'"
     """
-    if isinstance(value, str | bytes) and len(value) > 2 * limit:  # do not write a megabyte to cut it afterwards
+    # do not write a megabyte to cut it afterwards
+    if isinstance(value, str) and len(value) > 2 * limit:
+        value = value[:limit] + value[-limit:]
+    elif isinstance(value, bytes) and len(value) > 2 * limit:
         value = value[:limit] + value[-limit:]
     try:
         text = repr(value)
