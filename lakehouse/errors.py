@@ -38,7 +38,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Self
+from typing import Any, Self
 
 __all__ = [
     "Abandoned",
@@ -216,11 +216,9 @@ def shown(value: object, limit: int = 120) -> str:
     >>> shown("/data/" + "x" * 200 + "/reads.csv", 24)
     "'/data/xxxxx…/reads.csv'"
     """
-    # do not write a megabyte to cut it afterwards
-    if isinstance(value, str) and len(value) > 2 * limit:
-        value = value[:limit] + value[-limit:]
-    elif isinstance(value, bytes) and len(value) > 2 * limit:
-        value = value[:limit] + value[-limit:]
+    if isinstance(value, str | bytes) and len(value) > 2 * limit:  # do not write a megabyte to cut it afterwards
+        ends: tuple[Any, Any] = value[:limit], value[-limit:]
+        value = ends[0] + ends[1]
     try:
         text = repr(value)
     except ValueError:  # Python does not write integers of more than 4,300 digits
