@@ -24,7 +24,7 @@ from lakehouse.engine.retention import Retention
 from lakehouse.engine.scan import Scanner
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.snapshot import Snapshot
-from lakehouse.engine.sql import TableName, run_sql
+from lakehouse.engine.sql import TableName, UserSql
 from lakehouse.engine.state import StateCache
 from lakehouse.engine.table import TableSpec
 from lakehouse.engine.transaction import Transaction
@@ -72,13 +72,13 @@ class Lake:
         self.root, self.options, self.read_only = root, options, read_only
         self.catalog, self.schemas = catalog, Schemas(catalog)
         self.states, self._scanner = StateCache(root, options), Scanner()
+        self._user_sql = UserSql()
         self._lease = Lease(catalog, options)
         self.publisher = Publisher(root, catalog, self.schemas, self.states, self._lease, options)
         self._retention = Retention(root, catalog, self.schemas, self._lease, self.publisher, options)
         self.committer = Committer(root, catalog, self.schemas, self.states, options, user)
         self._background = BackgroundPublisher(self.catalog, self.publisher, options)
         self._local, self._pid = threading.local(), os.getpid()
-        self._opened_by = os.getpid()
         with catalog.read() as session:
             self.id = session.meta().lake
             self.schemas.refresh(session)
@@ -187,6 +187,7 @@ class Lake:
         """Finish background publishing and close all handles."""
         self._background.close()
         self._scanner.close()
+        self._user_sql.close()
         self.states.clear()
         self.catalog.close()
 
@@ -267,7 +268,7 @@ class Lake:
         views: Mapping[str, str] | None = None,
     ) -> duckdb.DuckDBPyRelation:
         """Run one SELECT over all tables, in a DuckDB of its own that reads nothing else; see ``engine.sql``."""
-        return run_sql(self.snapshot(at), query, params, tables=tables, views=views)
+        return self._user_sql.run(self.snapshot(at), query, params, tables=tables, views=views)
 
     # -- writing ---------------------------------------------------------------------------------------------------
     def begin(self, *, client_txn: str | None = None, message: str = "") -> Transaction:

@@ -50,6 +50,11 @@ class Snapshot:
         self._catalog, self._schemas, self._cache, self._scanner = catalog, schemas, states, scanner
         self._states: dict[str, TableState] = {}
 
+    @property
+    def moves(self) -> bool:
+        """Whether it shows the writes of a transaction that is still open."""
+        return False
+
     def __repr__(self) -> str:
         return f"Snapshot(commit={self.commit})"
 

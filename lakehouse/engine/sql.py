@@ -3,55 +3,123 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
+import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
 
+from lakehouse.engine.forks import HELD
 from lakehouse.engine.scan import literal, quoted
 from lakehouse.engine.snapshot import Snapshot
 from lakehouse.errors import InvalidQuery, shown
 
-__all__ = ["TableName", "run_sql"]
+__all__ = ["TableName", "UserSql"]
 
 TableName = str | tuple[str, str]
 """A name, or a schema and a name."""
 _STATEMENTS = ("SELECT", "EXPLAIN")
 
 
-def run_sql(
-    snapshot: Snapshot,
-    query: str,
-    params: Sequence[Any] | Mapping[str, Any] | None = None,
-    *,
-    tables: Mapping[TableName, Any] | None = None,
-    views: Mapping[str, str] | None = None,
-) -> duckdb.DuckDBPyRelation:
-    """Run one SELECT over all tables of a snapshot.
+class UserSql:
+    """Runs users' SQL; a database that nobody uses any more serves the next query on the same commit."""
 
-    Parameters
-    ----------
-    snapshot
-        What the tables show; the relation that is returned goes on showing it.
-    query
-        One SELECT (or EXPLAIN); ``?`` and ``$name`` are bound to ``params``.
-    tables
-        The caller's own data by name: pandas, Polars (also lazy), Arrow tables, datasets, DuckDB relations.
-    views
-        Further views, as SQL over the tables.
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[_Idle] = []
+        self._made: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
+        HELD.add(self)
 
-    Raises
-    ------
-    InvalidQuery
-        For more than one statement, a statement that is no SELECT, a syntax error, an unknown table, or an access
-        to files or the network.
-    """
-    connection = _prepared(snapshot, tables or {}, views or {})
-    _refuse_other_statements(connection, query)
-    try:
-        return connection.sql(query, params=params)
-    except duckdb.Error as error:
-        raise _explained(error) from error
+    def after_fork(self) -> None:
+        """Put databases aside whose threads stayed in the parent: even to close one would end the child."""
+        self._lock = threading.Lock()
+        _inherited.extend(self._made)
+        self._made, self._idle = weakref.WeakSet(), []
+
+    def close(self) -> None:
+        """Close what is idle."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for item in idle:
+            item.connection.close()
+
+    def run(
+        self,
+        snapshot: Snapshot,
+        query: str,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        tables: Mapping[TableName, Any] | None = None,
+        views: Mapping[str, str] | None = None,
+    ) -> duckdb.DuckDBPyRelation:
+        """Run one SELECT over all tables of a snapshot.
+
+        Parameters
+        ----------
+        snapshot
+            What the tables show; the relation that is returned goes on showing it.
+        query
+            One SELECT (or EXPLAIN); ``?`` and ``$name`` are bound to ``params``.
+        tables
+            The caller's own data by name: pandas, Polars (also lazy), Arrow tables, datasets, DuckDB relations.
+        views
+            Further views, as SQL over the tables.
+
+        Raises
+        ------
+        InvalidQuery
+            For more than one statement, a statement that is no SELECT, a syntax error, an unknown table, or an access
+            to files or the network.
+        """
+        key = None if tables or snapshot.moves else (snapshot.commit, tuple((views or {}).items()))
+        idle = self._take(key) or self._new(key, snapshot, tables or {}, views or {})
+        _refuse_other_statements(idle.connection, query)
+        try:
+            relation = idle.connection.sql(query, params=params)
+        except duckdb.Error as error:
+            raise _explained(error) from error
+        if key is not None:
+            weakref.finalize(relation, self._give_back, idle).atexit = False
+        return relation
+
+    def _new(
+        self, key: _Key | None, snapshot: Snapshot, tables: Mapping[TableName, Any], views: Mapping[str, str]
+    ) -> _Idle:
+        connection = _prepared(snapshot, tables, views)
+        self._made.add(connection)
+        return _Idle(key, connection, self._made)
+
+    def _take(self, key: _Key | None) -> _Idle | None:
+        with self._lock:
+            for item in self._idle:
+                if item.key == key and time.monotonic() - item.made < _FRESH:
+                    self._idle.remove(item)
+                    return item
+        return None
+
+    def _give_back(self, item: _Idle) -> None:
+        with self._lock:
+            if item.made_here is self._made:  # else a relation of the parent's ends in a forked child
+                self._idle = [item, *self._idle][:_MOST_IDLE]
+
+
+_Key = tuple[int, tuple[tuple[str, str], ...]]
+_FRESH = 600.0
+"""Seconds for which a database is used again; the files that it names live longer than that."""
+_MOST_IDLE = 2
+_inherited: list[duckdb.DuckDBPyConnection] = []
+
+
+@dataclass(frozen=True)
+class _Idle:
+    key: _Key | None
+    connection: duckdb.DuckDBPyConnection
+    made_here: object
+    """Tells the process apart that made it."""
+    made: float = field(default_factory=time.monotonic)
 
 
 def _prepared(
@@ -71,8 +139,9 @@ def _prepared(
             connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {sql}")
         except duckdb.Error as error:
             raise InvalidQuery(f"the view {shown(name)} cannot be made: {error}") from error
+    taken = {name.lower() for name in (*snapshot.tables, *views)}
     for target, data in tables.items():
-        _hand_in(connection, target, data)
+        _hand_in(connection, target, data, taken)
     _lock(connection, paths)
     return connection
 
@@ -86,9 +155,11 @@ def _lock(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
     connection.execute("SET lock_configuration = true")
 
 
-def _hand_in(connection: duckdb.DuckDBPyConnection, target: TableName, data: Any) -> None:
+def _hand_in(connection: duckdb.DuckDBPyConnection, target: TableName, data: Any, taken: set[str]) -> None:
     """Register the caller's data under a name, or under a schema and a name."""
     schema, name = ("", target) if isinstance(target, str) else target
+    if not schema and name.lower() in taken:
+        raise InvalidQuery(f"tables[{shown(name)}] would hide what the instance calls so: give it another name")
     if isinstance(data, duckdb.DuckDBPyRelation):  # it lives in a database of its own
         data = data.to_arrow_table()
     elif type(data).__module__.startswith("polars") and hasattr(data, "collect"):

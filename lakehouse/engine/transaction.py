@@ -181,6 +181,11 @@ class TransactionView(Snapshot):
         self._base, self._log = base, log
         self._moved: dict[str, tuple[int, TableState]] = {}
 
+    @property
+    def moves(self) -> bool:
+        """Whether it shows the writes of a transaction that is still open."""
+        return True
+
     def reset(self) -> None:
         """Forget what was folded, after a savepoint was undone."""
         self._moved.clear()

@@ -330,3 +330,18 @@ def test_forks_while_other_threads_commit_query_and_publish(lake: Lake) -> None:
     assert lake.snapshot().get("label", "base")["n"] == done["write"] + 12  # type: ignore[index]
     lake.flush()
     assert plain(lake) == rows_of(lake)
+
+
+def test_a_childs_queries_are_its_own(lake: Lake):
+    """What the parent asked in SQL, done with or still held, neither ends the child nor answers it."""
+    held = [lake.sql("select count(*) from label")]
+
+    def work() -> None:
+        held.clear()
+        assert lake.sql("select count(*) from label").fetchall() == [(2,)]
+        add(lake, "of the child")
+        assert lake.sql("select count(*) from label").fetchall() == [(3,)]
+
+    assert Child(work).join() == 0
+    assert lake.sql("select count(*) from label").fetchall() == [(3,)]
+    assert held[0].fetchall() == [(2,)]

@@ -221,3 +221,22 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Keep DuckDB from looking into the user's own folder of extensions."""
     monkeypatch.setenv("HOME", str(tmp_path))
     yield
+
+
+def test_own_data_cannot_hide_a_registry(lake):
+    with pytest.raises(InvalidQuery, match="'LABEL'. would hide what the instance calls so"):
+        lake.sql("select * from label", tables={"LABEL": pa.table({"uid": ["mine"]})})
+
+
+def test_one_query_after_another_sees_what_was_committed_in_between(lake):
+    count = "select count(*) from label"
+    before = lake.sql(count).fetchall()[0][0]
+    assert lake.sql(count).fetchall() == [(before,)]
+    lake.run(lambda txn: txn.insert("label", [{"uid": "in between"}]))
+    assert lake.sql(count).fetchall() == [(before + 1,)]
+    assert lake.sql(count, at=lake.head() - 1).fetchall() == [(before,)]
+    with lake.transaction():
+        lake.run(lambda txn: txn.insert("label", [{"uid": "of the transaction"}]))
+        assert lake.sql(count).fetchall() == [(before + 2,)]
+        raise_away = lake.sql(count)
+    assert raise_away.fetchall() == [(before + 2,)]
