@@ -13,6 +13,7 @@ from lakehouse import config
 from lakehouse.config import POINTER
 from lakehouse.engine import CommitInfo, Transaction, is_lake
 from lakehouse.errors import InputError, InstanceNotFound, shown
+from lakehouse.optional import check_namesake
 from registries import binding
 from registries.instance import Instance, local_root
 from registries.record import Record
@@ -79,6 +80,7 @@ def init(
     'treated'
     >>> lh.disconnect()
     """
+    check_namesake()
     settings = config.resolve(instance=root)
     named = settings.instance if settings.origin["instance"] in _NAMED else None
     folder = local_root(named if named is not None else Path.cwd())
@@ -112,6 +114,7 @@ def connect(
     InstanceNotFound
         When there is none.
     """
+    check_namesake()
     place = _place(root)
     if place is None:
         raise InstanceNotFound(

@@ -65,6 +65,7 @@ class Instance:
 
     def __init__(self, lake: Lake, *, user: str) -> None:
         self.lake, self.handle = lake, user
+        lake.stamp_runs(lambda: self.run_uid)
         self.store = ObjectStore(str(Path(lake.root) / STORAGE))
         self.user_uid = derived_uid("user", self.handle)
         self.storage_uid = derived_uid("storage", lake.id, STORAGE)
@@ -215,11 +216,9 @@ class Instance:
         if not running.is_saved or running.home_of() is not self:
             raise InputError(f"{running!r} is not saved in the instance at {self.root}: save it there first")
         token = _running.set((self, running.uid))
-        before, self.lake.committer.run = self.lake.committer.run, running.uid
         try:
             yield
         finally:
-            self.lake.committer.run = before
             _running.reset(token)
 
     def ensure_user(self, txn: Transaction) -> str:

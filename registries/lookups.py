@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.engine.scan import quoted
 from lakehouse.errors import InputError, UnknownField, did_you_mean, shown
 from registries.binding import registry_of
 from registries.column import Column
@@ -22,7 +23,7 @@ from registries.times import parse_time
 if TYPE_CHECKING:
     from registries.meta import Link, Meta
 
-__all__ = ["OPERATORS", "Condition", "condition", "quoted"]
+__all__ = ["OPERATORS", "Condition", "condition"]
 
 _COMPARISONS = {"exact": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _TEXT = {
@@ -68,17 +69,6 @@ class Condition:
         """Return the condition that ``column`` holds a value selected from the rows of ``table`` that meet this one."""
         inner = f"{quoted(column)} in (select {quoted(selected)} from {quoted(table)} where {self.sql})"
         return Condition(inner, self.parameters, self.tables | {table})
-
-
-def quoted(identifier: str) -> str:
-    """Return an identifier as SQL quotes it.
-
-    Examples
-    --------
-    >>> quoted('a"b')
-    '"a""b"'
-    """
-    return '"' + identifier.replace('"', '""') + '"'
 
 
 def condition(meta: Meta, lookup: str, value: object) -> Condition:

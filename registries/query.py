@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pyarrow as pa
 
+from lakehouse.engine.scan import quoted
 from lakehouse.errors import InputError, MultipleFound, RecordNotFound, UnknownField, did_you_mean, shown
-from registries.lookups import Condition, condition, quoted
+from registries.lookups import Condition, condition
 from registries.times import At, point
 
 if TYPE_CHECKING:

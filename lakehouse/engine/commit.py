@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,8 +50,8 @@ class Committer:
 
     Parameters
     ----------
-    user, run
-        Stamped on every commit.
+    user
+        Stamped on every commit, with what ``running()`` says in the thread that commits.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Committer:
         self._root, self._catalog, self._schemas, self._states = root, catalog, schemas, states
         self._options = options
         self.user = user
-        self.run: str | None = None
+        self.running: Callable[[], str | None] = _no_run
 
     def commit(self, txn: Transaction) -> int:
         """Commit and return the commit's id; the first one's, if it is a retry.
@@ -99,7 +99,7 @@ class Committer:
                         self._admit(session, prepared, checked, began)
                         self._claim(session, prepared)
                         done = session.append(
-                            txn.client_txn, time.time_ns() // 1000, self.user, self.run, txn.message, rows
+                            txn.client_txn, time.time_ns() // 1000, self.user, self.running(), txn.message, rows
                         )
             except _Restage as restage:
                 not_before = restage.swept_before
@@ -193,3 +193,7 @@ class Committer:
             if any(is_final(claim, base) for claim in prepared.claims):
                 raise error.final() from None
             raise
+
+
+def _no_run() -> str | None:
+    return None

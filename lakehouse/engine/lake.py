@@ -95,14 +95,9 @@ class Lake:
     def user(self, user: str) -> None:
         self.committer.user = user
 
-    @property
-    def run_uid(self) -> str | None:
-        """The run that is stamped on commits."""
-        return self.committer.run
-
-    @run_uid.setter
-    def run_uid(self, run: str | None) -> None:
-        self.committer.run = run
+    def stamp_runs(self, running: Callable[[], str | None]) -> None:
+        """Let commits carry the run that ``running()`` names in the thread that commits."""
+        self.committer.running = running
 
     # -- opening ---------------------------------------------------------------------------------------------------
     @classmethod

@@ -224,7 +224,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 def test_own_data_cannot_hide_a_registry(lake):
-    with pytest.raises(InvalidQuery, match="'LABEL'. would hide what the instance calls so"):
+    with pytest.raises(InvalidQuery, match="would hide what the instance calls so"):
         lake.sql("select * from label", tables={"LABEL": pa.table({"uid": ["mine"]})})
 
 

@@ -52,7 +52,7 @@ def test_block_that_raises_leaves_nothing(lake: Lake) -> None:
 
 def test_several_tables_are_one_commit_with_its_message(lake: Lake) -> None:
     before = lake.head()
-    lake.run_uid = "r1"
+    lake.stamp_runs(lambda: "r1")
     with lake.transaction("import batch 7"):
         add(lake, "a")
         lake.run(lambda txn: txn.insert("link", [{"uid": "l", "label": "a"}]))
