@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,7 @@ import typer
 
 from lakehouse import config
 from lakehouse.cli.screen import LogLines, Options, Screen
+from lakehouse.cli.text import Format
 
 if TYPE_CHECKING:
     from lakehouse.cli import instances, listing, querying, saving
@@ -45,14 +45,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 110},
 )
-
-
-class Format(StrEnum):
-    """How the rows of a query are written."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001  the parser calls it

@@ -14,10 +14,9 @@ import duckdb
 import pyarrow as pa
 import typer
 
-from lakehouse.cli.app import Format
 from lakehouse.cli.screen import Screen
 from lakehouse.cli.session import opened
-from lakehouse.cli.text import json_text, plain, visible
+from lakehouse.cli.text import Format, json_text, plain, visible
 from lakehouse.errors import InvalidQuery
 from registries.instance import Instance
 

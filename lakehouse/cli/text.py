@@ -9,9 +9,19 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
-__all__ = ["aligned", "cell", "json_text", "plain", "visible"]
+__all__ = ["Format", "aligned", "cell", "json_text", "plain", "visible"]
+
+
+class Format(StrEnum):
+    """How the rows of a query are written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
 
 # Controls (with the C1 set, which some terminals obey), half surrogates, line separators, and the characters that
 # change direction or cannot be seen. The zero-width joiners stay, since several scripts and emoji need them.
