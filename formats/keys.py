@@ -24,6 +24,7 @@ MAX_KEY_BYTES = 1024
 _RESERVED = frozenset({"_delta_log", ".lakehouse"})
 _DRIVE = re.compile(r"[A-Za-z]:")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # pathlib makes one slash of two; one letter is a drive
 _SUFFIX = re.compile(r"\.[a-z0-9][a-z0-9_+-]{0,15}")
 _COMPRESSED = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip"})
 # Bidirectional controls, zero-width space, word joiner and byte order mark: a key that holds them reads
@@ -176,21 +177,32 @@ def check_source(path: str | os.PathLike[str]) -> Path:
     NotFound
         Nothing is there.
     """
-    text = os.fspath(path)
+    text = os.fsdecode(path)
     if not text or "\0" in text:
-        raise InvalidKey(f"{shown(text)} is no path of a file")
+        raise InvalidKey(f"{shown(text)} is no path of a file: name one such as 'raw/pbmc.h5ad'")
     if "://" in text:
-        raise InvalidKey(f"{shown(text.split('://')[0])}:// is a URL and this reads local files: download it first")
+        raise _is_url(text.split("://")[0])
     source = Path(text)
     try:
         mode = source.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        raise NotFound(f"no file at {shown(text)}") from None
+        if (url := _URL.match(text)) is not None:
+            raise _is_url(url[1]) from None
+        raise NotFound(f"no file at {shown(text)}: check the path (~ is not followed)") from None
+    except UnicodeEncodeError:
+        raise InvalidKey(
+            f"{shown(text)} holds half a surrogate pair, which no file's name does: name the file otherwise"
+        ) from None
     except OSError as error:
         raise InvalidKey(f"{shown(text)} cannot be read: {error.strerror}") from error
     if not stat.S_ISREG(mode):
         raise InvalidKey(f"{shown(text)} is {_kind(mode)}: name a regular file")
     return source
+
+
+def _is_url(scheme: str) -> InvalidKey:
+    # only the scheme is shown: what follows may hold a key, a password or a signature
+    return InvalidKey(f"{shown(scheme)}:// is a URL and this reads local files: download it first")
 
 
 def _kind(mode: int) -> str:

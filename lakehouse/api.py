@@ -15,7 +15,8 @@ from lakehouse.engine import CommitInfo, Transaction, is_lake
 from lakehouse.errors import InputError, InstanceNotFound, shown
 from lakehouse.optional import check_namesake
 from registries import binding
-from registries.instance import Instance, local_root
+from registries.instance import Instance
+from registries.places import check_path, local_root
 from registries.record import Record
 from registries.times import At
 
@@ -81,6 +82,8 @@ def init(
     >>> lh.disconnect()
     """
     check_namesake()
+    if root is not None:
+        check_path(root, "root")
     settings = config.resolve(instance=root)
     named = settings.instance if settings.origin["instance"] in _NAMED else None
     folder = local_root(named if named is not None else Path.cwd())
@@ -115,6 +118,8 @@ def connect(
         When there is none.
     """
     check_namesake()
+    if root is not None:
+        check_path(root, "root")
     place = _place(root)
     if place is None:
         raise InstanceNotFound(

@@ -13,8 +13,9 @@ from formats import hashing, keys
 from formats.base import Format
 from formats.registry import by_name, format_for
 from formats.storage import Storage
-from lakehouse.errors import InvalidFile, InvalidKey, shown
+from lakehouse.errors import InvalidFile, InvalidKey, LakehouseError, Unavailable, shown
 from lakehouse.types import Progress
+from registries.names import is_utf8
 
 __all__ = ["Content", "Source"]
 
@@ -83,11 +84,16 @@ class Source:
         return self._of_bytes(key, self.given) if isinstance(self.given, bytes) else self._of_object(key)
 
     def _of_file(self, store: Storage, key: str | None, progress: Progress | None) -> Content:
-        lies_at = store.relative(self.given) if store.local else None
         path = keys.check_source(self.given)
+        lies_at = _storable(store.relative(path)) if store.local else None
         suffix = self._suffix_of_file(path, key)
-        fmt = by_name(self.format) if self.format else format_for(suffix=suffix)
-        digest = hashing.hash_file(path, progress=progress)
+        fmt = by_name(self.format) if self.format is not None else format_for(suffix=suffix)
+        try:
+            digest = hashing.hash_file(path, progress=progress)
+        except OSError as error:
+            if isinstance(error, LakehouseError):
+                raise
+            raise Unavailable(f"{shown(str(path))} cannot be read: {error.strerror}; mend that, then save") from error
         size = path.stat().st_size
         kind, n_rows = _described(fmt, path) if size else (fmt.kind, None)
         return Content(path, digest, size, suffix, fmt.name, kind, n_rows, lies_at)
@@ -108,7 +114,7 @@ class Source:
     def _of_bytes(self, key: str | None, data: bytes) -> Content:
         """Take bytes for the content of a file with the suffix that the key has."""
         suffix = self._suffix_of_object(key)
-        fmt = by_name(self.format) if self.format else format_for(suffix=suffix)
+        fmt = by_name(self.format) if self.format is not None else format_for(suffix=suffix)
         kind, n_rows = fmt.kind, None
         if data and fmt.kind != "blob":
             with tempfile.NamedTemporaryFile(prefix="lakehouse-", suffix=suffix) as file:
@@ -119,7 +125,7 @@ class Source:
 
     def _of_object(self, key: str | None) -> Content:
         suffix = self._suffix_of_object(key)
-        fmt = by_name(self.format) if self.format else format_for(self.given, suffix=suffix or None)
+        fmt = by_name(self.format) if self.format is not None else format_for(self.given, suffix=suffix or None)
         if not suffix and fmt.suffixes:
             suffix = fmt.suffixes[0]
         data = fmt.dump(self.given, suffix=suffix if suffix in fmt.suffixes else None)
@@ -131,6 +137,11 @@ class Source:
         content = Content(path, digest, size, suffix, fmt.name, fmt.kind, n_rows)
         weakref.finalize(content, path.unlink, missing_ok=True)  # a plan may run again, so not before
         return content
+
+
+def _storable(lies_at: str | None) -> str | None:
+    """Return a path that a column of text can hold; a file whose name is not UTF-8 is copied like one from elsewhere."""
+    return lies_at if lies_at is not None and is_utf8(lies_at) else None
 
 
 def _described(fmt: Format, path: Path) -> tuple[str, int | None]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.errors import InputError, did_you_mean, shown
 from registries.binding import REGISTRIES
 from registries.column import Column, column
+from registries.names import check_name
 from registries.record import Record
 
 if TYPE_CHECKING:
@@ -39,9 +40,11 @@ class Feature(Record, natural=("name",)):
     description: Column[str | None] = column(doc="What it measures.", default=None)
 
     def check(self) -> None:
-        """Check name and dtype."""
+        """Check name, dtype and unit."""
         super().check()
         check_dtype(self.dtype)
+        if self.unit is not None:
+            self._values["unit"] = check_name(self.unit, "Feature.unit")
 
     def find(self, snapshot: Snapshot) -> dict[str, Any] | None:
         """Return the feature of that name; another dtype under it is refused."""

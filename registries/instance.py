@@ -19,7 +19,9 @@ from lakehouse.ids import derived_uid
 from registries import artifact, feature, label, storage, transform, user, views
 from registries import run as runs
 from registries.binding import REGISTRIES
-from registries.query import Query
+from registries.names import check_text
+from registries.places import catalog_file, local_root, refusing
+from registries.query import Query, check_limit
 from registries.record import Record
 from registries.times import At, point
 from registries.writing import Writer
@@ -84,15 +86,19 @@ class Instance:
         user: str | None = None,
     ) -> Self:
         """Create an instance in a folder, or open the one that is there."""
-        handle = current_user(user)
-        place = os.fspath(catalog) if catalog is not None else None
-        return cls(Lake.create(local_root(root), _specs(), catalog=place, user=handle), user=handle)
+        handle, folder = _handle(user), local_root(root)
+        place = catalog_file(catalog) if catalog is not None else None
+        with refusing(folder):
+            lake = Lake.create(folder, _specs(), catalog=place, user=handle)
+        return cls(lake, user=handle)
 
     @classmethod
     def open(cls, root: str | os.PathLike[str], *, read_only: bool = False, user: str | None = None) -> Self:
         """Open the instance that lies in a folder."""
-        handle = current_user(user)
-        return cls(Lake.open(local_root(root), _specs(), user=handle, read_only=read_only), user=handle)
+        handle, folder = _handle(user), local_root(root)
+        with refusing(folder):
+            lake = Lake.open(folder, _specs(), user=handle, read_only=read_only)
+        return cls(lake, user=handle)
 
     def _bind(self, registry: type[R]) -> type[R]:
         def body(namespace: dict[str, Any]) -> None:
@@ -147,6 +153,8 @@ class Instance:
 
     def snapshots(self, limit: int | None = None) -> list[CommitInfo]:
         """Return the commits, the newest first."""
+        if limit is not None:
+            check_limit(limit)
         return self.lake.commits(limit)
 
     def sql(
@@ -178,6 +186,7 @@ class Instance:
         """
         if not isinstance(query, str):
             raise InputError(f"sql({shown(query)}): a statement is text")
+        _check_given(params, tables)
         moment = point(at)
         given = views.content_tables(self, self.snapshot(moment), query)
         for name, table in (tables or {}).items():
@@ -241,20 +250,23 @@ class Instance:
         return self.store
 
 
-def local_root(root: str | os.PathLike[str]) -> Path:
-    """Return the absolute folder that a root names: a path, or a ``file://`` URL.
+def _handle(user: object) -> str:
+    if user is not None and not isinstance(user, str):
+        raise InputError(f"user = {shown(user)} is a {type(user).__name__}: str or None is accepted")
+    return current_user(user)
 
-    Raises
-    ------
-    Unsupported
-        When it lies elsewhere.
-    """
-    if os.fspath(root) == "":
-        raise InputError("the root is empty: name a folder such as './mylake'")
-    place = ObjectStore(Path(root).expanduser() if os.fspath(root).startswith("~") else root)
-    if not place.local:
-        raise Unsupported(f"an instance cannot lie in {shown(os.fspath(root))}: name a local folder")
-    return Path(place.root)
+
+def _check_given(params: object, tables: object) -> None:
+    if params is not None and not isinstance(params, list | tuple | Mapping):
+        raise InputError(f"params = {shown(params)}: a list for ? or a dict for $name is accepted")
+    if tables is None:
+        return
+    if not isinstance(tables, Mapping):
+        raise InputError(f"tables = {shown(tables)}: a dict of data by name is accepted")
+    for name in tables:
+        if not isinstance(name, str) or not name:
+            raise InputError(f"tables[{shown(name)}]: a name is text of at least one character")
+        check_text(name, "tables")
 
 
 def _specs() -> list[TableSpec]:

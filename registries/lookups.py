@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import numbers
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from registries.times import parse_time
 if TYPE_CHECKING:
     from registries.meta import Link, Meta
 
-__all__ = ["OPERATORS", "Condition", "condition"]
+__all__ = ["NORMALISED", "OPERATORS", "Condition", "condition"]
 
 _COMPARISONS = {"exact": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _TEXT = {
@@ -45,6 +46,8 @@ _SQL_TYPES = {
     dt.date: "DATE",
 }
 _BIGGEST = 2**63
+NORMALISED = frozenset({"name", "key"})
+"""Columns that are kept in Unicode normal form C, so that they are found however the text was typed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ def _step(meta: Meta, parts: list[str], value: object, lookup: str) -> Condition
         return _across(meta.links[head], rest, value, lookup)
     declared = meta.columns.get(head)
     if declared is None:
-        raise UnknownField(f"{meta.name} has no field {head!r}{did_you_mean(head, meta.entrances)}")
+        raise UnknownField(f"{meta.name} has no field {shown(head)}{did_you_mean(head, meta.entrances)}")
     if rest and declared.references is not None and rest[0] not in OPERATORS:
         target = registry_of(declared.references).meta
         return _step(target, rest, value, lookup).within(head, "uid", target.table)
@@ -104,15 +107,17 @@ def _operator(declared: Column[Any], rest: list[str], lookup: str) -> str:
         return "exact"
     if len(rest) > 1 or rest[0] not in OPERATORS:
         wrong = rest[0] if rest[0] not in OPERATORS else rest[1]
-        raise UnknownField(f"{lookup!r}: {declared.name} has no look-up {wrong!r}{did_you_mean(wrong, OPERATORS)}")
+        raise UnknownField(
+            f"{shown(lookup)}: {declared.name} has no look-up {shown(wrong)}{did_you_mean(wrong, OPERATORS)}"
+        )
     if rest[0] in _TEXT and declared.python is not str:
-        raise InputError(f"{lookup!r}: {rest[0]} works on text, and {declared.name} is {declared.python.__name__}")
+        raise InputError(f"{shown(lookup)}: {rest[0]} works on text, and {declared.name} is {declared.python.__name__}")
     return rest[0]
 
 
 def _derived(meta: Meta, name: str, rest: list[str], value: object, lookup: str) -> Condition:
     if rest and rest != ["exact"]:
-        raise UnknownField(f"{lookup!r}: {name} takes no look-up: give {name}=True or {name}=False")
+        raise UnknownField(f"{shown(lookup)}: {name} takes no look-up: give {name}=True or {name}=False")
     return Condition(meta.derived[name] if _truth(value, lookup) else f"not ({meta.derived[name]})")
 
 
@@ -176,7 +181,8 @@ def _value(declared: Column[Any], value: object, where: str) -> Any:
     if kind in (int, float) and type(value) is not bool and isinstance(value, numbers.Real):
         return _number(value, where)
     if kind is str and isinstance(value, str):
-        return check_text(str(value), where)
+        text = check_text(str(value), where)
+        return unicodedata.normalize("NFC", text) if declared.name in NORMALISED else text
     if kind is bool and isinstance(value, bool):
         return value
     if kind is dt.datetime and isinstance(value, str | dt.date):

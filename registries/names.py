@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import unicodedata
 
-from lakehouse.errors import InvalidName, shown
+from lakehouse.errors import InputError, InvalidName, shown
 
-__all__ = ["MOST_CHARACTERS", "check_name", "check_text"]
+__all__ = ["MOST_CHARACTERS", "check_message", "check_name", "check_text", "is_utf8"]
 
 MOST_CHARACTERS = 1_000
 """The longest name, inclusive, in characters."""
+
+_LONGEST_MESSAGE = 100_000
 
 # Invisible or direction-changing characters make two names look alike that are not, or one look like another.
 _REFUSED = {
@@ -84,3 +86,35 @@ def check_text(text: str, field: str) -> str:
                 f"{field} {shown(text)} holds half a surrogate pair (position {error.start}): remove it"
             ) from None
     return text
+
+
+def check_message(message: object) -> str:
+    """Return the message of a commit, of at most 100,000 characters; it is read with every listing of commits.
+
+    Examples
+    --------
+    >>> check_message("import batch 7")
+    'import batch 7'
+    """
+    if not isinstance(message, str):
+        raise InputError(f"message {shown(message)} is a {type(message).__name__}: text is accepted")
+    if len(message) > _LONGEST_MESSAGE:
+        raise InputError(
+            f"message {shown(message, 40)} has {len(message):,} characters: at most {_LONGEST_MESSAGE:,} fit"
+        )
+    return check_text(message, "message")
+
+
+def is_utf8(text: str) -> bool:
+    r"""Return whether text has a form in UTF-8; names of files may not.
+
+    Examples
+    --------
+    >>> is_utf8("caf\u00e9"), is_utf8("caf\udce9")
+    (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from registries.instance import Instance
     from registries.record import Record
 
-__all__ = ["Query"]
+__all__ = ["Query", "check_limit"]
 
 R = TypeVar("R", bound="Record")
 _MOST = 2**63 - 1
@@ -79,7 +79,7 @@ class Query(Generic[R]):
 
     def limit(self, n: int) -> Query[R]:
         """Return the query for at most ``n`` records."""
-        _check_number(n)
+        check_limit(n)
         return replace(self, most=n)
 
     def at(self, when: At) -> Query[R]:
@@ -200,6 +200,7 @@ def _direction(name: str) -> str:
     return quoted(name.removeprefix("-")) + (" desc" if name.startswith("-") else "") + " nulls last"
 
 
-def _check_number(n: object) -> None:
+def check_limit(n: object) -> None:
+    """Refuse what is no number of rows."""
     if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= _MOST:
         raise InputError(f"limit({shown(n)}): a whole number from 0 to 2**63 - 1 is accepted")

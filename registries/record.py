@@ -94,7 +94,7 @@ class Record:
             declared = meta.columns.get(name)
             if declared is None or not declared.init:
                 choices = [c.name for c in meta.columns.values() if c.init]
-                raise UnknownField(f"{meta.name} has no field {name!r}{did_you_mean(name, choices)}")
+                raise UnknownField(f"{meta.name} has no field {shown(name)}{did_you_mean(name, choices)}")
             self.assign(declared, value)
         for name, declared in meta.columns.items():
             if declared.init and name not in self._values:
@@ -140,7 +140,7 @@ class Record:
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_") and not hasattr(type(self), name):
             choices = [c.name for c in self.meta.columns.values() if c.init]
-            raise UnknownField(f"{self.meta.name} has no field {name!r}{did_you_mean(name, choices)}")
+            raise UnknownField(f"{self.meta.name} has no field {shown(name)}{did_you_mean(name, choices)}")
         super().__setattr__(name, value)
 
     def to_row(self) -> dict[str, Any]:

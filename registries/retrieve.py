@@ -5,6 +5,7 @@ Whole uids and unique fields go through the engine's key index and never start D
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from lakehouse.errors import InputError, MultipleFound, RecordNotFound, shown
 from lakehouse.ids import is_uid, stem
+from registries.lookups import NORMALISED
 from registries.names import check_text
 from registries.query import Query
 
@@ -92,6 +94,8 @@ def _is_keyed(registry: type[Record], field: str) -> bool:
 
 def _by_key(registry: type[R], home: Instance, field: str, value: str) -> R:
     check_text(value, f"{registry.meta.name}.{field}")
+    if field in NORMALISED:
+        value = unicodedata.normalize("NFC", value)
     snapshot = home.snapshot()
     row = newest(snapshot.lookup(registry.meta.table, field, [value]))
     if row is None:

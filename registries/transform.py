@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lakehouse.errors import InputError, did_you_mean, shown
 from registries.column import Column, column
+from registries.names import check_name
 from registries.record import Record
 
 __all__ = ["Transform"]
@@ -27,7 +28,8 @@ class Transform(Record, natural=("name", "version"), unique=(("name", "version")
     source_hash: Column[str | None] = column(doc="Content hash of its source.", default=None)
 
     def check(self) -> None:
-        """Check name and kind."""
+        """Check name, version and kind."""
         super().check()
+        self._values["version"] = check_name(self.version, "Transform.version")
         if self.kind not in KINDS:
             raise InputError(f"Transform.kind {shown(self.kind)} is not known{did_you_mean(self.kind, KINDS)}")

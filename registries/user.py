@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from lakehouse.identity import checked_user
 from registries.column import Column, column
+from registries.names import check_name
 from registries.record import Record
 
 __all__ = ["User"]
@@ -17,3 +19,10 @@ class User(Record, natural=("handle",)):
 
     handle: Column[str] = column(doc="Short unique name, such as a login.", unique=True)
     name: Column[str | None] = column(doc="Full name.", default=None)
+
+    def check(self) -> None:
+        """Check handle and name."""
+        super().check()
+        self._values["handle"] = checked_user(self.handle, "User.handle")
+        if self.name is not None:
+            self._values["name"] = check_name(self.name, "User.name")

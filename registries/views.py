@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def content_tables(home: Instance, snapshot: Snapshot, query: str) -> dict[str |
 
 
 def _content(home: Instance, snapshot: Snapshot, schema: str, key: str) -> Any:
-    row = newest(snapshot.lookup("artifact", "key", [key]))
+    row = newest(snapshot.lookup("artifact", "key", [unicodedata.normalize("NFC", key)]))
     if row is None:
         near = near_misses(snapshot, home.Artifact, "key", [key])
         raise InvalidQuery(f"{schema}.{shown(key)}: no artifact has that key{near}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakehouse.engine import Transaction
 from lakehouse.errors import Duplicate, InputError, shown
+from registries.names import check_message
 from registries.record import Record
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Writer:
 
     def save(self, records: Iterable[R]) -> list[R]:
         """Save records in one commit, all or none, and return them."""
-        found = [_record(record) for record in records]
+        found = _records(records)
         for record in found:
             record.prepare(self._home)
         before = [(record, record.state()) for record in found]
@@ -102,6 +103,7 @@ class Writer:
     def transaction(self, message: str = "") -> Iterator[Transaction]:
         """Make one commit of everything that is saved inside; an exception takes all of it back."""
         self._home.refuse_reading_only()
+        check_message(message)
         thread = self._thread
         mark = len(thread.undo)
         thread.depth += 1
@@ -124,6 +126,12 @@ class Writer:
             return False
         self._thread.ensured.add(table)
         return txn.snapshot.get(table, uid) is None
+
+
+def _records(given: Any) -> list[Record]:
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise InputError(f"save({shown(given)}): a list of records is accepted")
+    return [_record(record) for record in given]
 
 
 def _record(record: Any) -> Record:

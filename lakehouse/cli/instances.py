@@ -14,7 +14,8 @@ from lakehouse.cli.text import cell, visible
 from lakehouse.engine import CommitInfo, is_lake
 from registries.binding import REGISTRIES
 from registries.describe import readable_size
-from registries.instance import STORAGE, Instance, local_root
+from registries.instance import STORAGE, Instance
+from registries.places import local_root
 
 __all__ = ["connect", "flush", "info", "init", "snapshots"]
 

@@ -19,6 +19,7 @@ from lakehouse.cli.session import opened
 from lakehouse.cli.text import Format, json_text, plain, visible
 from lakehouse.errors import InvalidQuery
 from registries.instance import Instance
+from registries.query import check_limit
 
 __all__ = ["sql"]
 
@@ -41,6 +42,8 @@ def sql(
     wanted = Format.JSON if screen.options.json else format or Format.TABLE
     text = sys.stdin.read() if query == "-" else query
     most = (_FEW if wanted is Format.TABLE else None) if limit is None else limit or None
+    if most is not None:
+        check_limit(most)
     with opened(screen, read_only=True) as lake:
         try:
             _write(screen, lake, text, at=at, wanted=wanted, params=_bound(text, params), most=most)

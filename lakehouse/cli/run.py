@@ -23,6 +23,7 @@ USAGE: Final = 2
 NOT_FOUND: Final = 3
 CONFLICT: Final = 4
 INTERRUPTED: Final = 130
+_LONGEST: Final = 4_000  # characters of a message
 
 _FLAGS = ("--json", "--verbose")
 _VALUED = "--instance"
@@ -107,7 +108,10 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
 def _failed(options: Options, error: Exception) -> int:
     if options.verbose:
         traceback.print_exception(error, file=sys.stderr)
-    report(options, *_told(error))
+    kind, message = _told(error)
+    if len(message) > _LONGEST:  # the parser and the system repeat arguments whole
+        message = f"{message[: _LONGEST // 2]}…{message[-_LONGEST // 2 :]}"
+    report(options, kind, message)
     return _code(error)
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from formats.keys import check_source
 from lakehouse.cli.progress import bar
 from lakehouse.cli.screen import Screen
 from lakehouse.cli.session import opened
@@ -73,7 +74,7 @@ def _files(lake: Instance, paths: Sequence[Path], key: str | None, *, recursive:
     several = len(paths) > 1 or (key or "").endswith("/")
     prefix = (key or "").rstrip("/")
     for path in dict.fromkeys(path.expanduser() for path in paths):
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112  never raises, whatever the name
             if not recursive:
                 raise InputError(f"{shown(str(path))} is a folder: --recursive saves the files in it")
             name = _joined(prefix, path.resolve().name) if several or not prefix else prefix
@@ -88,8 +89,8 @@ def _joined(prefix: str, name: str) -> str:
 
 def _wanted(lake: Instance, path: Path, key: str | None) -> _Wanted:
     try:
-        size = path.stat().st_size
-    except FileNotFoundError as error:
+        size = check_source(path).stat().st_size
+    except NotFound as error:
         raise NotFound(f"there is no file {shown(str(path))}: check the path (you are in {Path.cwd()})") from error
     return _Wanted(path, None if lake.store.relative(path) else key, size)
 

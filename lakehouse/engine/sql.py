@@ -22,6 +22,7 @@ __all__ = ["TableName", "UserSql"]
 TableName = str | tuple[str, str]
 """A name, or a schema and a name."""
 _STATEMENTS = ("SELECT", "EXPLAIN")
+_LONGEST = 2_000  # characters of an error of DuckDB that are shown
 
 
 class UserSql:
@@ -199,6 +200,8 @@ def _refuse_other_statements(connection: duckdb.DuckDBPyConnection, query: str) 
 
 def _explained(error: duckdb.Error) -> InvalidQuery:
     text = str(error)
+    if len(text) > _LONGEST:  # DuckDB repeats the statement and all its parameters
+        text = f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"
     if isinstance(error, duckdb.PermissionException) or "disabled by configuration" in text:
         text += (
             f"{os.linesep}SQL reads the instance only: hand other data in with tables={{'name': frame}}, "
