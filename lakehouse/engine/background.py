@@ -35,9 +35,13 @@ class BackgroundPublisher:
         self._commits += 1
         if self._commits % _LOOK_EVERY and self._commits > 1:
             return
-        if (self._thread is None or not self._thread.is_alive()) and self._is_due():
-            self._thread = threading.Thread(target=self._publish, name="lakehouse-publisher", daemon=False)
-            self._thread.start()
+        try:
+            if (self._thread is None or not self._thread.is_alive()) and self._is_due():
+                self._thread = threading.Thread(target=self._publish, name="lakehouse-publisher", daemon=False)
+                self._thread.start()
+        except (LakehouseError, OSError, RuntimeError) as error:
+            # the commit before this is durable: nothing that follows may make it look as if it were not
+            _LOG.warning("the publisher could not start: %s", error)
 
     def _is_due(self) -> bool:
         with self._catalog.read() as session:
@@ -48,7 +52,7 @@ class BackgroundPublisher:
     def _publish(self) -> None:
         try:
             self._publisher.publish()
-        except (LakehouseError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to
             # the commits are safe in the catalog; whoever flushes or checks next meets the same error in the open
             _LOG.warning("publishing failed and will be tried again: %s", error)
 

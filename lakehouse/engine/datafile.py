@@ -133,7 +133,8 @@ def _rows_per_file(rows: pa.Table, options: Options) -> int:
 
 def _write(path: Path, rows: pa.Table, version: TableVersion) -> DataFile:
     """Write one file under a name never used before, and fsync it."""
-    blooms = {c: {"ndv": max(len(rows), 1)} for c in ("uid", "hash", "key") if c in rows.schema.names}
+    texts = (c for c in ("uid", "hash", "key") if c in rows.schema.names and rows.schema.field(c).type == pa.string())
+    blooms = {c: {"ndv": max(len(rows), 1)} for c in texts}
     with path.open("xb") as sink:
         pq.write_table(
             rows,

@@ -162,12 +162,17 @@ class HeadLock:
         threading.Thread(target=block, name="lakehouse-head-lock", daemon=True).start()
         try:
             return granted.get(timeout=max(deadline - time.monotonic(), 0.001))
-        except queue.Empty:
+        except BaseException as error:  # an interruption too must not leave the lock to nobody
             with state:
                 given_up = True
-                if not granted.empty():
-                    return granted.get()
-            raise self._busy() from None
+                late = None if granted.empty() else granted.get()
+            if not isinstance(error, queue.Empty):
+                if late is not None:
+                    self._drop(late)
+                raise
+            if late is None:
+                raise self._busy() from None
+            return late
 
     def _drop(self, fd: int) -> None:
         self._waiting.discard(fd)

@@ -306,7 +306,8 @@ class Lake:
         for attempt in range(self.options.attempts):
             txn = self.begin(message=message)
             try:
-                result = body(txn)
+                with self._joined(txn):
+                    result = body(txn)
                 self.commit(txn)
             except Conflict as error:
                 if not error.transient:
@@ -328,14 +329,12 @@ class Lake:
                 yield outer
             return
         txn = self.begin(message=message)
-        self._local.txn = txn
         try:
-            yield txn
+            with self._joined(txn):
+                yield txn
         except BaseException:
             txn.state = "rolled back"
             raise
-        finally:
-            self._local.txn = None
         try:
             self.commit(txn)
         except Conflict as error:
@@ -345,6 +344,15 @@ class Lake:
             plans = list(txn.plans)
             self._attempt(lambda fresh: [fresh.run(plan) for plan in plans], message)
             txn.state = "committed"
+
+    @contextmanager
+    def _joined(self, txn: Transaction) -> Iterator[None]:
+        """Let what the block saves and reads be of this transaction."""
+        self._local.txn = txn
+        try:
+            yield
+        finally:
+            self._local.txn = None
 
     def _open_transaction(self) -> Transaction | None:
         if self._pid != os.getpid():  # a fork inside a transaction does not inherit it

@@ -95,7 +95,7 @@ def _file_scans(state: TableState, position: int, files: Sequence[DataFile], sou
         paths = [(folder / f.path).as_posix() for f in group]
         source.paths += paths
         listed = ", ".join(map(literal, paths))
-        yield f"SELECT {columns} FROM read_parquet([{listed}])" + _hide(state, position)
+        yield f"SELECT {columns} FROM read_parquet([{listed}], hive_partitioning = false)" + _hide(state, position)
 
 
 class Scanner:
@@ -111,8 +111,10 @@ class Scanner:
 
     def close(self) -> None:
         """Close the database; the next query opens a new one."""
+        if self._pid != os.getpid():  # it is the parent's, and so is whoever holds the lock
+            return
         with self._lock:
-            if self._database is not None and self._pid == os.getpid():
+            if self._database is not None:
                 self._database.close()
             self._reset()
 

@@ -32,7 +32,7 @@ class Schemas:
     def refresh(self, session: Session) -> None:
         """Read the declarations if they changed."""
         newest = session.meta().schema_commit
-        if newest == self.known_commit:
+        if newest <= self.known_commit:  # another thread may have seen a younger one
             return
         tables: dict[str, list[TableVersion]] = {}
         for version in session.tables():

@@ -225,7 +225,7 @@ class SqlSession:
         aged = self.commit_at(cutoff)
         pinned = self._one("SELECT min(id) FROM (SELECT id FROM pin UNION ALL SELECT head_json FROM meta)")
         # what a young publication replaced may just have been opened by a plain Delta reader
-        young = self._one("SELECT min(id) FROM publication WHERE at > ?", cutoff)
+        young = self._one("SELECT min(id) FROM publication WHERE at > ? AND version > 0", cutoff)
         oldest: int = min(aged, pinned, aged if young is None else young - 1)
         return oldest
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -20,6 +20,7 @@ from lakehouse.errors import DataLoss, Expired, InputError, InvalidQuery, shown
 
 __all__ = ["Snapshot"]
 
+T = TypeVar("T")
 _FEW = 64
 
 
@@ -90,7 +91,7 @@ class Snapshot:
                 with self._catalog.read() as session:
                     known = self._cache.load(session, versions, self.commit)
             except DataLoss as error:  # the keys of a staged change, swept while they were read
-                raise self._missing(error) from error
+                raise self.missing_file(error) from error
             self._states[table] = known
         return known
 
@@ -105,15 +106,13 @@ class Snapshot:
 
         Small tables answer from memory (some 10 microseconds), large ones by a scan of the files that may hold them.
         """
+        return self._again(lambda: self._lookup(table, column, values))
+
+    def _lookup(self, table: str, column: str, values: Sequence[object]) -> pa.Table:
         state = self.state(table)
         state.check_column(column)
         wanted = _admitted(state, column, values)
-        try:
-            if state.in_memory:
-                return state.lookup(column, wanted)
-            return self._scan_for(state, column, wanted)
-        except (duckdb.IOException, DataLoss) as error:
-            raise self._missing(error) from error
+        return state.lookup(column, wanted) if state.in_memory else self._scan_for(state, column, wanted)
 
     def _scan_for(self, state: TableState, column: str, values: list[object]) -> pa.Table:
         files = _that_may_hold(state.base.files, values) if column == "uid" else None
@@ -130,13 +129,12 @@ class Snapshot:
 
     def missing(self, table: str, uids: pa.Array) -> list[str]:
         """Return those of the uids that are not in the table."""
-        wanted = pc.unique(uids).drop_null()
+        return self._again(lambda: self._absent(table, pc.unique(uids).drop_null()))
+
+    def _absent(self, table: str, wanted: pa.Array) -> list[str]:
         state = self.state(table)
         if len(wanted) <= _FEW and state.in_memory:
-            try:
-                return [uid for uid in wanted.to_pylist() if not state.contains(uid)]
-            except DataLoss as error:
-                raise self._missing(error) from error
+            return [uid for uid in wanted.to_pylist() if not state.contains(uid)]
         found = self.lookup(table, "uid", wanted.to_pylist())["uid"]
         absent: list[str] = wanted.filter(pc.invert(pc.is_in(wanted, found.combine_chunks()))).to_pylist()
         return absent
@@ -144,10 +142,7 @@ class Snapshot:
     # -- queries ---------------------------------------------------------------------------------------------------
     def source(self, table: str) -> Source:
         """Return a table as SQL over its files and its tail."""
-        try:
-            return source_of(self.state(table))
-        except DataLoss as error:
-            raise self._missing(error) from error
+        return self._again(lambda: source_of(self.state(table)))
 
     def arrow(self, sql: str, params: Sequence[Any] = (), tables: Sequence[str] = ()) -> pa.Table:
         """Run a query over tables on the engine's own connection.
@@ -163,11 +158,14 @@ class Snapshot:
         ------
         InvalidQuery, Expired, DataLoss
         """
-        sources = {name: self.source(name) for name in dict.fromkeys(tables)}
+        return self._again(lambda: self._run(sql, params, tables))
+
+    def _run(self, sql: str, params: Sequence[Any], tables: Sequence[str]) -> pa.Table:
+        sources = {name: source_of(self.state(name)) for name in dict.fromkeys(tables)}
         try:
             return self._scanner.run(sources, sql, params)
-        except duckdb.IOException as error:
-            raise self._missing(error) from error
+        except duckdb.IOException:
+            raise
         except duckdb.Error as error:
             raise InvalidQuery(f"{error}") from error
 
@@ -176,7 +174,24 @@ class Snapshot:
         count: int = self.arrow(f"SELECT count(*) AS n FROM {quoted(table)}", tables=[table])["n"][0].as_py()
         return count
 
-    def _missing(self, error: Exception) -> Exception:
+    def forget(self) -> None:
+        """Drop what was fetched, to fetch it anew: a vacuum takes files of an older publication than it now needs."""
+        self._states.clear()
+
+    def _again(self, body: Callable[[], T]) -> T:
+        """Run ``body``, and once more if a file was gone from under it."""
+        try:
+            return body()
+        except (duckdb.IOException, DataLoss) as error:
+            if isinstance(found := self.missing_file(error), Expired):
+                raise found from error
+        self.forget()
+        try:
+            return body()
+        except (duckdb.IOException, DataLoss) as error:
+            raise self.missing_file(error) from error
+
+    def missing_file(self, error: Exception) -> Exception:
         """Return what a missing file means: expiry below ``oldest_readable``, a loss above it."""
         with self._catalog.read() as session:
             oldest = session.meta().oldest_readable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 import weakref
@@ -21,7 +22,7 @@ __all__ = ["TableName", "UserSql"]
 
 TableName = str | tuple[str, str]
 """A name, or a schema and a name."""
-_STATEMENTS = ("SELECT", "EXPLAIN")
+_EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?", re.IGNORECASE)
 _LONGEST = 2_000  # characters of an error of DuckDB that are shown
 
 
@@ -29,14 +30,14 @@ class UserSql:
     """Runs users' SQL; a database that nobody uses any more serves the next query on the same commit."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a relation may be collected, and give back, while its thread is in here
         self._idle: list[_Idle] = []
         self._made: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
         HELD.add(self)
 
     def after_fork(self) -> None:
         """Put databases aside whose threads stayed in the parent: even to close one would end the child."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         _inherited.extend(self._made)
         self._made, self._idle = weakref.WeakSet(), []
 
@@ -75,9 +76,9 @@ class UserSql:
             For more than one statement, a statement that is no SELECT, a syntax error, an unknown table, or an access
             to files or the network.
         """
-        key = None if tables or snapshot.moves else (snapshot.commit, tuple((views or {}).items()))
+        key = self._key(snapshot, views or {}) if not (tables or snapshot.moves) else None
         idle = self._take(key) or self._new(key, snapshot, tables or {}, views or {})
-        _refuse_other_statements(idle.connection, query)
+        _refuse_other_statements(idle.connection, query, params)
         try:
             relation = idle.connection.sql(query, params=params)
         except duckdb.Error as error:
@@ -85,6 +86,11 @@ class UserSql:
         if key is not None:
             weakref.finalize(relation, self._give_back, idle).atexit = False
         return relation
+
+    def _key(self, snapshot: Snapshot, views: Mapping[str, str]) -> _Key:
+        """Return what a database shows; a vacuum may have taken files from the older ones."""
+        with snapshot.session() as session:
+            return snapshot.commit, session.meta().oldest_readable, tuple(views.items())
 
     def _new(
         self, key: _Key | None, snapshot: Snapshot, tables: Mapping[TableName, Any], views: Mapping[str, str]
@@ -98,7 +104,7 @@ class UserSql:
             for item in self._idle:
                 if item.key == key and time.monotonic() - item.made < _FRESH:
                     self._idle.remove(item)
-                    return item
+                    return item if _is_free(item.connection) else None
         return None
 
     def _give_back(self, item: _Idle) -> None:
@@ -107,9 +113,9 @@ class UserSql:
                 self._idle = [item, *self._idle][:_MOST_IDLE]
 
 
-_Key = tuple[int, tuple[tuple[str, str], ...]]
+_Key = tuple[int, int, tuple[tuple[str, str], ...]]
 _FRESH = 600.0
-"""Seconds for which a database is used again; the files that it names live longer than that."""
+"""Seconds for which a database is used again."""
 _MOST_IDLE = 2
 _inherited: list[duckdb.DuckDBPyConnection] = []
 
@@ -126,21 +132,26 @@ class _Idle:
 def _prepared(
     snapshot: Snapshot, tables: Mapping[TableName, Any], views: Mapping[str, str]
 ) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect()
+    connection = duckdb.connect(config={"temp_directory": ""})  # a folder for spilling could be read and written
     connection.execute("SET TimeZone = 'UTC'")
     paths: list[str] = []
+    internal: set[str] = set()
     for name in snapshot.tables:
         source = snapshot.source(name)
         for arrow_name, rows in source.arrow.items():
             connection.register(arrow_name, rows)
         paths += source.paths
-        connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {source.sql}")
+        try:
+            connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {source.sql}")
+        except duckdb.IOException as error:
+            raise snapshot.missing_file(error) from error
+        internal |= source.arrow.keys()
     for name, sql in views.items():
         try:
             connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {sql}")
         except duckdb.Error as error:
             raise InvalidQuery(f"the view {shown(name)} cannot be made: {error}") from error
-    taken = {name.lower() for name in (*snapshot.tables, *views)}
+    taken = {name.lower() for name in (*snapshot.tables, *views, *internal)}
     for target, data in tables.items():
         _hand_in(connection, target, data, taken)
     _lock(connection, paths)
@@ -181,7 +192,39 @@ def _hand_in(connection: duckdb.DuckDBPyConnection, target: TableName, data: Any
         connection.execute(f"CREATE VIEW {quoted(schema)}.{quoted(name)} AS SELECT * FROM {quoted(plain)}")
 
 
-def _refuse_other_statements(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+def _is_free(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether nobody reads a result of it piece by piece."""
+    try:
+        connection.execute("SELECT 1").fetchall()
+    except duckdb.Error:
+        return False
+    return True
+
+
+def _refuse_other_statements(
+    connection: duckdb.DuckDBPyConnection, query: str, params: Sequence[Any] | Mapping[str, Any] | None
+) -> None:
+    """Admit a SELECT, or EXPLAIN of one; what is inside a SELECT must be SELECTs too."""
+    kind = _only_statement(connection, query)
+    inner = query
+    if kind == "EXPLAIN" and (found := _EXPLAIN.match(query)):
+        inner = query[found.end() :]
+        kind = _only_statement(connection, inner)
+    if kind != "SELECT":
+        raise InvalidQuery(
+            f"{kind} is not admitted here, only SELECT: registries change through save(), and a SELECT's result is "
+            "exported with .df(), .pl() or .arrow()"
+        )
+    # WITH x AS (COPY ... TO ...) SELECT is a SELECT by its type and would write to any path that may be read; below
+    # the top level DuckDB refuses it while binding, before anything runs
+    nested = f"SELECT * FROM (\n{inner.strip().rstrip(';')}\n)"
+    try:
+        connection.sql(nested, params=params)
+    except duckdb.Error as error:
+        raise _explained(error) from error
+
+
+def _only_statement(connection: duckdb.DuckDBPyConnection, query: str) -> str:
     try:
         statements = connection.extract_statements(query)
     except duckdb.Error as error:
@@ -190,12 +233,8 @@ def _refuse_other_statements(connection: duckdb.DuckDBPyConnection, query: str) 
         raise InvalidQuery(f"the query holds characters that are no text: {shown(query)}") from error
     if len(statements) != 1:
         raise InvalidQuery(f"one statement at a time, not {len(statements)}: {shown(query)}")
-    kind = statements[0].type.name
-    if kind not in _STATEMENTS:
-        raise InvalidQuery(
-            f"{kind} is not admitted here, only SELECT: registries change through save(), and a SELECT's result is "
-            "exported with .df(), .pl() or .arrow()"
-        )
+    name: str = statements[0].type.name
+    return name
 
 
 def _explained(error: duckdb.Error) -> InvalidQuery:

@@ -65,8 +65,12 @@ class TableSpec:
             if column not in self.schema.names:
                 raise ConfigurationError(f"table {self.name!r}: no column {column!r} among {self.schema.names}")
         for item in self.schema:
-            if pa.types.is_dictionary(item.type):
-                raise ConfigurationError(f"{self.name}.{item.name}: Delta holds no dictionaries; declare pa.string()")
+            if not _is_storable(item.type):
+                raise ConfigurationError(
+                    f"{self.name}.{item.name}: a registry holds no {item.type}; choose string, binary, bool, an int, "
+                    "float32 or float64, decimal128, date32, timestamp('us'), timestamp('us', 'UTC'), "
+                    "or list, map and struct of these"
+                )
 
     def rules(self) -> str:
         """Return all but the columns as JSON text."""
@@ -126,6 +130,27 @@ class TableSpec:
             schema = schema.append(item)
         rules = older.unique + unique, {**older.references, **references}
         return TableSpec(self.name, schema, *rules, self.comment or older.comment)
+
+
+def _is_storable(kind: pa.DataType) -> bool:
+    """Whether Delta holds a type and gives it back as it was."""
+    if pa.types.is_list(kind):
+        return _is_storable(kind.value_type)
+    if pa.types.is_map(kind):
+        return _is_storable(kind.key_type) and _is_storable(kind.item_type)
+    if pa.types.is_struct(kind):
+        return all(_is_storable(field.type) for field in kind.fields)
+    if pa.types.is_timestamp(kind):
+        return bool(kind.unit == "us" and kind.tz in (None, "UTC"))
+    return kind in _PLAIN or pa.types.is_decimal128(kind)
+
+
+_PLAIN = frozenset(
+    {
+        pa.string(), pa.binary(), pa.bool_(), pa.date32(), pa.float32(), pa.float64(),
+        pa.int8(), pa.int16(), pa.int32(), pa.int64(),
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Transaction:
 
     def __init__(self, base: Snapshot, schemas: Schemas, *, client_txn: str | None = None, message: str = "") -> None:
         self.base, self._schemas = base, schemas
-        self.schema_commit = schemas.known_commit
+        self.schema_commit = min(schemas.known_commit, base.commit)
         """The schema change that the rows are encoded for."""
         self.client_txn, self.message = client_txn or uuid.uuid4().hex, message
         self.log: dict[str, list[Segment]] = {}
@@ -112,6 +112,7 @@ class Transaction:
     def require(self, requirement: Requirement) -> None:
         """Demand that something holds when the transaction is committed."""
         self._check_open()
+        self.replayable = self.replayable and self._planning > 0
         self.requirements.append(requirement)
 
     def _add(self, table: str, op: Op, batches: list[pa.RecordBatch]) -> None:
@@ -186,6 +187,11 @@ class TransactionView(Snapshot):
         """Whether it shows the writes of a transaction that is still open."""
         return True
 
+    def forget(self) -> None:
+        """Drop what was fetched, to fetch it anew."""
+        self._base.forget()
+        self.reset()
+
     def reset(self) -> None:
         """Forget what was folded, after a savepoint was undone."""
         self._moved.clear()
@@ -219,7 +225,7 @@ def _encoded(table: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -
         if len(row) > len(known) or not row.keys() <= set(known):
             unknown = min(row.keys() - set(known))
             raise UnknownField(f"{table} has no column {shown(unknown)}{did_you_mean(unknown, known)}")
-    _check_uids(table, batch.column("uid"))
+    _refuse_nulls(table, batch)
     return batch
 
 
@@ -257,10 +263,13 @@ def _conformed(table: str, rows: pa.Table, schema: pa.Schema) -> pa.Table:
             columns.append(column if column.type == item.type else column.cast(item.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise InputError(f"{table}.{item.name} takes {item.type}, not {column.type}: {error}") from error
-    _check_uids(table, columns[0])
-    return pa.Table.from_arrays(columns, schema=schema)
+    conformed = pa.Table.from_arrays(columns, schema=schema)
+    _refuse_nulls(table, conformed)
+    return conformed
 
 
-def _check_uids(table: str, uids: pa.Array | pa.ChunkedArray) -> None:
-    if uids.null_count:
-        raise InputError(f"{table}: a row has no uid")
+def _refuse_nulls(table: str, rows: pa.Table | pa.RecordBatch) -> None:
+    """Raise for a null that the table's Parquet files could not hold."""
+    for item, column in zip(rows.schema, rows.columns, strict=True):
+        if not item.nullable and column.null_count:
+            raise InputError(f"{table}: a row has no {item.name}, which must not be null")
