@@ -39,9 +39,24 @@ def checked(path: Path, name: str) -> Iterator[h5py.File]:
     InvalidFile
         It is no HDF5 file, refers to another file, or links in a circle.
     """
-    with reading(path, name), h5py.File(path, "r", locking=False) as file:
+    with reading(path, name), _opened(path) as file:
         _walk(file, path, (), lambda _dataset: None)
         yield file
+
+
+def _opened(path: Path) -> h5py.File:
+    """Open a file for reading with the usual flags, and with others only where locking is what fails.
+
+    A file that this process has open already can only be opened with the same flags once more. Without locks it can be
+    read while another process writes, and on file systems that know none.
+    """
+    for locking in (None, False):
+        try:
+            return h5py.File(path, "r", locking=locking)
+        except OSError as error:
+            if "lock" not in str(error):
+                raise
+    return h5py.File(path, "r", locking=True)
 
 
 def declared_bytes(group: Any, path: Path, *, skip: tuple[str, ...] = ()) -> int:

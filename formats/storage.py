@@ -156,6 +156,12 @@ class Storage:
                 return int(self._memory.size(self._memory_path(path)))
             return self._inside(path).stat().st_size
 
+    def holds(self, path: str, size: int) -> bool:
+        """Tell whether a file of this size is there, at the price of one stat."""
+        if self._folder is None:
+            return self.exists(path) and self.size(path) == size
+        return _has_size(self._inside(path), size)
+
     def local_path(self, path: str) -> Path:
         """Return a path in the local file system that other libraries can read.
 
@@ -264,7 +270,7 @@ class Storage:
         return Path(real)
 
     def _put_in_memory(self, path: str, hash_: str, size: int, source: Path | bytes, progress: Progress | None) -> None:
-        if self.exists(path) and self.size(path) == size:
+        if self.holds(path, size):
             _report(progress, size)
             return
         data = source if isinstance(source, bytes) else b"".join(_verified(source, hash_, progress))
@@ -368,9 +374,10 @@ def _file_size(source: Path) -> int:
 
 def _has_size(path: Path, size: int) -> bool:
     try:
-        return path.stat().st_size == size
-    except FileNotFoundError:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    return stat.S_ISREG(found.st_mode) and found.st_size == size
 
 
 def _report(progress: Progress | None, size: int) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from formats import keys
 from formats.registry import by_name
+from formats.storage import Storage as ObjectStore
 from lakehouse.errors import DataLoss, InputError, NotFound, shown
 from lakehouse.ids import stem, version_of, with_version
 from lakehouse.types import Progress
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Artifact", "File"]
 
 _LATEST = '"uid" in (select max("uid") from "artifact" group by substr("uid", 1, 16))'
+_MEND = "save the same content again, or restore it from a backup"
 
 
 class ObjectPath(Column[Any]):
@@ -95,7 +97,7 @@ class Artifact(
 
     _source: Source | None = None
     _content: Content | None = None
-
+    _store: ObjectStore | None = None  # where the content is to be stored
     _progress: Progress | None = None
 
     def __init__(
@@ -171,23 +173,27 @@ class Artifact(
             return
         home.refuse_reading_only()
         self.check()
+        self._store = home.store
         self._content = self._source.read(home.store, self.key, progress or self._progress)
         if self.key is None and self._content.lies_at is not None:
             self._values["key"] = _implied_key(self._content.lies_at)
 
     def release(self) -> None:
         """Let go of the object and its bytes."""
-        self._source = self._content = None
+        self._source = self._content = self._store = None
 
     def find(self, snapshot: Snapshot) -> dict[str, Any] | None:
-        """Return the row that the same content has under the same key, or, without a key, under any."""
+        """Return the row that the same content has under the same key, or, without a key, under any.
+
+        Its bytes are there: lost ones are put back; where that cannot be done, the row is not returned.
+        """
         content = self._content
         if content is None:
             return None
         if self.key is not None:
             latest = newest(snapshot.lookup("artifact", "key", [self.key]))
             same = latest is not None and (latest["hash"], latest["suffix"]) == (content.hash, content.suffix)
-            return latest if same else None
+            return latest if same and self._is_whole(latest, content) else None
         return self._shared(snapshot, content)
 
     def _shared(self, snapshot: Snapshot, content: Content) -> dict[str, Any] | None:
@@ -195,7 +201,11 @@ class Artifact(
             return None  # empty files never merge: they are equal by accident
         rows: list[dict[str, Any]] = snapshot.lookup("artifact", "hash", [content.hash]).to_pylist()
         rows = [row for row in rows if row["suffix"] == content.suffix]
-        return min(rows, key=lambda row: (row["created_at"], row["uid"])) if rows else None
+        rows.sort(key=lambda row: (row["created_at"], row["uid"]))
+        return next((row for row in rows if self._is_whole(row, content)), None)
+
+    def _is_whole(self, row: dict[str, Any] | None, content: Content) -> bool:
+        return row is not None and content.restore(self._store or self.home_of().store, row["path"], self._progress)
 
     def plan_insert(self, txn: Transaction, home: Instance, uid: str, *, fresh: bool = True) -> Saved:
         """Insert the row: a new key begins a family, new content under a known key is its next version."""
@@ -242,11 +252,17 @@ class Artifact(
         try:
             path = store.local_path(relative)
         except NotFound as error:
-            raise DataLoss(f"{self!r}: its bytes are gone from {store.uri(relative)}") from error
+            raise DataLoss(f"the bytes of {self._title} are gone from {store.uri(relative)}: {_MEND}") from error
         size = path.stat().st_size
         if size != self.size:
-            raise DataLoss(f"{self!r}: {store.uri(relative)} holds {size:,} bytes, {self.size:,} were saved")
+            raise DataLoss(
+                f"{store.uri(relative)} holds {size:,} bytes, {self.size:,} were saved for {self._title}: {_MEND}"
+            )
         return path
+
+    @property
+    def _title(self) -> str:
+        return f"artifact {shown(self.key)}, version {self.version}" if self.key is not None else f"artifact {self.uid}"
 
     def load(self) -> Any:
         """Return the whole content in memory: a pandas DataFrame, an AnnData, or bytes."""

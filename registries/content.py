@@ -54,8 +54,30 @@ class Content:
     lies_at: str | None = None
 
     def put(self, store: Storage, progress: Progress | None = None) -> str:
-        """Store the bytes durably, unless they lie there already; return the path in the storage."""
-        return self.lies_at or store.put_object(self.hash, self.suffix, self.data, progress=progress)
+        """Store the bytes durably, unless they lie there already; return the path in the storage.
+
+        Raises
+        ------
+        InvalidFile
+            When a file is gone or has changed since it was hashed.
+        """
+        if self.lies_at is None:
+            return store.put_object(self.hash, self.suffix, self.data, progress=progress)
+        if not store.holds(self.lies_at, self.size):
+            raise InvalidFile(
+                f"{shown(self.lies_at)} is gone or changed since it was hashed: save it again when it stays"
+            )
+        return self.lies_at
+
+    def restore(self, store: Storage, path: str, progress: Progress | None = None) -> bool:
+        """Tell whether equal content lies at ``path``; an object that is gone or of another size is put back first.
+
+        A file that was registered where it lies belongs to somebody else and is never written.
+        """
+        if store.holds(path, self.size):
+            return True
+        managed = path.startswith("objects/")
+        return managed and store.put_object(self.hash, self.suffix, self.data, progress=progress) == path
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +109,6 @@ class Source:
         path = keys.check_source(self.given)
         lies_at = _storable(store.relative(path)) if store.local else None
         suffix = self._suffix_of_file(path, key)
-        fmt = by_name(self.format) if self.format is not None else format_for(suffix=suffix)
         try:
             digest = hashing.hash_file(path, progress=progress)
         except OSError as error:
@@ -95,8 +116,14 @@ class Source:
                 raise
             raise Unavailable(f"{shown(str(path))} cannot be read: {error.strerror}; mend that, then save") from error
         size = path.stat().st_size
-        kind, n_rows = _described(fmt, path) if size else (fmt.kind, None)
+        fmt = self._format(suffix, empty=not size)
+        kind, n_rows = _described(fmt, path)
         return Content(path, digest, size, suffix, fmt.name, kind, n_rows, lies_at)
+
+    def _format(self, suffix: str, *, empty: bool) -> Format:
+        """Return the format of bytes; no bytes at all are no table or array, whatever they are called."""
+        fmt = by_name(self.format) if self.format is not None else format_for(suffix=suffix)
+        return by_name("blob") if empty else fmt
 
     def _suffix_of_file(self, path: Path, key: str | None) -> str:
         suffix = keys.suffix_of(path) if self.suffix is None else keys.check_suffix(self.suffix)
@@ -114,9 +141,9 @@ class Source:
     def _of_bytes(self, key: str | None, data: bytes) -> Content:
         """Take bytes for the content of a file with the suffix that the key has."""
         suffix = self._suffix_of_object(key)
-        fmt = by_name(self.format) if self.format is not None else format_for(suffix=suffix)
+        fmt = self._format(suffix, empty=not data)
         kind, n_rows = fmt.kind, None
-        if data and fmt.kind != "blob":
+        if fmt.kind != "blob":
             with tempfile.NamedTemporaryFile(prefix="lakehouse-", suffix=suffix) as file:
                 file.write(data)
                 file.flush()

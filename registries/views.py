@@ -99,4 +99,6 @@ def _content(home: Instance, snapshot: Snapshot, schema: str, key: str) -> Any:
             f"{schema}.{shown(key)}: {artifact.format} has no {schema} table; "
             'content."key" reads tables, obs."key" and var."key" read single-cell arrays'
         )
+    if not found.schema.names:
+        raise InvalidQuery(f"{schema}.{shown(key)}: the artifact has no columns, so there is nothing to query in it")
     return found

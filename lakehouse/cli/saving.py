@@ -13,7 +13,7 @@ from lakehouse.cli.progress import bar
 from lakehouse.cli.screen import Screen
 from lakehouse.cli.session import opened
 from lakehouse.engine import Snapshot
-from lakehouse.errors import InputError, LakehouseError, NotFound, RecordNotFound, shown
+from lakehouse.errors import InputError, InvalidFile, LakehouseError, NotFound, RecordNotFound, Unavailable, shown
 from lakehouse.types import Progress
 from registries.artifact import Artifact
 from registries.instance import Instance
@@ -22,6 +22,8 @@ __all__ = ["save"]
 
 _MANY, _LARGE = 10, 20_000_000  # files or bytes from which on a bar is shown
 _LISTED = 20
+_NAMED = 10  # unreadable files that an error names
+_OWN = ("lake.json", "head.json", "tables", "storage")  # in the root of an instance, beside its catalog
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def save(
     with opened(screen) as lake:
         if not create_labels:
             _check_labels(lake, labels)
-        files = list(_files(lake, paths, key, recursive=recursive))
+        files = list(_files(screen, lake, paths, key, recursive=recursive))
         _refuse_twins(files)
         before = lake.snapshot()
         artifacts = [lake.Artifact(file.path, key=file.key, description=description, format=format) for file in files]
@@ -70,7 +72,9 @@ def _check_labels(lake: Instance, labels: Sequence[str]) -> None:
             raise RecordNotFound(f"{str(error).rstrip('.')}. To make it, pass --create-labels.") from error
 
 
-def _files(lake: Instance, paths: Sequence[Path], key: str | None, *, recursive: bool) -> Iterator[_Wanted]:
+def _files(
+    screen: Screen, lake: Instance, paths: Sequence[Path], key: str | None, *, recursive: bool
+) -> Iterator[_Wanted]:
     several = len(paths) > 1 or (key or "").endswith("/")
     prefix = (key or "").rstrip("/")
     for path in dict.fromkeys(path.expanduser() for path in paths):
@@ -78,7 +82,11 @@ def _files(lake: Instance, paths: Sequence[Path], key: str | None, *, recursive:
             if not recursive:
                 raise InputError(f"{shown(str(path))} is a folder: --recursive saves the files in it")
             name = _joined(prefix, path.resolve().name) if several or not prefix else prefix
-            yield from (_wanted(lake, file, _joined(name, below)) for file, below in _below(path, lake.root))
+            for file, below in _below(path, lake):
+                if os.path.lexists(file) and not os.path.exists(file):  # noqa: PTH110  never raises
+                    screen.note(f"{shown(str(file))} is a link that leads nowhere: passed over")
+                else:
+                    yield _wanted(lake, file, _joined(name, below))
         else:
             yield _wanted(lake, path, _joined(prefix, path.name) if several or not prefix else key)
 
@@ -95,17 +103,30 @@ def _wanted(lake: Instance, path: Path, key: str | None) -> _Wanted:
     return _Wanted(path, None if lake.store.relative(path) else key, size)
 
 
-def _below(folder: Path, own: Path) -> Iterator[tuple[Path, str]]:
+def _below(folder: Path, lake: Instance) -> Iterator[tuple[Path, str]]:
     """Yield the files below a folder by name, with their paths in it; neither hidden ones nor the instance's own."""
     for here, folders, names in os.walk(folder):
-        folders[:] = sorted(n for n in folders if not n.startswith(".") and not _same(Path(here) / n, own))
-        for name in sorted(name for name in names if not name.startswith(".")):
+        own = _own(Path(here), lake)
+        folders[:] = sorted(
+            n for n in folders if not n.startswith(".") and n not in own and not _same(Path(here) / n, lake.root)
+        )
+        for name in sorted(name for name in names if not name.startswith(".") and name not in own):
             file = Path(here) / name
             yield file, file.relative_to(folder).as_posix()
 
 
-def _same(folder: Path, own: Path) -> bool:
-    return folder.exists() and folder.samefile(own)
+def _own(folder: Path, lake: Instance) -> set[str]:
+    """Return the names in a folder that are the instance's own."""
+    catalog = Path(lake.lake.catalog.path)
+    names = {*_OWN} if _same(folder, lake.root) else set()
+    if _same(folder, catalog.parent):
+        names |= {catalog.name + ending for ending in ("", "-wal", "-shm", "-journal")}
+        names.add(catalog.with_suffix(".lock").name)
+    return names
+
+
+def _same(folder: Path, other: Path) -> bool:
+    return folder.exists() and folder.samefile(other)
 
 
 def _refuse_twins(files: Sequence[_Wanted]) -> None:
@@ -136,15 +157,38 @@ def _store(
     total = 2 * sum(file.size for file in files)
     work = list(zip(files, artifacts, strict=True))
     with bar(screen, total, wanted=len(files) >= _MANY or total >= _LARGE) as advance:
-        for file, artifact in work:  # hashing takes long and needs no transaction
-            with _told(advance, f"reading {file.path.name}", file.size) as progress:
-                artifact.prepare(lake, progress)
+        _prepare(lake, work, advance)
         with lake.transaction(_message(files)):
             for file, artifact in work:
                 with _told(advance, f"saving {file.path.name}", file.size) as progress:
                     artifact.save(progress=progress)
                 if labels:
                     artifact.labels.add(labels, create=create_labels)
+
+
+def _prepare(lake: Instance, work: Sequence[tuple[_Wanted, Artifact]], advance: Callable[[str, int], None]) -> None:
+    """Hash and describe all files, which takes long and needs no transaction; what cannot be read is told at once."""
+    failed: list[InvalidFile | Unavailable] = []
+    for file, artifact in work:
+        with _told(advance, f"reading {file.path.name}", file.size) as progress:
+            try:
+                artifact.prepare(lake, progress)
+            except (InvalidFile, Unavailable) as error:
+                failed.append(error)
+    if len(failed) == 1:
+        raise failed[0]
+    if failed:
+        raise _unreadable(failed, len(work)) from failed[0]
+
+
+def _unreadable(failed: Sequence[InvalidFile | Unavailable], total: int) -> LakehouseError:
+    lines = [f"{len(failed):,} of {total:,} files cannot be read:", *(f"  {error}" for error in failed[:_NAMED])]
+    if len(failed) > _NAMED:
+        lines.append(f"  and {len(failed) - _NAMED:,} more")
+    if not any(isinstance(error, InvalidFile) for error in failed):
+        return Unavailable("\n".join(lines))
+    lines.append("To keep the bytes of broken ones as they are, save those alone in a second call with --format blob.")
+    return InvalidFile("\n".join(lines))
 
 
 @contextmanager

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from formats import hashing
 
 
 def test_a_file_is_found_under_its_own_name(lake):
@@ -101,3 +105,62 @@ def test_a_file_that_lies_in_the_storage_is_registered_in_place(lake):
     place.write_text("x\n1\n")
     (row,) = lake("save", place, "--json").document
     assert (row["key"], row["path"]) == ("raw/x.csv", "raw/x.csv")
+
+
+def test_saving_the_instances_own_folder_leaves_its_own_files_out(run):
+    run("init", ".")
+    Path("a.csv").write_text("x\n1\n")
+    Path("tables of mine").mkdir()
+    Path("tables of mine/b.csv").write_text("x\n2\n")
+    assert run("save", "a.csv").code == run("flush").code == 0
+    saved = run("save", ".", "-r", "--key", "all", "--json")
+    assert saved.code == 0, saved.err
+    assert sorted(row["key"] for row in saved.document) == ["all/a.csv", "all/tables of mine/b.csv"]
+
+
+def test_a_catalog_that_lies_apart_is_left_out(run):
+    run("init", "mylake", "--catalog", "apart/my.db")
+    Path("apart/a.csv").write_text("x\n1\n")
+    saved = run("save", "apart", "-r", "--json")
+    assert [row["key"] for row in saved.document] == ["apart/a.csv"]
+
+
+def test_a_link_that_leads_nowhere_is_passed_over_with_a_note(lake):
+    Path("sub").mkdir()
+    Path("sub/good.csv").write_text("x\n1\n")
+    Path("sub/dangling.csv").symlink_to("nothing.csv")
+    saved = lake("save", "sub", "-r")
+    assert saved.code == 0 and "sub/good.csv" in saved.out
+    assert "sub/dangling.csv" in saved.err and "leads nowhere" in saved.err
+
+
+def test_all_unreadable_files_are_named_with_the_way_out(lake):
+    Path("sub").mkdir()
+    Path("sub/good.csv").write_text("x\n1\n")
+    for number in range(12):
+        Path(f"sub/bad{number:02}.h5ad").write_bytes(b"no HDF5 %d" % number)
+    failed = lake("save", "sub", "-r")
+    assert failed.code == 1 and "12 of 13 files cannot be read" in failed.err
+    assert all(f"bad{number:02}.h5ad" in failed.err for number in range(10))
+    assert "bad10.h5ad" not in failed.err and "2 more" in failed.err
+    assert "--format blob" in failed.err and "second call" in failed.err
+    assert lake("info", "--json").document["records"]["artifact"] == 2
+
+
+def test_files_that_may_not_be_read_are_named_beside_the_broken_ones(lake, monkeypatch):
+    real = hashing.hash_file
+
+    def refused(path: Path, **options: Any) -> str:
+        if path.name.startswith("secret"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, **options)
+
+    monkeypatch.setattr(hashing, "hash_file", refused)
+    Path("bad.h5ad").write_bytes(b"no HDF5")
+    for name in ("secret1.csv", "secret2.csv"):
+        Path(name).write_text("x\n1\n")
+    failed = lake("save", "secret1.csv", "bad.h5ad", "secret2.csv")
+    assert failed.code == 1 and all(name in failed.err for name in ("secret1.csv", "bad.h5ad", "secret2.csv"))
+    assert "--format blob" in failed.err
+    failed = lake("save", "secret1.csv", "secret2.csv")
+    assert failed.code == 4 and "secret2.csv" in failed.err and "--format blob" not in failed.err

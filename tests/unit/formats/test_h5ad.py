@@ -350,3 +350,39 @@ def test_describing_real_files_loads_no_anndata(tmp_path: Path) -> None:
         "assert 'anndata' not in sys.modules and 'polars' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[3])
+
+
+@pytest.mark.parametrize("locking", [None, True, False])
+def test_a_file_that_somebody_has_open_is_described_and_read_for_sql(tmp_path: Path, locking: bool | None) -> None:
+    path = tmp_path / "a.h5ad"
+    FORMAT.write(_adata(), path)
+    with h5py.File(path, locking=locking):
+        assert FORMAT.describe(path).n_rows == 4
+        assert FORMAT.obs_table(path).num_rows == 4
+
+
+def test_a_file_that_is_open_with_the_usual_flags_is_loaded_and_opened(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5ad"
+    FORMAT.write(_adata(), path)
+    backed = anndata.read_h5ad(path, backed="r")
+    try:
+        assert FORMAT.load(path).shape == (4, 3)
+        ours = FORMAT.open(path)
+        assert FORMAT.describe(path).n_rows == FORMAT.var_table(path).num_rows + 1
+        ours.file.close()
+    finally:
+        backed.file.close()
+    with h5py.File(path):
+        assert FORMAT.load(path).shape == (4, 3)
+
+
+def test_a_file_locked_by_another_process_is_described(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5ad"
+    FORMAT.write(_adata(), path)
+    held = "import h5py, sys; file = h5py.File(sys.argv[1], 'r+'); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", held, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        assert FORMAT.describe(path).n_rows == 4
+        other.communicate()

@@ -7,7 +7,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from lakehouse.errors import DataLoss, InputError, InvalidFile, InvalidKey, LakehouseError, NotFound, UnknownFormat
+from lakehouse.errors import (
+    DataLoss,
+    InputError,
+    InvalidFile,
+    InvalidKey,
+    InvalidQuery,
+    LakehouseError,
+    NotFound,
+    UnknownFormat,
+)
 from registries import Artifact
 
 FRAME = pd.DataFrame({"donor": ["a", "b"], "age": [30, 40]})
@@ -259,6 +268,67 @@ def test_bytes_that_are_gone_are_reported_as_a_loss(lake):
     artifact.path.unlink()
     with pytest.raises(DataLoss, match="gone"):
         artifact.load()
+
+
+def _gone(path):
+    path.unlink()
+
+
+def _truncated(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [_gone, _truncated])
+@pytest.mark.parametrize("key", ["x.csv", "second.csv", None])
+def test_saving_the_same_content_again_puts_lost_bytes_back(lake, damage, key):
+    artifact = lake.Artifact(b"a,b\n1,2\n", key="x.csv").save()
+    damage(artifact.path if damage is _gone else lake.root / "storage" / artifact.to_row()["path"])
+    with pytest.raises(DataLoss, match="save the same content again, or restore it from a backup"):
+        artifact.load()
+    again = lake.Artifact(b"a,b\n1,2\n", key=key, suffix=".csv").save()
+    assert (again == artifact) == (key != "second.csv")
+    assert artifact.path.read_bytes() == again.path.read_bytes() == b"a,b\n1,2\n"
+
+
+@pytest.mark.parametrize("key", ["raw/a.csv", "b.csv", None])
+def test_content_of_a_file_in_place_that_was_changed_is_stored_anew_and_the_file_left_alone(lake, key):
+    file = lake.root / "storage" / "raw" / "a.csv"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"a\n1\n")
+    first = lake.Artifact(file).save()
+    file.write_bytes(b"changed since")
+    again = lake.Artifact(b"a\n1\n", key=key, suffix=".csv").save()
+    assert again != first and again.path.read_bytes() == b"a\n1\n"
+    assert file.read_bytes() == b"changed since"
+    assert lake.Artifact(b"a\n1\n", key=key, suffix=".csv").save() == again
+
+
+@pytest.mark.parametrize("damage", [_gone, _truncated])
+def test_a_file_in_place_that_is_lost_before_it_is_committed_leaves_no_row(lake, damage):
+    file = lake.root / "storage" / "a.csv"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"a\n1\n")
+    artifact = lake.Artifact(file)
+    artifact.prepare(lake)
+    damage(file)
+    with pytest.raises(InvalidFile, match="since it was hashed"):
+        artifact.save()
+    assert lake.Artifact.filter().count() == 0
+
+
+def test_a_frame_without_columns_is_said_to_have_none_in_sql(lake):
+    lake.Artifact.from_df(pd.DataFrame(index=range(2)), key="empty.parquet").save()
+    with pytest.raises(InvalidQuery, match=r"empty\.parquet.*no columns"):
+        lake.sql('select * from content."empty.parquet"')
+
+
+@pytest.mark.parametrize("name", ["empty.csv", "empty.h5ad", "empty.parquet", "empty.txt"])
+def test_a_file_of_zero_bytes_is_a_blob_whatever_its_suffix(lake, tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    for source in (tmp_path / name, b""):
+        artifact = lake.Artifact(source, key=f"{type(source).__name__}/{name}").save()
+        assert (artifact.format, artifact.kind, artifact.n_rows) == ("blob", "blob", None)
+        assert artifact.load() == b""
 
 
 def test_a_failed_transaction_leaves_no_row(lake):
