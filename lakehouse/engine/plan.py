@@ -48,8 +48,9 @@ def _net(table: TableVersion, log: list[Segment]) -> list[NetChange]:
         return [NetChange(table, only.op, pa.Table.from_batches([log[0].batch]))]
     if all(s.op is Op.INSERT for s in log):
         rows = pa.Table.from_batches(batches, table.schema).combine_chunks()
-        order = uid_order(rows["uid"])
-        _refuse_repeats(table.name, rows["uid"] if order is None else rows["uid"].take(order))
+        order, twice = uid_order(rows["uid"])
+        if twice is not None:
+            raise Duplicate(f"{table.name}: {shown(twice)} occurs twice in one transaction").final()
         return [NetChange(table, Op.INSERT, rows, order)]
     final = _last_word(table.name, log)
     rows = pa.Table.from_batches(batches, table.schema)
@@ -82,16 +83,6 @@ def _last_word(table: str, log: list[Segment]) -> dict[str, tuple[Op, int]]:
             final[key] = (Op.INSERT if stays else Op.UPSERT), position
             position += 1
     return final
-
-
-def _refuse_repeats(table: str, uids: pa.ChunkedArray) -> None:
-    """Raise for a key that occurs twice; ``uids`` are sorted."""
-    if len(uids) < 2:
-        return
-    same = pc.equal(uids.slice(0, len(uids) - 1), uids.slice(1))
-    if pc.any(same).as_py():
-        twice = uids.slice(1).filter(same)[0].as_py()
-        raise Duplicate(f"{table}: {shown(twice)} occurs twice in one transaction").final()
 
 
 def implied(changes: list[NetChange], schemas: Schemas) -> list[Requirement]:
