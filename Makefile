@@ -49,7 +49,8 @@ format: $(READY) ## Mend what ruff can mend
 lock: ## Renew requirements-ci.txt
 	rm -rf .cache/lock && $(PYTHON) -m venv .cache/lock
 	.cache/lock/bin/python -m pip install --quiet '.[test]'
-	{ sed -n '/^#/p' requirements-ci.txt; .cache/lock/bin/python -m pip freeze --all --exclude pip --exclude lakehouse-toolkit; } > .cache/lock.txt
+	{ sed -n '/^#/p' requirements-ci.txt; .cache/lock/bin/python -m pip freeze --all --exclude pip --exclude lakehouse-toolkit | \
+	  awk -F == '{ gsub("_", "-", $$1); print tolower($$1) "==" $$2 }' | sort; } > .cache/lock.txt
 	mv .cache/lock.txt requirements-ci.txt
 
 clean: ## Remove what the other targets made

@@ -18,6 +18,7 @@ from registries.describe import ArtifactDescription, describe
 from registries.meta import Link
 from registries.record import Record, Saved
 from registries.retrieve import newest
+from registries.storage import Storage as StorageRecord
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot, Transaction
@@ -51,10 +52,12 @@ class Artifact(
     Parameters
     ----------
     source
-        The path of a file, or a pandas, Polars, pyarrow or AnnData object, or bytes. A file that lies in the
-        instance's storage is registered where it is, others are copied.
+        The path of a file, or a pandas, Polars, pyarrow or AnnData object, or bytes. A file that lies in a
+        registered storage is registered where it is, others are copied.
     key
         The name that it is found by, such as ``raw/pbmc.h5ad``.
+    storage
+        Where the bytes are to lie: a storage record, its root or its uid. The instance's own, where none is given.
     description
         What it is.
     suffix
@@ -97,7 +100,8 @@ class Artifact(
 
     _source: Source | None = None
     _content: Content | None = None
-    _store: ObjectStore | None = None  # where the content is to be stored
+    _target: str | StorageRecord | None = None  # the storage that was asked for
+    _place: tuple[str, ObjectStore] | None = None  # uid and store of where the content is to lie
     _progress: Progress | None = None
 
     def __init__(
@@ -108,6 +112,7 @@ class Artifact(
         description: str | None = None,
         suffix: str | None = None,
         format: str | None = None,
+        storage: str | StorageRecord | None = None,
     ) -> None:
         if source is None or isinstance(source, Record | int | float):
             raise InputError(f"Artifact({shown(source)}): the path of a file or an object in memory is accepted")
@@ -117,23 +122,36 @@ class Artifact(
                 raise InputError(
                     f"Artifact.{name} = {shown(value)} is a {type(value).__name__}: str or None is accepted"
                 )
-        self._source = Source(source, suffix, format)
+        self._source, self._target = Source(source, suffix, format), storage
 
     @classmethod
     def from_df(
-        cls, df: Any, *, key: str | None = None, description: str | None = None, suffix: str | None = None
+        cls,
+        df: Any,
+        *,
+        key: str | None = None,
+        description: str | None = None,
+        suffix: str | None = None,
+        storage: str | StorageRecord | None = None,
     ) -> Self:
         """Return the artifact of a pandas or Polars DataFrame or a pyarrow Table; parquet unless the key says more."""
         if not (hasattr(df, "columns") or hasattr(df, "column_names")) or hasattr(df, "obs"):
             raise InputError(f"from_df({shown(df)}): a pandas or Polars DataFrame or a pyarrow Table is accepted")
-        return cls(df, key=key, description=description, suffix=suffix)
+        return cls(df, key=key, description=description, suffix=suffix, storage=storage)
 
     @classmethod
-    def from_anndata(cls, adata: Any, *, key: str | None = None, description: str | None = None) -> Self:
+    def from_anndata(
+        cls,
+        adata: Any,
+        *,
+        key: str | None = None,
+        description: str | None = None,
+        storage: str | StorageRecord | None = None,
+    ) -> Self:
         """Return the artifact of an AnnData object; h5ad unless the key says more."""
         if not hasattr(adata, "obs"):
             raise InputError(f"from_anndata({shown(adata)}): an AnnData object is accepted")
-        return cls(adata, key=key, description=description)
+        return cls(adata, key=key, description=description, storage=storage)
 
     def assign(self, declared: Column[Any], value: Any) -> None:
         """Set a column; the key of a saved artifact stays."""
@@ -173,14 +191,25 @@ class Artifact(
             return
         home.refuse_reading_only()
         self.check()
-        self._store = home.store
-        self._content = self._source.read(home.store, self.key, progress or self._progress)
+        lies_at = self._find_place(home, self._source)
+        self._content = self._source.read(self.key, lies_at, progress or self._progress)
         if self.key is None and self._content.lies_at is not None:
             self._values["key"] = _implied_key(self._content.lies_at)
 
+    def _find_place(self, home: Instance, source: Source) -> str | None:
+        """Settle where the content is to lie; return its path there if it does so already."""
+        self._place = home.stores.chosen(self._target)
+        if not source.is_path:
+            return None
+        found = home.stores.holding(keys.check_source(source.given))
+        if found is None or (self._target is not None and found[0] != self._place[0]):
+            return None
+        self._place = found[:2]
+        return found[2]
+
     def release(self) -> None:
         """Let go of the object and its bytes."""
-        self._source = self._content = self._store = None
+        self._source = self._content = self._target = self._place = None
 
     def find(self, snapshot: Snapshot) -> dict[str, Any] | None:
         """Return the row that the same content has under the same key, or, without a key, under any.
@@ -205,7 +234,9 @@ class Artifact(
         return next((row for row in rows if self._is_whole(row, content)), None)
 
     def _is_whole(self, row: dict[str, Any] | None, content: Content) -> bool:
-        return row is not None and content.restore(self._store or self.home_of().store, row["path"], self._progress)
+        if row is None:
+            return False
+        return content.restore(self.home_of().stores.of(row["storage"]), row["path"], self._progress)
 
     def plan_insert(self, txn: Transaction, home: Instance, uid: str, *, fresh: bool = True) -> Saved:
         """Insert the row: a new key begins a family, new content under a known key is its next version."""
@@ -220,11 +251,12 @@ class Artifact(
 
     def _stored(self, txn: Transaction, home: Instance, content: Content) -> dict[str, Any]:
         """Return the columns that the content fills; its bytes are durable when this returns."""
+        wanted, store = self._place or home.stores.chosen(self._target)
         shared = None if content.lies_at else self._shared(txn.snapshot, content)
-        if shared is not None:
+        if shared is not None and (self._target is None or shared["storage"] == wanted):
             place = {"storage": shared["storage"], "path": shared["path"]}
         else:
-            place = {"path": content.put(home.store, self._progress), "storage": home.ensure_storage(txn)}
+            place = {"path": content.put(store, self._progress), "storage": home.stores.ensured(txn, wanted)}
         return place | {
             "suffix": content.suffix,
             "format": content.format,
@@ -247,7 +279,7 @@ class Artifact(
         """
         self._need_saved()
         home = self.home_of()
-        store = home.store_of(self.storage)
+        store = home.stores.of(self.storage)
         relative = self._values["path"]
         try:
             path = store.local_path(relative)

@@ -15,7 +15,6 @@ from formats.registry import by_name, format_for
 from formats.storage import Storage
 from lakehouse.errors import InvalidFile, InvalidKey, LakehouseError, Unavailable, shown
 from lakehouse.types import Progress
-from registries.names import is_utf8
 
 __all__ = ["Content", "Source"]
 
@@ -41,7 +40,7 @@ class Content:
     n_rows
         Rows or observations, where the format counts them.
     lies_at
-        Path in the instance's storage, for a file that lies there already.
+        Path in the storage, for a file that lies there already.
     """
 
     data: bytes | Path
@@ -93,8 +92,17 @@ class Source:
         """Whether it names a file."""
         return isinstance(self.given, str | os.PathLike)
 
-    def read(self, store: Storage, key: str | None, progress: Progress | None = None) -> Content:
+    def read(self, key: str | None, lies_at: str | None, progress: Progress | None = None) -> Content:
         """Hash and describe; an object is serialised first.
+
+        Parameters
+        ----------
+        key
+            The artifact's.
+        lies_at
+            The path of the file in the storage, if it lies there already.
+        progress
+            Is told of the bytes hashed.
 
         Raises
         ------
@@ -102,12 +110,11 @@ class Source:
             When the path, the key's suffix, the bytes or the object are not admitted.
         """
         if self.is_path:
-            return self._of_file(store, key, progress)
+            return self._of_file(key, lies_at, progress)
         return self._of_bytes(key, self.given) if isinstance(self.given, bytes) else self._of_object(key)
 
-    def _of_file(self, store: Storage, key: str | None, progress: Progress | None) -> Content:
+    def _of_file(self, key: str | None, lies_at: str | None, progress: Progress | None) -> Content:
         path = keys.check_source(self.given)
-        lies_at = _storable(store.relative(path)) if store.local else None
         suffix = self._suffix_of_file(path, key)
         try:
             digest = hashing.hash_file(path, progress=progress)
@@ -164,11 +171,6 @@ class Source:
         content = Content(path, digest, size, suffix, fmt.name, fmt.kind, n_rows)
         weakref.finalize(content, path.unlink, missing_ok=True)  # a plan may run again, so not before
         return content
-
-
-def _storable(lies_at: str | None) -> str | None:
-    """Return a path that a column of text can hold; a file whose name is not UTF-8 is copied like one from elsewhere."""
-    return lies_at if lies_at is not None and is_utf8(lies_at) else None
 
 
 def _described(fmt: Format, path: Path) -> tuple[str, int | None]:

@@ -91,7 +91,7 @@ def describe(artifact: Artifact) -> ArtifactDescription:
         title=artifact.key or artifact.uid,
         general=_general(artifact, content),
         storage=(
-            ("storage", str(home.store.root)),
+            ("storage", str(home.stores.of(artifact.storage).root)),
             ("path", str(path)),
             ("hash", f"{artifact.hash_kind} {artifact.hash}"),
         ),

@@ -11,10 +11,9 @@ from pathlib import Path
 from types import TracebackType, new_class
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from formats.storage import Storage as ObjectStore
 from lakehouse.config import current_user
 from lakehouse.engine import CommitInfo, Lake, Snapshot, TableSpec, Transaction
-from lakehouse.errors import InputError, ReadOnly, Unsupported, shown
+from lakehouse.errors import InputError, ReadOnly, shown
 from lakehouse.ids import derived_uid
 from registries import artifact, feature, label, storage, transform, user, views
 from registries import run as runs
@@ -23,19 +22,17 @@ from registries.names import check_text
 from registries.places import catalog_file, local_root, refusing
 from registries.query import Query, check_limit
 from registries.record import Record
+from registries.stores import Stores
 from registries.times import At, point
 from registries.writing import Writer
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["STORAGE", "Instance"]
+__all__ = ["Instance"]
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
-
-STORAGE = "storage"
-"""The folder below the root in which artifacts lie."""
 
 _running: ContextVar[tuple[Instance, str] | None] = ContextVar("lakehouse_run", default=None)
 
@@ -68,10 +65,9 @@ class Instance:
     def __init__(self, lake: Lake, *, user: str) -> None:
         self.lake, self.handle = lake, user
         lake.stamp_runs(lambda: self.run_uid)
-        self.store = ObjectStore(str(Path(lake.root) / STORAGE))
         self.user_uid = derived_uid("user", self.handle)
-        self.storage_uid = derived_uid("storage", lake.id, STORAGE)
         self._writer = Writer(self)
+        self.stores = Stores(self, self._writer)
         self._bound: dict[str, type[Record]] = {name: self._bind(cls) for name, cls in REGISTRIES.items()}
         for bound in self._bound.values():
             setattr(self, bound.__name__, bound)
@@ -235,19 +231,6 @@ class Instance:
         if self._writer.is_new("user", self.user_uid, txn):
             self.User(handle=self.handle).plan_insert(txn, self, self.user_uid, fresh=False)
         return self.user_uid
-
-    def ensure_storage(self, txn: Transaction) -> str:
-        """Return the uid of the instance's own storage, with a row in the same transaction if there is none yet."""
-        if self._writer.is_new("storage", self.storage_uid, txn):
-            own = self.Storage(root=STORAGE, kind=self.store.protocol, description="This instance's own storage.")
-            own.plan_insert(txn, self, self.storage_uid, fresh=False)
-        return self.storage_uid
-
-    def store_of(self, uid: str) -> ObjectStore:
-        """Return the store of a storage record."""
-        if uid != self.storage_uid:
-            raise Unsupported(f"storage {uid} is not the instance's own: only that one can be read in this version")
-        return self.store
 
 
 def _handle(user: object) -> str:

@@ -15,7 +15,10 @@ from formats.storage import Storage as ObjectStore
 from lakehouse.errors import InputError, InvalidKey, LakehouseError, ReadOnly, Unavailable, Unsupported, shown
 from registries.names import is_utf8
 
-__all__ = ["catalog_file", "check_path", "local_root", "refusing"]
+__all__ = ["OWN_STORAGE", "catalog_file", "check_path", "local_root", "refusing", "storage_root"]
+
+OWN_STORAGE = "storage"
+"""The folder below an instance's root in which its artifacts lie."""
 
 # pathlib makes one slash of two, and one letter is a drive
 _COLLAPSED = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)")
@@ -52,6 +55,33 @@ def _refuse_unreadable(folder: str) -> None:
             f"{shown(folder)} cannot hold an instance, since programs that read Delta tables take %20 and the like, "
             "backslashes, control characters and what is no UTF-8 for something else: name another folder"
         )
+
+
+def storage_root(root: str, home: Path) -> tuple[str, str]:
+    """Return the protocol of a storage's root and its one spelling; relative to the instance where it lies inside.
+
+    Raises
+    ------
+    InputError
+        When it is a file, or holds what is the instance's own.
+
+    Examples
+    --------
+    >>> storage_root("memory://scratch/", Path("/lake")), storage_root("/lake/more", Path("/lake"))
+    (('memory', 'memory://scratch'), ('file', 'more'))
+    """
+    scheme, mark, _ = root.partition("://")
+    if mark and scheme not in ("file", "memory"):
+        return scheme, root.rstrip("/")
+    place = ObjectStore(str(_expanded(root)) if root.startswith("~") else root)
+    if not place.local:
+        return place.protocol, place.root
+    folder, inside = Path(place.root), Path(os.path.realpath(home))
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"the storage {shown(root)} is a file: name a folder")
+    if folder == inside or any(folder.is_relative_to(inside / own) for own in (OWN_STORAGE, "tables")):
+        raise InputError(f"the storage {shown(root)} is a folder of the instance's own: name another")
+    return "file", folder.relative_to(inside).as_posix() if folder.is_relative_to(inside) else str(folder)
 
 
 def check_path(place: object, what: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Self
 
 from lakehouse.errors import InputError, shown
 from registries.column import Column, column
 from registries.names import check_name
+from registries.places import OWN_STORAGE, storage_root
 from registries.record import Record
 
 # A user's part before @, or a query such as that of a presigned URL.
@@ -16,14 +18,37 @@ __all__ = ["Storage"]
 
 
 class Storage(Record, natural=("root",)):
-    """A root under which artifacts lie."""
+    """A root under which artifacts lie.
+
+    Every instance has one of its own; others are registered and then named when an artifact is saved. What
+    ``memory://name`` holds is gone when the process ends: its artifacts are then lost, and say so when they are read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from registries.instance import Instance
+    >>> lake = Instance.create(tempfile.mkdtemp())
+    >>> scratch = lake.Storage(root="memory://scratch").save()
+    >>> scratch.kind
+    'memory'
+    >>> lake.Artifact(b"1", key="a.txt", storage=scratch).save().load()
+    b'1'
+    >>> lake.close()
+    """
 
     root: Column[str] = column(
         doc="Folder or URL; relative to the instance where it lies inside, so that a moved instance stays whole.",
         unique=True,
     )
-    kind: Column[str] = column(doc="Protocol: file, memory, s3, ...", default="file")
+    kind: Column[str] = column(doc="Protocol: file, memory, s3, ...", init=False)
     description: Column[str | None] = column(doc="What is kept there.", default=None)
+
+    @classmethod
+    def own(cls) -> Self:
+        """Return the record of an instance's own storage."""
+        record = cls(root=OWN_STORAGE, description="This instance's own storage.")
+        record._values["kind"] = "file"
+        return record
 
     def check(self) -> None:
         """Check the root: everyone who reads the instance reads it, so it may hold no secret."""
@@ -34,4 +59,5 @@ class Storage(Record, natural=("root",)):
                 f"Storage.root {shown(scheme + '://')}… holds a key, a password or a signature, which everyone who "
                 "reads the instance would see: leave it out, and give it to the machine's environment"
             )
-        self._values["root"] = check_name(self.root, "Storage.root")
+        check_name(self.root, "Storage.root")
+        self._values["kind"], self._values["root"] = storage_root(self.root, self.home_of().root)

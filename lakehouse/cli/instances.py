@@ -14,8 +14,8 @@ from lakehouse.cli.text import cell, visible
 from lakehouse.engine import CommitInfo, is_lake
 from registries.binding import REGISTRIES
 from registries.describe import readable_size
-from registries.instance import STORAGE, Instance
-from registries.places import local_root
+from registries.instance import Instance
+from registries.places import OWN_STORAGE, local_root
 
 __all__ = ["connect", "flush", "info", "init", "snapshots"]
 
@@ -77,7 +77,7 @@ def _facts(instance: Instance) -> dict[str, Any]:
         "published": _commit(published),
         "records": _counts(instance),
         "bytes": {
-            "objects": _size(instance.root / STORAGE),
+            "objects": _size(instance.root / OWN_STORAGE),
             "tables": _size(instance.root / _TABLES),
             "catalog": sum(_size(file) for file in catalog.parent.glob(catalog.name + "*")),
         },

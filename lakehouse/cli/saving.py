@@ -100,7 +100,7 @@ def _wanted(lake: Instance, path: Path, key: str | None) -> _Wanted:
         size = check_source(path).stat().st_size
     except NotFound as error:
         raise NotFound(f"there is no file {shown(str(path))}: check the path (you are in {Path.cwd()})") from error
-    return _Wanted(path, None if lake.store.relative(path) else key, size)
+    return _Wanted(path, None if lake.stores.holding(path) else key, size)
 
 
 def _below(folder: Path, lake: Instance) -> Iterator[tuple[Path, str]]:
