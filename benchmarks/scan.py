@@ -37,7 +37,7 @@ def _scans(folder: Path, millions: int, rounds: int) -> Iterator[Row]:
         lake.flush()
         with duckdb.connect() as bare:
             state = lake.snapshot().state("big")
-            paths = [str(state.base.folder / file.path) for file in state.base.files]
+            paths = [str(state.base.folder.path(file.path)) for file in state.base.files]
             bare.execute(f"CREATE VIEW big AS SELECT * FROM read_parquet({paths!r})")
             for name, sql in _QUERIES.items():
                 yield from _query(lake, bare, f"{name}, {millions} million rows", sql, rounds)

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from lakehouse.engine.catalog import Catalog, ChangeRow, Session
 from lakehouse.engine.changes import Segment, encode_files, encode_rows
-from lakehouse.engine.datafile import table_folder, write_files
+from lakehouse.engine.datafile import write_files
 from lakehouse.engine.faults import reach
+from lakehouse.engine.folder import Folder, table_folder
 from lakehouse.engine.options import Options
 from lakehouse.engine.plan import NetChange, claims, implied, net_changes
 from lakehouse.engine.requirements import Requirement, merged
@@ -55,7 +55,7 @@ class Committer:
     """
 
     def __init__(
-        self, root: Path, catalog: Catalog, schemas: Schemas, states: StateCache, options: Options, user: str
+        self, root: Folder, catalog: Catalog, schemas: Schemas, states: StateCache, options: Options, user: str
     ) -> None:
         self._root, self._catalog, self._schemas, self._states = root, catalog, schemas, states
         self._options = options

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from formats.durable import fsync_dir, make_dirs_durably
 from lakehouse.engine.arrow import pc
 from lakehouse.engine.changes import DataFile
-from lakehouse.engine.faults import reach
+from lakehouse.engine.folder import Folder
 from lakehouse.engine.options import Options
 from lakehouse.engine.table import TableVersion
 from lakehouse.errors import DataLoss, Unavailable
 
-__all__ = ["is_sound", "read_column", "read_rows", "sorted_by_uid", "table_folder", "write_files"]
+__all__ = ["is_sound", "read_column", "read_rows", "sorted_by_uid", "write_files"]
 
 _ROW_GROUP = 50_000
-
-
-def table_folder(root: Path, table: str) -> Path:
-    """Return the folder of a table's Delta log and data files."""
-    return root / "tables" / table
 
 
 def sorted_by_uid(rows: pa.Table) -> pa.Table:
@@ -90,7 +83,7 @@ def _repeated(uids: pa.ChunkedArray | pa.Array) -> str | None:
 
 
 def write_files(
-    folder: Path,
+    folder: Folder,
     rows: pa.Table,
     version: TableVersion,
     options: Options,
@@ -110,27 +103,25 @@ def write_files(
     if not len(rows):
         return []
     step = _rows_per_file(rows, options)
-    begun: list[Path] = []
+    done: list[DataFile] = []
 
     def write(start: int) -> DataFile:
         part = rows.slice(start, step) if order is None else rows.take(order.slice(start, step))
-        path = folder / f"{stem}-{secrets.token_hex(8)}.parquet"
-        begun.append(path)
-        return _write(path, part, version)
+        done.append(_write(folder, stem, part, version))
+        return done[-1]
 
     starts = range(0, len(rows), step)
     try:
-        make_dirs_durably(folder)
+        folder.make()
         if len(starts) == 1:
             files = [write(0)]
         else:  # picking, encoding and writing a file all leave the interpreter's lock
             with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
                 files = list(pool.map(write, starts))
-        fsync_dir(folder)
-        fsync_dir(folder.parent)  # another process may have made the folder a moment ago
+        folder.sync(up=1)  # another process may have made the folder a moment ago
     except OSError as error:  # most likely the disk is full: nothing refers to these files, give the room back
-        for path in begun:
-            path.unlink(missing_ok=True)
+        for file in done:
+            folder.remove(file.path)
         raise Unavailable(f"{folder} cannot be written ({error}); nothing was committed: free some space") from error
     return files
 
@@ -146,11 +137,12 @@ def _rows_per_file(rows: pa.Table, options: Options) -> int:
     return -(-len(rows) // (-(-files // cores) * cores))
 
 
-def _write(path: Path, rows: pa.Table, version: TableVersion) -> DataFile:
-    """Write one file under a name never used before, and fsync it."""
+def _write(folder: Folder, stem: str, rows: pa.Table, version: TableVersion) -> DataFile:
+    """Write one file under a name never used before; its bytes are durable on return."""
     texts = (c for c in ("uid", "hash", "key") if c in rows.schema.names and rows.schema.field(c).type == pa.string())
     blooms = {c: {"ndv": max(len(rows), 1)} for c in texts}
-    with path.open("xb") as sink:
+
+    def encode(sink: BinaryIO) -> None:
         pq.write_table(
             rows,
             sink,
@@ -160,12 +152,10 @@ def _write(path: Path, rows: pa.Table, version: TableVersion) -> DataFile:
             use_dictionary=_repetitive(rows),  # pyright: ignore[reportArgumentType]
             bloom_filter_options=blooms,
         )
-        sink.flush()
-        reach("file.before_fsync")
-        os.fsync(sink.fileno())
-        size = sink.tell()
+
+    name, size = folder.create(stem, encode)
     uids = rows["uid"]
-    return DataFile(path.name, size, len(rows), uids[0].as_py(), uids[-1].as_py(), version.version)
+    return DataFile(name, size, len(rows), uids[0].as_py(), uids[-1].as_py(), version.version)
 
 
 def _repetitive(rows: pa.Table) -> list[str] | bool:
@@ -178,7 +168,7 @@ def _repetitive(rows: pa.Table) -> list[str] | bool:
     return few + [c for c in sample.schema.names if c not in flat]
 
 
-def read_rows(folder: Path, file: DataFile, schema: pa.Schema) -> pa.Table:
+def read_rows(folder: Folder, file: DataFile, schema: pa.Schema) -> pa.Table:
     """Return a file's rows with the columns of ``schema``; those it lacks are null."""
     found = _read(folder, file, None)
     columns = [
@@ -188,30 +178,29 @@ def read_rows(folder: Path, file: DataFile, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def read_column(folder: Path, file: DataFile, column: str) -> pa.ChunkedArray:
+def read_column(folder: Folder, file: DataFile, column: str) -> pa.ChunkedArray:
     """Return one column of a file; empty when the file is older than the column."""
     found = _read(folder, file, [column])
     return found[column] if column in found.schema.names else pa.chunked_array([], pa.string())
 
 
-def _read(folder: Path, file: DataFile, columns: Sequence[str] | None) -> pa.Table:
+def _read(folder: Folder, file: DataFile, columns: Sequence[str] | None) -> pa.Table:
     try:
-        return pq.ParquetFile(folder / file.path).read(columns=columns)
+        return pq.ParquetFile(folder.path(file.path, file.size)).read(columns=columns)
     except FileNotFoundError as error:
         raise DataLoss(
-            f"{folder / file.path} is gone, though the catalog names it: restore it from a backup"
+            f"{folder.uri}/{file.path} is gone, though the catalog names it: restore it from a backup"
         ) from error
     except pa.ArrowInvalid as error:
-        raise DataLoss(f"{folder / file.path} is damaged ({error}): restore it from a backup") from error
+        raise DataLoss(f"{folder.uri}/{file.path} is damaged ({error}): restore it from a backup") from error
 
 
-def is_sound(folder: Path, file: DataFile) -> bool:
+def is_sound(folder: Folder, file: DataFile) -> bool:
     """Whether the file is there, of the stated size and with a footer that counts the stated rows."""
-    path = folder / file.path
     try:
-        if path.stat().st_size != file.size:
+        if folder.size(file.path) != file.size:
             return False
-        with pq.ParquetFile(path) as opened:
+        with pq.ParquetFile(folder.path(file.path, file.size)) as opened:
             return bool(opened.metadata.num_rows == file.rows)
     except (OSError, pa.ArrowInvalid):
         return False

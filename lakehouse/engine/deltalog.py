@@ -10,11 +10,10 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from formats.durable import fsync_dir, fsync_path
 from lakehouse.engine.changes import DataFile
+from lakehouse.engine.folder import Folder
 from lakehouse.engine.table import TableVersion
 from lakehouse.errors import Abandoned, Diverged
 
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     from deltalake.transaction import AddAction
 
 __all__ = ["DeltaLog", "Entry", "Note", "Stale"]
+
+
+_LAST_CHECKPOINT = "_last_checkpoint"
 
 
 class Stale(Abandoned):
@@ -81,39 +83,33 @@ class DeltaLog:
         The lake's id, under which application transactions are kept.
     """
 
-    def __init__(self, folder: Path, lake: str) -> None:
+    def __init__(self, folder: Folder, lake: str) -> None:
         self.folder, self._lake = folder, lake
+        self._entries = folder.below("_delta_log")
 
-    def path(self, version: int) -> Path:
-        """Return the path of a log entry."""
-        return self.folder / "_delta_log" / f"{version:020d}.json"
-
-    def versions(self) -> list[int]:
-        """Return the versions of the entries that are there, ascending."""
-        return sorted(int(p.stem) for p in self.path(0).parent.glob("*.json") if p.stem.isdigit())
+    def versions(self, above: int = -1) -> list[int]:
+        """Return the versions of the entries that are there, ascending; those above a version only."""
+        stems = [name.partition(".")[::2] for name in self._entries.names(_entry(above) if above >= 0 else "")]
+        return [int(stem) for stem, suffix in stems if suffix == "json" and stem.isdigit()]
 
     def sync(self, version: int) -> None:
         """Make an entry durable."""
-        fsync_path(self.path(version))
-        fsync_dir(self.path(version).parent)
-        if version == 0:
-            for folder in (self.folder, self.folder.parent, self.folder.parent.parent):
-                fsync_dir(folder)
+        self._entries.sync(_entry(version), up=0 if version else 3)
 
     def remove(self, version: int) -> None:
         """Remove a torn entry."""
-        self.path(version).unlink(missing_ok=True)
-        fsync_dir(self.path(version).parent)
+        self._entries.remove(_entry(version))
+        self._entries.sync()
 
     def checkpoint(self, version: int) -> None:
         """Write a durable checkpoint of a version, so that readers need not go through all entries."""
         from deltalake import DeltaTable
 
-        DeltaTable(str(self.folder), version=version).create_checkpoint()
-        folder = self.path(version).parent
-        for path in [*folder.glob(f"{version:020d}.checkpoint*.parquet"), *folder.glob("_last_checkpoint")]:
-            fsync_path(path)
-        fsync_dir(folder)
+        options = self.folder.delta_options()
+        DeltaTable(self.folder.uri, version=version, storage_options=options).create_checkpoint()
+        self._entries.sync(
+            *(name for name in self._entries.names() if _is_checkpoint(name, version) or name == _LAST_CHECKPOINT)
+        )
 
     # -- writing ---------------------------------------------------------------------------------------------------
     def create(self, table: TableVersion, note: Note) -> None:
@@ -123,11 +119,12 @@ class DeltaLog:
 
         try:
             DeltaTable.create(
-                str(self.folder),
+                self.folder.uri,
                 Schema.from_arrow(table.schema),
                 mode="error",
                 name=table.name,
                 description=table.spec.comment or None,
+                storage_options=self.folder.delta_options(),
                 commit_properties=self._properties(note),
                 post_commithook_properties=_hooks(),
             )
@@ -140,7 +137,7 @@ class DeltaLog:
         from deltalake.exceptions import DeltaError
 
         try:
-            handle = DeltaTable(str(self.folder))
+            handle = DeltaTable(self.folder.uri, storage_options=self.folder.delta_options())
         except DeltaError as error:
             if self._drop_torn_checkpoint():
                 return self.open(version, published)
@@ -151,14 +148,14 @@ class DeltaLog:
 
     def _drop_torn_checkpoint(self) -> bool:
         """Remove a checkpoint that a power failure left unreadable, with the pointer to it; the entries hold it all."""
-        folder = self.path(0).parent
-        checkpoints, pointer = sorted(folder.glob("*.checkpoint.parquet")), folder / "_last_checkpoint"
-        torn = [path for path in checkpoints if not _has_footer(path)]
-        if not torn and (checkpoints or not pointer.exists()):
+        names = self._entries.names()
+        checkpoints = [name for name in names if name.endswith(".checkpoint.parquet")]
+        torn = [name for name in checkpoints if not _has_footer(self._entries.read(name))]
+        if not torn and (checkpoints or _LAST_CHECKPOINT not in names):
             return False
-        for path in (pointer, *torn):  # the pointer first: without it every checkpoint is optional
-            path.unlink(missing_ok=True)
-        fsync_dir(folder)
+        for name in (_LAST_CHECKPOINT, *torn):  # the pointer first: without it every checkpoint is optional
+            self._entries.remove(name)
+        self._entries.sync()
         return True
 
     def append(self, handle: DeltaTable, note: Note, adds: Sequence[DataFile], removes: Sequence[DataFile]) -> None:
@@ -207,7 +204,7 @@ class DeltaLog:
     def read(self, version: int) -> Entry:
         """Return an entry's metadata and files."""
         try:
-            actions = [json.loads(line) for line in self.path(version).read_text(encoding="utf-8").splitlines()]
+            actions = [json.loads(line) for line in self._entries.read(_entry(version)).decode().splitlines()]
             info = next(a["commitInfo"] for a in actions if "commitInfo" in a)
             found = info.get("lakehouse")
             if not found:
@@ -218,6 +215,14 @@ class DeltaLog:
         except (ValueError, KeyError, TypeError, StopIteration):
             return Entry(version, torn=True)
         return Entry(version, note, adds, removes)
+
+
+def _entry(version: int) -> str:
+    return f"{version:020d}.json"
+
+
+def _is_checkpoint(name: str, version: int) -> bool:
+    return name.startswith(f"{version:020d}.checkpoint") and name.endswith(".parquet")
 
 
 def _hooks() -> Any:
@@ -233,12 +238,12 @@ def _add_action(file: DataFile, now: int) -> AddAction:
     return AddAction(file.path, file.size, {}, now, data_change=True, stats=_statistics(file))
 
 
-def _has_footer(path: Path) -> bool:
+def _has_footer(data: bytes) -> bool:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        pq.read_metadata(path)
+        pq.read_metadata(pa.BufferReader(data))
     except (OSError, pa.ArrowInvalid):
         return False
     return True

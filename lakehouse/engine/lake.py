@@ -16,6 +16,7 @@ from lakehouse.engine.background import BackgroundPublisher
 from lakehouse.engine.catalog import CommitInfo, to_micros
 from lakehouse.engine.catalog_sqlite import SqliteCatalog
 from lakehouse.engine.commit import Committer
+from lakehouse.engine.folder import LocalFolder
 from lakehouse.engine.home import Home
 from lakehouse.engine.lease import Lease
 from lakehouse.engine.options import Options
@@ -70,13 +71,14 @@ class Lake:
 
     def __init__(self, root: Path, catalog: SqliteCatalog, options: Options, *, user: str, read_only: bool) -> None:
         self.root, self.options, self.read_only = root, options, read_only
+        folder = LocalFolder(root)
         self.catalog, self.schemas = catalog, Schemas(catalog)
-        self.states, self._scanner = StateCache(root, options), Scanner()
+        self.states, self._scanner = StateCache(folder, options), Scanner()
         self._user_sql = UserSql()
         self._lease = Lease(catalog, options)
-        self.publisher = Publisher(root, catalog, self.schemas, self.states, self._lease, options)
-        self._retention = Retention(root, catalog, self.schemas, self._lease, self.publisher, options)
-        self.committer = Committer(root, catalog, self.schemas, self.states, options, user)
+        self.publisher = Publisher(folder, catalog, self.schemas, self.states, self._lease, options)
+        self._retention = Retention(folder, catalog, self.schemas, self._lease, self.publisher, options)
+        self.committer = Committer(folder, catalog, self.schemas, self.states, options, user)
         self._background = BackgroundPublisher(self.catalog, self.publisher, options)
         self._local, self._pid = threading.local(), os.getpid()
         with catalog.read() as session:

@@ -7,17 +7,17 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import pyarrow as pa
 
-from formats.durable import fsync_dir, fsync_path, temporary_name
 from lakehouse.engine.arrow import pc
 from lakehouse.engine.catalog import Catalog, Publication, from_micros
 from lakehouse.engine.changes import DataFile
-from lakehouse.engine.datafile import read_column, read_rows, sorted_by_uid, table_folder, write_files
+from lakehouse.engine.datafile import read_column, read_rows, sorted_by_uid, write_files
 from lakehouse.engine.deltalog import DeltaLog, Note, Stale
 from lakehouse.engine.faults import reach
+from lakehouse.engine.folder import Folder, table_folder
 from lakehouse.engine.forks import can_publish
 from lakehouse.engine.lease import Lease
 from lakehouse.engine.options import Options
@@ -44,7 +44,7 @@ class Publisher:
     """Publishes one lake; any process may, one at a time does."""
 
     def __init__(
-        self, root: Path, catalog: Catalog, schemas: Schemas, states: StateCache, lease: Lease, options: Options
+        self, root: Folder, catalog: Catalog, schemas: Schemas, states: StateCache, lease: Lease, options: Options
     ) -> None:
         self._root, self._catalog, self._schemas, self._states = root, catalog, schemas, states
         self._lease, self._options = lease, options
@@ -142,7 +142,7 @@ class Publisher:
         live = {uri.rsplit("/", 1)[-1] for uri in handle.file_uris()} if folded.removes else set()
         if not {f.path for f in folded.removes} <= live:
             raise Diverged(f"{table}: the Delta log does not hold the files of its publication")
-        fsync_dir(log.folder)
+        log.folder.sync()
         reach("publish.before_delta")
         log.append(handle, self._note("publish", state, target), folded.adds, folded.removes)
         self._settle(log, state, target, folded, epoch)
@@ -218,21 +218,25 @@ class Publisher:
         }
         at = (info.at if info else from_micros(0)).isoformat()
         document = {"format": 1, "lake": self._lake, "epoch": epoch, "commit": target, "at": at, "tables": tables}
-        fresh = temporary_name(self._root / HEAD)
-        fresh.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        draft = self._root.draft(HEAD, json.dumps(document, indent=1).encode())
         try:
-            fsync_path(fresh)
             reach("publish.before_head")
             with self._catalog.locked(epoch) as session:
-                fresh.replace(self._root / HEAD)
+                draft.put(partial(_is_newer, epoch, target))
                 reach("lock.head_replaced")
-                fsync_dir(self._root)  # before the pin moves: an older head.json must not come back without it
+                self._root.sync()  # before the pin moves: an older head.json must not come back without it
                 session.set_head_json(target)  # a pin: what head.json names stays readable
         finally:
-            fresh.unlink(missing_ok=True)
+            draft.discard()
 
 
-def _hit(folder: Path, file: DataFile, hidden: list[str]) -> pa.Array:
+def _is_newer(epoch: int, target: int, found: bytes) -> bool:
+    """Whether a ``head.json`` must not be replaced by that of an epoch and a commit."""
+    document = json.loads(found)
+    return bool(document["epoch"] > epoch or document["commit"] > target)
+
+
+def _hit(folder: Folder, file: DataFile, hidden: list[str]) -> pa.Array:
     """Return those of the (sorted) hidden keys that the file holds."""
     start, end = bisect.bisect_left(hidden, file.low), bisect.bisect_right(hidden, file.high)
     near = pa.array(hidden[start:end], pa.string())

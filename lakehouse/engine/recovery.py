@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from formats.durable import fsync_dir, fsync_path
 from lakehouse.engine.catalog import Catalog, Publication
 from lakehouse.engine.changes import DataFile
-from lakehouse.engine.datafile import is_sound, table_folder
+from lakehouse.engine.datafile import is_sound
 from lakehouse.engine.deltalog import DeltaLog, Entry
 from lakehouse.engine.faults import reach
+from lakehouse.engine.folder import Folder, table_folder
 from lakehouse.engine.schemas import Schemas
 from lakehouse.errors import Diverged
 
@@ -33,7 +32,7 @@ class _Found:
 class Recovery:
     """Runs before each publishing round, under the lease; opening a lake only reads the catalog."""
 
-    def __init__(self, root: Path, catalog: Catalog, schemas: Schemas, lake: str) -> None:
+    def __init__(self, root: Folder, catalog: Catalog, schemas: Schemas, lake: str) -> None:
         self._root, self._catalog, self._schemas, self._lake = root, catalog, schemas, lake
 
     def run(self, epoch: int, ratify: Ratify) -> None:
@@ -57,9 +56,7 @@ class Recovery:
 
     def _adopt(self, found: _Found, entry: Entry, epoch: int, ratify: Ratify) -> None:
         assert entry.note is not None
-        for file in entry.adds:
-            fsync_path(found.log.folder / file.path)
-        fsync_dir(found.log.folder)
+        found.log.folder.sync(*(file.path for file in entry.adds))
         found.log.sync(entry.version)
         reach("recover.synced")
         new = Publication(entry.version, entry.note.to_commit)
@@ -71,11 +68,11 @@ class Recovery:
         with self._catalog.read() as session:
             newest = session.publication(table, session.head())
         version, published = (newest.version, newest.commit) if newest else (-1, 0)
-        there = log.versions()
+        there = log.versions(above=version - 1)
         if version >= 0 and (not there or there[-1] < version):
             raise Diverged(
-                f"{table}: the Delta log in {log.folder} ends at {there[-1] if there else 'nothing'}, "
-                f"below the published version {version}; nothing was changed: restore the folder from a backup"
+                f"{table}: the Delta log in {log.folder} ends below the published "
+                f"version {version}; nothing was changed: restore the folder from a backup"
             )
         good: list[Entry] = []
         for number in (n for n in there if n > version):

@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 
-from formats.durable import TEMPORARY
 from lakehouse.engine.catalog import Catalog
-from lakehouse.engine.datafile import table_folder
 from lakehouse.engine.faults import reach
+from lakehouse.engine.folder import Folder, table_folder
 from lakehouse.engine.lease import Lease
 from lakehouse.engine.options import Options
 from lakehouse.engine.publish import Publisher
@@ -26,7 +24,7 @@ class Retention:
     """Keeps commits readable and drops what no retained commit needs."""
 
     def __init__(
-        self, root: Path, catalog: Catalog, schemas: Schemas, lease: Lease, publisher: Publisher, options: Options
+        self, root: Folder, catalog: Catalog, schemas: Schemas, lease: Lease, publisher: Publisher, options: Options
     ) -> None:
         self._root, self._catalog, self._schemas = root, catalog, schemas
         self._lease, self._publisher, self._options = lease, publisher, options
@@ -61,15 +59,8 @@ class Retention:
         with self._catalog.locked(epoch) as session:
             session.advance_horizon(session.horizon_candidates(cutoff, now), swept)
         reach("vacuum.horizon")
-        self._sweep_unfinished(now - self._options.grace)
+        self._root.sweep_unfinished(now - self._options.grace)
         return sum(self._sweep(table) for table in self._schemas.names())
-
-    def _sweep_unfinished(self, before: float) -> None:
-        """Delete what a process that died was about to rename into the root."""
-        for path in self._root.glob(f"{TEMPORARY}*"):
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime < before:
-                    path.unlink()
 
     def _sweep(self, table: str) -> int:
         """Delete unreferenced files that nobody can come to refer to any more.
@@ -82,10 +73,12 @@ class Retention:
             newest = session.publication(table, session.head())
             swept, used = session.meta().swept_before, session.referenced_paths(table)
         version = newest.version if newest else -1
-        for path in folder.glob("[sp]-*.parquet"):
-            kind, mark = path.name.split("-")[:2]
-            if path.name not in used and int(mark) < (swept if kind == "s" else version):
+        for name in folder.names():
+            if not name.startswith(("s-", "p-")) or not name.endswith(".parquet"):
+                continue
+            kind, mark = name.split("-")[:2]
+            if name not in used and int(mark) < (swept if kind == "s" else version):
                 reach("vacuum.unlink")
-                path.unlink(missing_ok=True)
+                folder.remove(name)
                 count += 1
         return count

@@ -92,7 +92,7 @@ def _file_scans(state: TableState, position: int, files: Sequence[DataFile], sou
         group = [f for f in files if f.schema == version]
         known = state.older_columns(version)
         columns = ", ".join(quoted(c) if c in known else f"NULL AS {quoted(c)}" for c in state.table.schema.names)
-        paths = [(folder / f.path).as_posix() for f in group]
+        paths = [folder.path(f.path, f.size).as_posix() for f in group]
         source.paths += paths
         listed = ", ".join(map(literal, paths))
         yield f"SELECT {columns} FROM read_parquet([{listed}], hive_partitioning = false)" + _hide(state, position)

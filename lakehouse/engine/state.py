@@ -6,14 +6,14 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
 
 from lakehouse.engine.arrow import matching, pc, picked
 from lakehouse.engine.catalog import Publication, Session
 from lakehouse.engine.changes import DataFile, Segment
-from lakehouse.engine.datafile import read_column, read_rows, table_folder
+from lakehouse.engine.datafile import read_column, read_rows
+from lakehouse.engine.folder import Folder, table_folder
 from lakehouse.engine.forks import HELD
 from lakehouse.engine.options import Options
 from lakehouse.engine.table import TableVersion
@@ -27,7 +27,7 @@ __all__ = ["Base", "StateCache", "TableState"]
 class Base:
     """The published files of a table at one Delta version; small ones are kept in memory."""
 
-    folder: Path
+    folder: Folder
     files: tuple[DataFile, ...]
     schema: pa.Schema
     small: bool
@@ -127,7 +127,7 @@ class TableState:
 class StateCache:
     """States by table, advanced by the change rows since the last one asked for; publishing invalidates none."""
 
-    def __init__(self, root: Path, options: Options) -> None:
+    def __init__(self, root: Folder, options: Options) -> None:
         self._root, self._options = root, options
         self._lock = threading.Lock()
         self._newest: dict[str, TableState] = {}

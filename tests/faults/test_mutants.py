@@ -11,7 +11,7 @@ import pytest
 
 from lakehouse.engine import commit as commit_module
 from lakehouse.engine import faults, plan, publish, recovery, retention, session_sql, unique
-from lakehouse.engine.datafile import table_folder
+from lakehouse.engine.folder import table_folder
 from lakehouse.errors import Conflict, Diverged, Duplicate, LakehouseError, SchemaChanged
 from tests.faults.scene import TABLES, Scene, as_model, catalog_rows
 from tests.faults.test_zombies import go_on, prepare, sleep_at
@@ -195,9 +195,10 @@ def orphans_swept_by_age(patch: Patch) -> None:
     def sweep(self: Any, table: str) -> int:
         with self._catalog.read() as session:
             used = session.referenced_paths(table)
-        for path in table_folder(self._root, table).glob("p-*.parquet"):
-            if path.name not in used:
-                path.unlink()
+        folder = table_folder(self._root, table)
+        for name in folder.names():
+            if name.startswith("p-") and name.endswith(".parquet") and name not in used:
+                folder.remove(name)
         return real(self, table)
 
     patch.setattr(retention.Retention, "_sweep", sweep)
