@@ -98,8 +98,12 @@ class SqliteCatalog:
         return con
 
     def _drop_those_of_ended_threads(self) -> None:
-        """Each holds three descriptors: a program that starts many threads must not run out of them."""
-        for con in [con for con, thread in list(self._open.items()) if not thread.is_alive()]:
+        """Each holds three descriptors: a program that starts many threads must not run out of them.
+
+        The main thread counts as ended while atexit's functions run in it, and still uses its connection.
+        """
+        main = threading.main_thread()
+        for con in [con for con, thread in list(self._open.items()) if thread is not main and not thread.is_alive()]:
             self._open.pop(con, None)
             con.close()
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO
 
 import numpy as np
@@ -113,17 +113,25 @@ def write_files(
     starts = range(0, len(rows), step)
     try:
         folder.make()
-        if len(starts) == 1:
-            files = [write(0)]
-        else:  # picking, encoding and writing a file all leave the interpreter's lock
-            with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-                files = list(pool.map(write, starts))
+        files = [write(0)] if len(starts) == 1 else _side_by_side(write, starts)
         folder.sync(up=1)  # another process may have made the folder a moment ago
     except OSError as error:  # most likely the disk is full: nothing refers to these files, give the room back
         for file in done:
             folder.remove(file.path)
         raise Unavailable(f"{folder} cannot be written ({error}); nothing was committed: free some space") from error
     return files
+
+
+def _side_by_side(write: Callable[[int], DataFile], starts: Sequence[int]) -> list[DataFile]:
+    """Write several files at once: picking, encoding and writing all leave the interpreter's lock."""
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        begun: list[Future[DataFile]] = []
+        for start in starts:
+            try:
+                begun.append(pool.submit(write, start))
+            except RuntimeError:  # the interpreter is ending and begins no more threads
+                break
+        return [future.result() for future in begun] + [write(start) for start in starts[len(begun) :]]
 
 
 def _rows_per_file(rows: pa.Table, options: Options) -> int:

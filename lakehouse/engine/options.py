@@ -44,10 +44,12 @@ class Options:
     checkpoint_every: int = 50
     """Delta versions between checkpoints."""
     auto_publish: bool = True
-    """Publish in the background when the tail passes a threshold."""
+    """Publish in the background when the tail passes a threshold or grows old, and at the end when it passed one."""
     publish_rows: int = 20_000
     """Tail rows (of all tables) that start a publishing round."""
     publish_bytes: int = 16_000_000
     """Tail bytes that start a publishing round."""
     publish_commits: int = 2_000
     """Tail commits that start a publishing round."""
+    publish_age: float = 30.0
+    """How long what this process committed waits for a publishing round at most, in seconds."""
