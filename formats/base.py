@@ -142,6 +142,13 @@ class Format(ABC):
     def describe(self, path: Path) -> Description:
         """Say what a file holds, without loading its data."""
 
+    def recognizes(self, path: Path) -> bool:
+        """Tell from a few kilobytes whether a file or folder is of this format.
+
+        It is asked where a suffix may mean several things, and of every folder; it never raises for what it finds.
+        """
+        return False
+
     def table(self, path: Path) -> Any:
         """Return the rows for SQL as a ``pyarrow.dataset.Dataset`` or ``pyarrow.Table``, or ``None``."""
         return None

@@ -23,6 +23,7 @@ __all__ = [
     "make_dirs_durably",
     "temporary_name",
     "write_durably",
+    "write_synced",
 ]
 
 TEMPORARY = ".tmp-"
@@ -113,15 +114,34 @@ def write_durably(path: Path, data: bytes | Iterable[bytes]) -> int:
     """
     temporary = temporary_name(path)
     try:
-        # unbuffered: each piece goes out in one system call
-        with temporary.open("xb", buffering=0) as file:
-            size = _write_all(file, [data] if isinstance(data, bytes) else data)
-            os.fsync(file.fileno())
+        size = write_synced(temporary, data)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     fsync_dir(path.parent)
+    return size
+
+
+def write_synced(path: Path, data: bytes | Iterable[bytes]) -> int:
+    """Write a new file and force its bytes, not its name, to the disk; an error may leave a part of it.
+
+    Parameters
+    ----------
+    path
+        Nothing may be there yet.
+    data
+        The bytes, or pieces of them in order.
+
+    Returns
+    -------
+    int
+        Bytes written.
+    """
+    # unbuffered: each piece goes out in one system call
+    with path.open("xb", buffering=0) as file:
+        size = _write_all(file, [data] if isinstance(data, bytes) else data)
+        os.fsync(file.fileno())
     return size
 
 

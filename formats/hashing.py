@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +17,10 @@ from blake3 import blake3
 from lakehouse.errors import InvalidFile, NotFound, shown
 from lakehouse.types import Progress
 
-__all__ = ["Hasher", "hash_bytes", "hash_file", "is_hash", "read_stable"]
+__all__ = ["Hasher", "Opener", "hash_bytes", "hash_file", "is_hash", "read_stable", "tree_hash"]
+
+Opener = Callable[[Path], int]
+"""Opens a file for reading and returns its descriptor."""
 
 CHUNK = 8 << 20
 """Bytes read at a time: large enough for every thread to have work, small enough to stay in cache."""
@@ -71,7 +74,7 @@ def hash_bytes(data: bytes) -> str:
     return _as_text(blake3(data).digest(_DIGEST_BYTES))
 
 
-def hash_file(path: Path, *, progress: Progress | None = None) -> str:
+def hash_file(path: Path, *, progress: Progress | None = None, opener: Opener | None = None) -> str:
     """Return the content hash of a whole file, read once in pieces of a few megabytes.
 
     Parameters
@@ -80,6 +83,8 @@ def hash_file(path: Path, *, progress: Progress | None = None) -> str:
         A regular file; an empty one is fine.
     progress
         Called with the bytes done and the bytes in all.
+    opener
+        Opens the file, where its path is not to be trusted.
 
     Raises
     ------
@@ -89,10 +94,30 @@ def hash_file(path: Path, *, progress: Progress | None = None) -> str:
         There is no such file.
     """
     hasher: Hasher | None = None
-    for piece, total in read_stable(path, progress=progress):
+    for piece, total in read_stable(path, progress=progress, opener=opener):
         hasher = hasher or Hasher(size=total)
         hasher.update(piece)
     return hasher.text() if hasher else hash_bytes(b"")
+
+
+def tree_hash(entries: Iterable[tuple[str, str]]) -> str:
+    """Return the content hash of a folder: of the paths and content hashes of its files.
+
+    Parameters
+    ----------
+    entries
+        Relative POSIX path and content hash of each file, sorted by the bytes of the path.
+
+    Examples
+    --------
+    >>> one, two = hash_bytes(b"1"), hash_bytes(b"2")
+    >>> tree_hash([("a", one), ("b", two)]) == tree_hash([("a", two), ("b", one)])
+    False
+    """
+    hasher = blake3(derive_key_context="lakehouse folder 1")  # so that no file has the hash of a folder
+    for path, digest in entries:
+        hasher.update(os.fsencode(path) + b"\0" + digest.encode("ascii") + b"\n")
+    return _as_text(hasher.digest(_DIGEST_BYTES))
 
 
 def is_hash(text: str) -> bool:
@@ -106,7 +131,9 @@ def is_hash(text: str) -> bool:
     return len(text) == _TEXT_LENGTH and _ALPHABET.issuperset(text)
 
 
-def read_stable(path: Path, *, progress: Progress | None = None) -> Iterator[tuple[bytes, int]]:
+def read_stable(
+    path: Path, *, progress: Progress | None = None, opener: Opener | None = None
+) -> Iterator[tuple[bytes, int]]:
     """Yield ``(piece, size of the file)`` and raise at the end if the file changed meanwhile.
 
     Plain reads are used rather than a memory map: a map of a file that is cut short by another
@@ -118,6 +145,8 @@ def read_stable(path: Path, *, progress: Progress | None = None) -> Iterator[tup
         A regular file.
     progress
         Called with the bytes done and the bytes in all, after each piece and for an empty file once.
+    opener
+        Opens the file, where its path is not to be trusted.
 
     Raises
     ------
@@ -127,7 +156,7 @@ def read_stable(path: Path, *, progress: Progress | None = None) -> Iterator[tup
         There is no such file.
     """
     done = 0
-    with _open(path) as file:
+    with _open(path, opener) as file:
         before = os.fstat(file.fileno())
         while piece := file.read(CHUNK):
             done += len(piece)
@@ -144,9 +173,9 @@ def read_stable(path: Path, *, progress: Progress | None = None) -> Iterator[tup
         )
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path, opener: Opener | None) -> BinaryIO:
     try:
-        return path.open("rb", buffering=0)
+        return path.open("rb", buffering=0) if opener is None else os.fdopen(opener(path), "rb", buffering=0)
     except FileNotFoundError:
         raise NotFound(f"no file at {shown(str(path))}") from None
 

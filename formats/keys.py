@@ -165,10 +165,17 @@ def check_suffix(suffix: str) -> str:
     return lowered
 
 
-def check_source(path: str | os.PathLike[str]) -> Path:
+def check_source(path: str | os.PathLike[str], *, folders: bool = False) -> Path:
     """Return the path of a regular file that is to be read; empty files and odd names are fine.
 
     Links are followed: whoever names a file may name it through a link.
+
+    Parameters
+    ----------
+    path
+        A path in the local file system.
+    folders
+        Whether a folder is admitted, too.
 
     Raises
     ------
@@ -195,7 +202,7 @@ def check_source(path: str | os.PathLike[str]) -> Path:
         ) from None
     except OSError as error:
         raise InvalidKey(f"{shown(text)} cannot be read: {error.strerror}") from error
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(mode) and not (folders and stat.S_ISDIR(mode)):
         raise InvalidKey(f"{shown(text)} is {_kind(mode)}: name a regular file")
     return source
 

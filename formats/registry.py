@@ -1,4 +1,4 @@
-"""Which format handles an object, a suffix or a file.
+"""Which format handles an object, a suffix, a file or a folder.
 
 Built-in formats come first, then those registered by hand, then plug-ins of the entry-point group
 ``lakehouse.formats``, which are loaded only when nothing else fits.
@@ -7,30 +7,38 @@ Built-in formats come first, then those registered by hand, then plug-ins of the
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 
 from formats.base import Format, is_instance_of
 from formats.keys import check_suffix, suffix_of
 from lakehouse import plugins
 from lakehouse.errors import ConfigurationError, UnknownFormat, did_you_mean, shown
 
-__all__ = ["by_name", "format_for", "names", "register"]
+__all__ = ["by_name", "format_for", "format_of", "names", "register"]
 
 _BUILT_IN = {
     "parquet": "formats.parquet:ParquetFormat",
     "csv": "formats.csv:CsvFormat",
     "h5ad": "formats.anndata:H5adFormat",
     "blob": "formats.blob:BlobFormat",
+    "folder": "formats.folder:FolderFormat",
 }
+_FOLDERS: tuple[str, ...] = ()
+"""What a folder may be, in the order of asking; any other is a ``folder``."""
+
 _SUFFIXES = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".csv.gz": "csv",
-    ".tsv.gz": "csv",
-    ".h5ad": "h5ad",
+    ".parquet": ("parquet",),
+    ".pq": ("parquet",),
+    ".csv": ("csv",),
+    ".tsv": ("csv",),
+    ".csv.gz": ("csv",),
+    ".tsv.gz": ("csv",),
+    ".h5ad": ("h5ad",),
 }
+"""Where a suffix may mean several things, the first that recognizes the file; the last, if none does."""
+
 _TYPES = {
     "pandas.DataFrame": "parquet",
     "polars.DataFrame": "parquet",
@@ -72,6 +80,36 @@ def format_for(obj: object = None, *, suffix: str | None = None, path: str | os.
     if not suffix:
         return _by_object(obj)
     return _by_both(obj, check_suffix(suffix))
+
+
+def format_of(path: Path, suffix: str) -> Format:
+    """Return the format of a file or folder that exists, by its suffix and, where that is not enough, a look at it.
+
+    Parameters
+    ----------
+    path
+        Where it lies.
+    suffix
+        What counts as its suffix; may be empty.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> format_of(Path(tempfile.mkdtemp()), "").name
+    'folder'
+    """
+    if path.is_dir():
+        found = (fmt for fmt in _for_folders() if fmt.recognizes(path))
+        return next(found, by_name("folder"))
+    candidates = [_built_in(name) for name in _SUFFIXES.get(suffix, ())]
+    if len(candidates) > 1:
+        return next((fmt for fmt in candidates if fmt.recognizes(path)), candidates[-1])
+    return candidates[0] if candidates else format_for(suffix=suffix)
+
+
+def _for_folders() -> Iterator[Format]:
+    yield from map(_built_in, _FOLDERS)
+    yield from _others()
 
 
 def by_name(name: str) -> Format:
@@ -122,7 +160,7 @@ def names() -> tuple[str, ...]:
 
 def _by_suffix(suffix: str) -> Format | None:
     if suffix in _SUFFIXES:
-        return _built_in(_SUFFIXES[suffix])
+        return _built_in(_SUFFIXES[suffix][-1])
     if not suffix:
         return None
     return next((other for other in _others() if suffix in other.suffixes), None)

@@ -23,7 +23,9 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from formats.durable import TEMPORARY, fsync_dir, make_dirs_durably, write_durably
+from formats.folders import Folder, holds_folder, put_folder
 from formats.hashing import Hasher, is_hash, read_stable
+from formats.inside import open_inside
 from formats.keys import check_suffix
 from lakehouse.errors import InvalidFile, InvalidKey, NotFound, Unsupported, shown
 from lakehouse.types import Progress
@@ -123,6 +125,41 @@ class Storage:
             self._put_locally(self._folder / path, hash, size, source, progress)
         return path
 
+    def put_folder(self, folder: Folder, suffix: str, *, progress: Progress | None = None) -> str:
+        """Store a folder under its hash; what is already there is not written again.
+
+        When this returns, the folder survives a loss of power (on a local disk). Readers see all of it or nothing.
+
+        Parameters
+        ----------
+        folder
+            A folder whose files were hashed; they are checked against it while they are copied.
+        suffix
+            Such as ``.zarr``, or empty.
+        progress
+            Called with the bytes copied and the bytes in all.
+
+        Returns
+        -------
+        str
+            The path relative to the root.
+
+        Raises
+        ------
+        InvalidFile
+            A file changed since it was hashed.
+        """
+        path = f"{_OBJECTS}/{folder.hash[:2]}/{folder.hash}{check_suffix(suffix)}"
+        if self._folder is None:
+            for file in folder.files:
+                self._memory.pipe_file(self._memory_path(f"{path}/{file.name}"), b"".join(folder.read(file)))
+            _report(progress, folder.size)
+            return path
+        target = self._inside(path)
+        self._make_durable(target.parent)
+        put_folder(target, folder, progress=progress)
+        return path
+
     def open(self, path: str, mode: str = "rb") -> BinaryIO:
         """Open a file for reading.
 
@@ -141,13 +178,13 @@ class Storage:
                 return stored
         inside = self._inside(path).relative_to(self._folder)
         with _not_found(self, path):
-            return os.fdopen(_open_without_links(self._folder, inside), "rb")
+            return os.fdopen(open_inside(self._folder, inside), "rb")
 
     def exists(self, path: str) -> bool:
-        """Tell whether a file is there."""
+        """Tell whether a file or a folder is there."""
         if self._folder is None:
-            return bool(self._memory.isfile(self._memory_path(path)))
-        return self._inside(path).is_file()
+            return bool(self._memory.exists(self._memory_path(path)))
+        return self._inside(path).exists()
 
     def size(self, path: str) -> int:
         """Return a file's bytes."""
@@ -162,15 +199,22 @@ class Storage:
             return self.exists(path) and self.size(path) == size
         return _has_size(self._inside(path), size)
 
-    def local_path(self, path: str) -> Path:
-        """Return a path in the local file system that other libraries can read.
+    def holds_folder(self, path: str, size: int, n_files: int) -> bool:
+        """Tell whether a folder with so many bytes and files is there, at the price of one stat per file."""
+        if self._folder is None:
+            sizes = [self.size(name) for name in self.list(path)] if self.exists(path) else []
+            return (len(sizes), sum(sizes)) == (n_files, size)
+        return holds_folder(self._inside(path), size=size, n_files=n_files)
 
-        A file in memory is copied to a temporary folder, which lives as long as this object.
+    def local_path(self, path: str) -> Path:
+        """Return a path in the local file system, of a file or folder, that other libraries can read.
+
+        What lies in memory is copied to a temporary folder, which lives as long as this object.
         """
         if self._folder is None:
             return self._copied(path)
         found = self._inside(path)
-        if not found.is_file():
+        if not found.exists():
             raise NotFound(f"no file {shown(path)} in {self!r}")
         return found
 
@@ -181,12 +225,14 @@ class Storage:
         return self._inside(path).as_uri()
 
     def remove(self, path: str) -> None:
-        """Delete a file."""
+        """Delete a file, or a folder with all that it holds."""
         with _not_found(self, path):
             if self._folder is None:
-                self._memory.rm_file(self._memory_path(path))
+                self._memory.rm(self._memory_path(path), recursive=True)
+            elif (found := self._inside(path)).is_dir():
+                shutil.rmtree(found)
             else:
-                self._inside(path).unlink()
+                found.unlink()
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Yield the paths of all files under a folder, sorted; links and unfinished files are passed over.
@@ -298,6 +344,10 @@ class Storage:
         return folder
 
     def _copied(self, path: str) -> Path:
+        if self._memory.isdir(self._memory_path(path)):
+            for name in self.list(path):
+                self._copied(name)
+            return self._copies / _relative_parts(path)
         with self.open(path) as file:
             data = file.read()
         target = self._copies / _relative_parts(path)
@@ -333,26 +383,6 @@ def _relative_parts(path: str) -> str:
     if not parts or "\0" in path or ".." in parts or path.startswith("/") or (os.name == "nt" and "\\" in path):
         raise InvalidKey(f"{shown(path)} is no path inside a storage: write it relative to the root, without '..'")
     return "/".join(parts)
-
-
-def _open_without_links(root: Path, inside: Path) -> int:
-    """Open a path that was just resolved, refusing a link that somebody put in its way since."""
-    if os.open not in os.supports_dir_fd:
-        return os.open(root / inside, os.O_RDONLY)
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for part in inside.parts[:-1]:
-            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        # without O_NONBLOCK a named pipe would wait for its writer for ever
-        fd = os.open(inside.parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    finally:
-        os.close(folder)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise InvalidKey(f"{shown(str(root / inside))} is not a regular file")
-    return fd
 
 
 def _verified(source: Path, expected: str, progress: Progress | None) -> Iterator[bytes]:

@@ -1,14 +1,15 @@
-"""Artifacts: files, tables and arrays under a key, with versions."""
+"""Artifacts: files, folders, tables and arrays under a key, with versions."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from formats import keys
 from formats.registry import by_name
 from formats.storage import Storage as ObjectStore
-from lakehouse.errors import DataLoss, InputError, NotFound, shown
+from lakehouse.errors import DataLoss, InputError, InvalidKey, NotFound, shown
 from lakehouse.ids import stem, version_of, with_version
 from lakehouse.types import Progress
 from registries.annotate import Labels
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Artifact", "File"]
 
 _LATEST = '"uid" in (select max("uid") from "artifact" group by substr("uid", 1, 16))'
+_STAT_UP_TO = 10_000
 _MEND = "save the same content again, or restore it from a backup"
 
 
@@ -47,13 +49,14 @@ class Artifact(
     links={"ulabels": Link("artifact_ulabel", "artifact", "ulabel", "ulabel")},
     derived={"is_latest": _LATEST},
 ):
-    """A file, table or array, kept whole and never changed; new content under a key is a new version.
+    """A file, folder, table or array, kept whole and never changed; new content under a key is a new version.
 
     Parameters
     ----------
     source
-        The path of a file, or a pandas, Polars, pyarrow or AnnData object, or bytes. A file that lies in a
-        registered storage is registered where it is, others are copied.
+        The path of a file or of a folder that is one thing (a zarr store, a TileDB array, ...), or a pandas, Polars,
+        pyarrow or AnnData object, or bytes. What lies in a registered storage is registered where it is, the rest is
+        copied.
     key
         The name that it is found by, such as ``raw/pbmc.h5ad``.
     storage
@@ -88,6 +91,7 @@ class Artifact(
     hash: Column[str] = column(doc="Hash of the whole content, lower-case base32.", init=False)
     hash_kind: Column[str] = column(doc="How the hash was made.", init=False)
     n_rows: Column[int | None] = column(doc="Rows or observations.", init=False)
+    n_files: Column[int | None] = column(doc="Files of a folder; null for one file.", init=False)
     storage: Reference[str] = reference("storage", doc="Where the bytes lie.", init=False)
     path: ObjectPath = ObjectPath(
         default=MISSING,
@@ -153,6 +157,22 @@ class Artifact(
             raise InputError(f"from_anndata({shown(adata)}): an AnnData object is accepted")
         return cls(adata, key=key, description=description, storage=storage)
 
+    @classmethod
+    def from_dir(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        key: str | None = None,
+        description: str | None = None,
+        suffix: str | None = None,
+        format: str | None = None,
+        storage: str | StorageRecord | None = None,
+    ) -> Self:
+        """Return the artifact of a folder that is one thing, such as a zarr store; its files are kept together."""
+        if not keys.check_source(path, folders=True).is_dir():
+            raise InputError(f"from_dir({shown(os.fspath(path))}): that is a file, which Artifact(path) takes")
+        return cls(path, key=key, description=description, suffix=suffix, format=format, storage=storage)
+
     def assign(self, declared: Column[Any], value: Any) -> None:
         """Set a column; the key of a saved artifact stays."""
         if declared.name == "key" and self.is_saved:
@@ -201,7 +221,10 @@ class Artifact(
         self._place = home.stores.chosen(self._target)
         if not source.is_path:
             return None
-        found = home.stores.holding(keys.check_source(source.given))
+        path = keys.check_source(source.given, folders=True)
+        if path.is_dir() and home.root.is_relative_to(path.resolve()):
+            raise InvalidKey(f"{shown(str(path))} holds this instance itself: name a folder beside it")
+        found = home.stores.holding(path)
         if found is None or (self._target is not None and found[0] != self._place[0]):
             return None
         self._place = found[:2]
@@ -263,8 +286,9 @@ class Artifact(
             "kind": content.kind,
             "size": content.size,
             "hash": content.hash,
-            "hash_kind": "blake3",
+            "hash_kind": content.hash_kind,
             "n_rows": content.n_rows,
+            "n_files": content.n_files,
         }
 
     # Reading
@@ -275,7 +299,8 @@ class Artifact(
         Raises
         ------
         DataLoss
-            When they are gone, or a file that was registered in place has changed its size.
+            When they are gone, or a file that was registered in place has changed its size. Of a folder with more
+            than 10,000 files only its presence is checked.
         """
         self._need_saved()
         home = self.home_of()
@@ -285,12 +310,21 @@ class Artifact(
             path = store.local_path(relative)
         except NotFound as error:
             raise DataLoss(f"the bytes of {self._title} are gone from {store.uri(relative)}: {_MEND}") from error
-        size = path.stat().st_size
-        if size != self.size:
+        if self.n_files is not None:
+            self._check_folder(store, relative)
+        elif (size := path.stat().st_size) != self.size:
             raise DataLoss(
                 f"{store.uri(relative)} holds {size:,} bytes, {self.size:,} were saved for {self._title}: {_MEND}"
             )
         return path
+
+    def _check_folder(self, store: ObjectStore, relative: str) -> None:
+        assert self.n_files is not None
+        if self.n_files <= _STAT_UP_TO and not store.holds_folder(relative, self.size, self.n_files):
+            raise DataLoss(
+                f"{store.uri(relative)} no longer holds the {self.n_files:,} files with {self.size:,} bytes that were "
+                f"saved for {self._title}: {_MEND}"
+            )
 
     @property
     def _title(self) -> str:

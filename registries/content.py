@@ -1,8 +1,9 @@
-"""What an artifact is made from: a file or an object, hashed and described, before it is stored."""
+"""What an artifact is made from: a file, a folder or an object, hashed and described, before it is stored."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import weakref
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from typing import Any
 
 from formats import hashing, keys
 from formats.base import Format
-from formats.registry import by_name, format_for
+from formats.folders import Folder, read_folder
+from formats.registry import by_name, format_for, format_of
 from formats.storage import Storage
 from lakehouse.errors import InvalidFile, InvalidKey, LakehouseError, Unavailable, shown
 from lakehouse.types import Progress
@@ -26,7 +28,7 @@ class Content:
     Attributes
     ----------
     data
-        The bytes, or the file that holds them.
+        The bytes, or the file or folder that holds them.
     hash
         Their content hash.
     size
@@ -40,10 +42,12 @@ class Content:
     n_rows
         Rows or observations, where the format counts them.
     lies_at
-        Path in the storage, for a file that lies there already.
+        Path in the storage, for what lies there already.
+    n_files
+        Of a folder; None for a file.
     """
 
-    data: bytes | Path
+    data: bytes | Path | Folder
     hash: str
     size: int
     suffix: str
@@ -51,6 +55,12 @@ class Content:
     kind: str
     n_rows: int | None
     lies_at: str | None = None
+    n_files: int | None = None
+
+    @property
+    def hash_kind(self) -> str:
+        """How the hash was made: over the bytes, or over names and contents of a folder."""
+        return "blake3" if self.n_files is None else "blake3-folder"
 
     def put(self, store: Storage, progress: Progress | None = None) -> str:
         """Store the bytes durably, unless they lie there already; return the path in the storage.
@@ -61,8 +71,8 @@ class Content:
             When a file is gone or has changed since it was hashed.
         """
         if self.lies_at is None:
-            return store.put_object(self.hash, self.suffix, self.data, progress=progress)
-        if not store.holds(self.lies_at, self.size):
+            return self._put(store, progress)
+        if not self._lies_in(store, self.lies_at):
             raise InvalidFile(
                 f"{shown(self.lies_at)} is gone or changed since it was hashed: save it again when it stays"
             )
@@ -73,10 +83,20 @@ class Content:
 
         A file that was registered where it lies belongs to somebody else and is never written.
         """
-        if store.holds(path, self.size):
+        if self._lies_in(store, path):
             return True
         managed = path.startswith("objects/")
-        return managed and store.put_object(self.hash, self.suffix, self.data, progress=progress) == path
+        return managed and self._put(store, progress) == path
+
+    def _put(self, store: Storage, progress: Progress | None) -> str:
+        if isinstance(self.data, Folder):
+            return store.put_folder(self.data, self.suffix, progress=progress)
+        return store.put_object(self.hash, self.suffix, self.data, progress=progress)
+
+    def _lies_in(self, store: Storage, path: str) -> bool:
+        if self.n_files is None:
+            return store.holds(path, self.size)
+        return store.holds_folder(path, self.size, self.n_files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +109,7 @@ class Source:
 
     @property
     def is_path(self) -> bool:
-        """Whether it names a file."""
+        """Whether it names a file or folder."""
         return isinstance(self.given, str | os.PathLike)
 
     def read(self, key: str | None, lies_at: str | None, progress: Progress | None = None) -> Content:
@@ -114,8 +134,10 @@ class Source:
         return self._of_bytes(key, self.given) if isinstance(self.given, bytes) else self._of_object(key)
 
     def _of_file(self, key: str | None, lies_at: str | None, progress: Progress | None) -> Content:
-        path = keys.check_source(self.given)
+        path = keys.check_source(self.given, folders=True)
         suffix = self._suffix_of_file(path, key)
+        if path.is_dir():
+            return self._of_folder(path, suffix, lies_at, progress)
         try:
             digest = hashing.hash_file(path, progress=progress)
         except OSError as error:
@@ -123,14 +145,23 @@ class Source:
                 raise
             raise Unavailable(f"{shown(str(path))} cannot be read: {error.strerror}; mend that, then save") from error
         size = path.stat().st_size
-        fmt = self._format(suffix, empty=not size)
+        fmt = self._format(path, suffix)
         kind, n_rows = _described(fmt, path)
         return Content(path, digest, size, suffix, fmt.name, kind, n_rows, lies_at)
 
-    def _format(self, suffix: str, *, empty: bool) -> Format:
-        """Return the format of bytes; no bytes at all are no table or array, whatever they are called."""
-        fmt = by_name(self.format) if self.format is not None else format_for(suffix=suffix)
-        return by_name("blob") if empty else fmt
+    def _of_folder(self, path: Path, suffix: str, lies_at: str | None, progress: Progress | None) -> Content:
+        folder = read_folder(path, progress=progress)
+        fmt = self._format(path, suffix)
+        kind, n_rows = _described(fmt, path)
+        return Content(
+            folder, folder.hash, folder.size, suffix, fmt.name, kind, n_rows, lies_at, n_files=folder.n_files
+        )
+
+    def _format(self, path: Path, suffix: str) -> Format:
+        """Return the format of a file; no bytes at all are no table or array, whatever they are called."""
+        if path.is_file() and not path.stat().st_size:
+            return by_name("blob")
+        return by_name(self.format) if self.format is not None else format_of(path, suffix)
 
     def _suffix_of_file(self, path: Path, key: str | None) -> str:
         suffix = keys.suffix_of(path) if self.suffix is None else keys.check_suffix(self.suffix)
@@ -148,12 +179,13 @@ class Source:
     def _of_bytes(self, key: str | None, data: bytes) -> Content:
         """Take bytes for the content of a file with the suffix that the key has."""
         suffix = self._suffix_of_object(key)
-        fmt = self._format(suffix, empty=not data)
+        fmt = by_name(self.format) if self.format is not None and data else format_for(suffix=suffix if data else "")
         kind, n_rows = fmt.kind, None
         if fmt.kind != "blob":
             with tempfile.NamedTemporaryFile(prefix="lakehouse-", suffix=suffix) as file:
                 file.write(data)
                 file.flush()
+                fmt = self._format(Path(file.name), suffix)
                 kind, n_rows = _described(fmt, Path(file.name))
         return Content(data, hashing.hash_bytes(data), len(data), suffix, fmt.name, kind, n_rows)
 
@@ -167,10 +199,17 @@ class Source:
         if data is not None:
             return Content(data, hashing.hash_bytes(data), len(data), suffix, fmt.name, fmt.kind, n_rows)
         path = _written(fmt, self.given, suffix)
-        digest, size = hashing.hash_file(path), path.stat().st_size
-        content = Content(path, digest, size, suffix, fmt.name, fmt.kind, n_rows)
-        weakref.finalize(content, path.unlink, missing_ok=True)  # a plan may run again, so not before
+        content = _of_written(path, suffix, fmt, n_rows)
+        weakref.finalize(content, _remove, path)  # a plan may run again, so not before
         return content
+
+
+def _of_written(path: Path, suffix: str, fmt: Format, n_rows: int | None) -> Content:
+    if path.is_dir():
+        folder = read_folder(path)
+        return Content(folder, folder.hash, folder.size, suffix, fmt.name, fmt.kind, n_rows, n_files=folder.n_files)
+    digest, size = hashing.hash_file(path), path.stat().st_size
+    return Content(path, digest, size, suffix, fmt.name, fmt.kind, n_rows)
 
 
 def _described(fmt: Format, path: Path) -> tuple[str, int | None]:
@@ -200,6 +239,13 @@ def _written(fmt: Format, obj: object, suffix: str) -> Path:
         path.unlink()
         fmt.write(obj, path)
     except BaseException:
-        path.unlink(missing_ok=True)
+        _remove(path)
         raise
     return path
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
