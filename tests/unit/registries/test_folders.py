@@ -39,7 +39,7 @@ def test_equal_folders_are_stored_once_and_changed_ones_are_a_version(lake, tree
 
 
 def test_a_folder_in_the_storage_is_registered_in_place(lake, tree):
-    inside = Path(lake.store.root) / "incoming" / "slides"
+    inside = Path(lake.stores.own.root) / "incoming" / "slides"
     inside.parent.mkdir(parents=True)
     shutil.copytree(tree, inside)
     saved = lake.Artifact(inside).save()
