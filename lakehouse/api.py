@@ -195,7 +195,7 @@ def sql(
     params
         Values for ``?`` (a list) or ``$name`` (a dict).
     at
-        A commit, its number or a time; now, where none is given.
+        A commit, its number, a time or the name of a tag; now, where none is given.
     tables
         Frames, relations, queries or Arrow tables of the caller's, by the name that the query gives them.
 

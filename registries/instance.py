@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -143,8 +142,8 @@ class Instance:
 
     # Reading
 
-    def snapshot(self, at: int | dt.datetime | None = None) -> Snapshot:
-        """Return all tables as of a commit or time; now, with the writes of an open transaction, where none is given."""
+    def snapshot(self, at: At = None) -> Snapshot:
+        """Return all tables as of a commit, time or tag; now, with the writes of an open transaction, where none is given."""
         return self.lake.snapshot(at)
 
     def snapshots(self, limit: int | None = None) -> list[CommitInfo]:
@@ -171,7 +170,7 @@ class Instance:
         params
             Values for ``?`` or ``$name``.
         at
-            A commit or a time (UTC); now, where none is given.
+            A commit, a time (UTC) or the name of a tag; now, where none is given.
         tables
             The caller's own data by name: pandas or Polars frames, Arrow tables, DuckDB relations, queries.
 

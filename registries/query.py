@@ -83,8 +83,11 @@ class Query(Generic[R]):
         return replace(self, most=n)
 
     def at(self, when: At) -> Query[R]:
-        """Return the query as of a commit (its id, or one of ``lh.snapshots()``) or a time (UTC)."""
-        return replace(self, when=point(when))
+        """Return the query as of a commit (its id, or one of ``lh.snapshots()``), a time (UTC) or a tag."""
+        moment = point(when)
+        if isinstance(moment, str):  # a tag may be moved: the query goes on showing the commit that it names now
+            moment = self.home.snapshot(moment).commit
+        return replace(self, when=moment)
 
     # The statement
 

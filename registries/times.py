@@ -5,25 +5,26 @@ from __future__ import annotations
 import datetime as dt
 
 from lakehouse.engine import CommitInfo
+from lakehouse.engine.moments import At, as_time
 from lakehouse.errors import InputError, shown
 from registries.column import to_utc
+from registries.names import check_text
 
 __all__ = ["At", "parse_time", "point"]
 
-At = int | str | dt.date | CommitInfo | None
-"""A commit (its id, or one of ``lh.snapshots()``) or a time; None is now."""
 
-
-def point(at: At) -> int | dt.datetime | None:
-    """Return a commit's id or a time in UTC.
+def point(at: At) -> int | str | dt.datetime | None:
+    """Return a commit's id, a time in UTC, or the name of a tag.
 
     Examples
     --------
-    >>> point(7), point("2026-01-01")
-    (7, datetime.datetime(2026, 1, 1, 0, 0, tzinfo=datetime.timezone.utc))
+    >>> point(7), point("2026-01-01"), point("paper-v1")
+    (7, datetime.datetime(2026, 1, 1, 0, 0, tzinfo=datetime.timezone.utc), 'paper-v1')
     """
     if isinstance(at, CommitInfo):
         return at.id
+    if isinstance(at, str) and as_time(at) is None:
+        return check_text(at, "at")
     return parse_time(at, "at") if isinstance(at, str | dt.date) else at
 
 

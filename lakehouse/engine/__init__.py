@@ -4,7 +4,7 @@ The catalog is the log's head and Delta is its body: a commit is one SQL transac
 publishing folds what was committed into open Delta tables afterwards. ``Lake`` is the way in.
 """
 
-from lakehouse.engine.catalog import CommitInfo
+from lakehouse.engine.catalog import CommitInfo, Tag
 from lakehouse.engine.home import is_lake
 from lakehouse.engine.lake import Lake
 from lakehouse.engine.options import Options
@@ -33,6 +33,7 @@ __all__ = [
     "Snapshot",
     "TableSpec",
     "TableUntouched",
+    "Tag",
     "Transaction",
     "Unreferenced",
     "is_lake",

@@ -17,7 +17,7 @@ import pyarrow as pa
 from lakehouse.engine.changes import DataFile, Segment
 from lakehouse.engine.table import TableVersion
 
-__all__ = ["Catalog", "ChangeRow", "CommitInfo", "Meta", "Publication", "Session", "from_micros", "to_micros"]
+__all__ = ["Catalog", "ChangeRow", "CommitInfo", "Meta", "Publication", "Session", "Tag", "from_micros", "to_micros"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -70,6 +70,18 @@ class CommitInfo:
     """UTC; strictly growing with ``id``."""
     user: str
     run: str | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A name for a commit, which stays readable as long as it has one."""
+
+    name: str
+    commit: int
+    at: datetime
+    """When it was named, UTC."""
+    user: str
     message: str
 
 
@@ -135,6 +147,14 @@ class Session(Protocol):
 
     def commit_at(self, micros: int) -> int:
         """Return the newest commit at or before a time, 0 when there is none."""
+        ...
+
+    def tags(self) -> list[Tag]:
+        """Return all tags, by commit and name."""
+        ...
+
+    def is_tagged(self, commit: int) -> bool:
+        """Whether a commit has a name."""
         ...
 
     def tail_size(self, above: int) -> tuple[int, int, int]:
@@ -206,12 +226,20 @@ class Session(Protocol):
         """Drop a pin."""
         ...
 
+    def add_tag(self, name: str, commit: int, now: int, user: str, message: str) -> None:
+        """Name a commit; the name is free."""
+        ...
+
+    def drop_tag(self, name: str) -> None:
+        """Forget a name."""
+        ...
+
     def horizon_candidates(self, cutoff: int, now: float) -> int:
         """Return the newest commit below which nothing is retained, pinned or recently replaced."""
         ...
 
     def advance_horizon(self, oldest: int, swept_before: int) -> None:
-        """Move the horizon (never back) and forget what lies below each table's base of it."""
+        """Move the horizon (never back) and forget what neither it nor a tagged commit needs."""
         ...
 
 

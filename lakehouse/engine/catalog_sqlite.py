@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from formats.durable import fsync_dir
@@ -29,8 +30,6 @@ from lakehouse.errors import (
 
 __all__ = ["FORMAT", "SqliteCatalog"]
 
-FORMAT = 1
-"""The format of the catalog that this program writes."""
 
 _DDL = """
 CREATE TABLE meta(one INTEGER PRIMARY KEY CHECK(one = 1), lake TEXT NOT NULL, home TEXT NOT NULL,
@@ -51,6 +50,27 @@ CREATE TABLE unique_block(tbl TEXT NOT NULL, grp TEXT NOT NULL, bucket INTEGER N
 CREATE INDEX unique_block_order ON unique_block(tbl, grp, bucket);
 CREATE TABLE pin(name TEXT PRIMARY KEY, id INTEGER NOT NULL, until REAL NOT NULL);
 """
+"""The first format; what came later is in ``_ADDED``."""
+
+
+@dataclass(frozen=True)
+class _Addition:
+    """What a format adds to the one before it."""
+
+    ddl: str
+    stand_in: str
+    """What a reader of an older catalog sees instead: a temporary view, which it alone has."""
+
+
+_ADDED = (
+    _Addition(
+        "CREATE TABLE tag(name TEXT PRIMARY KEY, id INTEGER NOT NULL, at INTEGER NOT NULL, who TEXT NOT NULL, "
+        "message TEXT NOT NULL)",
+        "CREATE TEMP VIEW tag AS SELECT '' AS name, 0 AS id, 0 AS at, '' AS who, '' AS message WHERE false",
+    ),
+)
+FORMAT = 1 + len(_ADDED)
+"""The format of the catalog that this program writes; older ones are migrated when they are opened for writing."""
 
 
 class SqliteCatalog:
@@ -124,6 +144,8 @@ class SqliteCatalog:
                 target, isolation_level=None, timeout=self._options.lock_timeout, uri=uri, check_same_thread=False
             )
             con.execute("PRAGMA synchronous = FULL")
+            if self.read_only:
+                _stand_in(con)
         except sqlite3.OperationalError as error:
             raise _translated(error, self.path) from error
         return con
@@ -166,6 +188,17 @@ class SqliteCatalog:
                 f"{self.path} has format {found}, this program reads up to {FORMAT}: "
                 'pip install --upgrade "lakehouse-toolkit"'
             )
+        if 0 < found < FORMAT and not self.read_only:
+            self._migrate()
+
+    def _migrate(self) -> None:
+        """Bring an older catalog to this format, all in one transaction; another process may be first."""
+        assert self._lock is not None
+        with self._lock.held(), GATE.passed(), _transaction(self._connection(), "BEGIN IMMEDIATE", self.path) as con:
+            (found,) = con.execute("PRAGMA user_version").fetchone()
+            for addition in _ADDED[found - 1 :]:
+                con.execute(addition.ddl)
+            con.execute(f"PRAGMA user_version = {max(found, FORMAT)}")
 
     def exists(self) -> bool:
         """Whether the catalog's tables were created."""
@@ -185,7 +218,7 @@ class SqliteCatalog:
             con.execute("PRAGMA journal_mode = WAL")
             first = "INSERT INTO meta VALUES(1, ?, ?, 0, 0, 0, '', 0, 0, 0)"
             with _transaction(con, "BEGIN IMMEDIATE", self.path):
-                for statement in filter(str.strip, _DDL.split(";")):
+                for statement in (*filter(str.strip, _DDL.split(";")), *(addition.ddl for addition in _ADDED)):
                     con.execute(statement)
                 con.execute(first, (uuid.uuid4().hex, home))
                 con.execute(f"PRAGMA user_version = {FORMAT}")
@@ -228,6 +261,14 @@ class SqliteCatalog:
 
 
 _inherited: list[sqlite3.Connection] = []
+
+
+def _stand_in(con: sqlite3.Connection) -> None:
+    """Let a reader of an older catalog see what later formats added, without rows."""
+    (found,) = con.execute("PRAGMA user_version").fetchone()
+    con.execute("PRAGMA temp_store = MEMORY")
+    for addition in _ADDED[found - 1 :] if found else ():
+        con.execute(addition.stand_in)
 
 
 @contextmanager

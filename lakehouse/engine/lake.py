@@ -8,17 +8,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from lakehouse.engine.background import BackgroundPublisher
-from lakehouse.engine.catalog import CommitInfo, to_micros
+from lakehouse.engine.catalog import CommitInfo
 from lakehouse.engine.catalog_sqlite import SqliteCatalog
 from lakehouse.engine.commit import Committer
 from lakehouse.engine.folder import LocalFolder
 from lakehouse.engine.home import Home
 from lakehouse.engine.lease import Lease
+from lakehouse.engine.moments import At, resolved
 from lakehouse.engine.options import Options
 from lakehouse.engine.publish import Publisher
 from lakehouse.engine.retention import Retention
@@ -28,16 +28,15 @@ from lakehouse.engine.snapshot import Snapshot
 from lakehouse.engine.sql import TableName, UserSql
 from lakehouse.engine.state import StateCache
 from lakehouse.engine.table import TableSpec
+from lakehouse.engine.tags import Tags
 from lakehouse.engine.transaction import Transaction
 from lakehouse.errors import (
     Busy,
     ConfigurationError,
     Conflict,
-    InputError,
     IntegrityError,
     LakehouseError,
     ReadOnly,
-    shown,
 )
 
 if TYPE_CHECKING:
@@ -79,6 +78,7 @@ class Lake:
         self.publisher = Publisher(folder, catalog, self.schemas, self.states, self._lease, options)
         self._retention = Retention(folder, catalog, self.schemas, self._lease, self.publisher, options)
         self.committer = Committer(folder, catalog, self.schemas, self.states, options, user)
+        self.tags = Tags(catalog, lambda: self.user)
         self._background = BackgroundPublisher(self.catalog, self.publisher, options)
         self._local, self._pid = threading.local(), os.getpid()
         with catalog.read() as session:
@@ -213,14 +213,14 @@ class Lake:
         with self.catalog.read() as session:
             return session.head()
 
-    def snapshot(self, at: int | datetime | None = None) -> Snapshot:
+    def snapshot(self, at: At = None) -> Snapshot:
         """Return all tables at one commit.
 
         Parameters
         ----------
         at
-            A commit id, or a time (aware; the newest commit at or before it). Default: the head, or inside
-            ``with lake.transaction()`` that transaction's own view.
+            A commit (its id), a time (aware, or text in ISO 8601; the newest commit at or before it), or the name of
+            a tag. Default: the head, or inside ``with lake.transaction()`` that transaction's own view.
 
         Raises
         ------
@@ -231,20 +231,8 @@ class Lake:
             return txn.snapshot
         with self.catalog.read() as session:
             self.schemas.refresh(session)
-            commit = self._resolve(session.head(), at, session.commit_at)
+            commit = resolved(session, at)
         return Snapshot(self.catalog, self.schemas, self.states, self._scanner, commit)
-
-    @staticmethod
-    def _resolve(head: int, at: object, commit_at: Callable[[int], int]) -> int:
-        if at is None:
-            return head
-        if isinstance(at, datetime):
-            if at.tzinfo is None:
-                raise InputError(f"{at} has no time zone: use datetime.now(UTC) or add tzinfo")
-            return commit_at(to_micros(at))
-        if isinstance(at, bool) or not isinstance(at, int) or not 0 <= at <= head:
-            raise InputError(f"no commit {shown(at)}: the newest is {head}")
-        return at
 
     def pinned(self, at: int | None = None, *, seconds: float = 3600.0) -> AbstractContextManager[int]:
         """Keep a commit (default: the head) readable inside a block, and for ``seconds`` at most."""
@@ -260,7 +248,7 @@ class Lake:
         query: str,
         params: Sequence[Any] | Mapping[str, Any] | None = None,
         *,
-        at: int | datetime | None = None,
+        at: At = None,
         tables: Mapping[TableName, Any] | None = None,
         views: Mapping[str, str] | None = None,
     ) -> duckdb.DuckDBPyRelation:

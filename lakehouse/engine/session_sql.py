@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
 
-from lakehouse.engine.catalog import ChangeRow, CommitInfo, Meta, Publication, from_micros
+from lakehouse.engine.catalog import ChangeRow, CommitInfo, Meta, Publication, Tag, from_micros
 from lakehouse.engine.changes import DataFile, Op, Segment, decode
 from lakehouse.engine.faults import reach
 from lakehouse.engine.table import KEYS, TableSpec, TableVersion
@@ -94,6 +95,15 @@ class SqlSession:
         """Return the newest commit at or before a time, 0 when there is none."""
         found: int = self._one("SELECT coalesce(max(id), 0) FROM commits WHERE at <= ?", micros)
         return found
+
+    def tags(self) -> list[Tag]:
+        """Return all tags, by commit and name."""
+        rows = self._all("SELECT name, id, at, who, message FROM tag ORDER BY id, name")
+        return [Tag(name, commit, from_micros(at), who, message) for name, commit, at, who, message in rows]
+
+    def is_tagged(self, commit: int) -> bool:
+        """Whether a commit has a name."""
+        return bool(self._all("SELECT 1 FROM tag WHERE id = ? LIMIT 1", commit))
 
     def tail_size(self, above: int) -> tuple[int, int, int]:
         """Return commits, rows and bytes above a commit."""
@@ -219,6 +229,14 @@ class SqlSession:
         """Drop a pin."""
         self._con.execute("DELETE FROM pin WHERE name = ?", (name,))
 
+    def add_tag(self, name: str, commit: int, now: int, user: str, message: str) -> None:
+        """Name a commit; the name is free."""
+        self._con.execute("INSERT INTO tag VALUES(?, ?, ?, ?, ?)", (name, commit, now, user, message))
+
+    def drop_tag(self, name: str) -> None:
+        """Forget a name."""
+        self._con.execute("DELETE FROM tag WHERE name = ?", (name,))
+
     def horizon_candidates(self, cutoff: int, now: float) -> int:
         """Return the newest commit below which nothing is retained, pinned or recently replaced."""
         self._con.execute("DELETE FROM pin WHERE until < ?", (now,))
@@ -230,19 +248,30 @@ class SqlSession:
         return oldest
 
     def advance_horizon(self, oldest: int, swept_before: int) -> None:
-        """Move the horizon (never back) and forget what lies below each table's base of it."""
+        """Move the horizon (never back) and forget what neither it nor a tagged commit needs."""
         self._con.execute(
             "UPDATE meta SET oldest_readable = max(oldest_readable, ?), swept_before = max(swept_before, ?)",
             (oldest, swept_before),
         )
         oldest = self.meta().oldest_readable
+        tagged = sorted({tag.commit for tag in self.tags() if tag.commit < oldest})
         for (table,) in self._all("SELECT DISTINCT name FROM table_schema"):
-            base = self.publication(table, oldest)
-            if base is None:
-                continue
-            self._con.execute("DELETE FROM change WHERE tbl = ? AND id <= ?", (table, base.commit))
-            self._con.execute("DELETE FROM publication WHERE tbl = ? AND version < ?", (table, base.version))
-            self._con.execute("DELETE FROM file WHERE tbl = ? AND died <= ?", (table, base.commit))
+            if (base := self.publication(table, oldest)) is not None:
+                self._forget(table, base, [(commit, self.publication(table, commit)) for commit in tagged])
+
+    def _forget(self, table: str, base: Publication, kept: list[tuple[int, Publication | None]]) -> None:
+        """Forget what lies below a publication, except what the kept commits (ascending) are read from."""
+        spans = [(p.commit if p else 0, commit) for commit, p in kept]  # the segments that each of them needs
+        gaps = pairwise([0, *(edge for span in spans for edge in span), base.commit])
+        for low, high in [gap for i, gap in enumerate(gaps) if not i % 2 and gap[0] < gap[1]]:
+            self._con.execute("DELETE FROM change WHERE tbl = ? AND id > ? AND id <= ?", (table, low, high))
+        bases = sorted({(p.version, p.commit) for p in (base, *(p for _, p in kept)) if p is not None})
+        for low, high in pairwise([-1, *(version for version, _ in bases)]):
+            self._con.execute(
+                "DELETE FROM publication WHERE tbl = ? AND version > ? AND version < ?", (table, low, high)
+            )
+        for low, high in pairwise([-1, *(commit for _, commit in bases)]):  # of a file that lived in between only
+            self._con.execute("DELETE FROM file WHERE tbl = ? AND born > ? AND died <= ?", (table, low, high))
 
 
 def _info(row: tuple[int, str, int, str, str | None, str]) -> CommitInfo:

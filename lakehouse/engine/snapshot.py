@@ -13,6 +13,7 @@ import pyarrow as pa
 from lakehouse.engine.arrow import pc
 from lakehouse.engine.catalog import Catalog, Session
 from lakehouse.engine.changes import DataFile
+from lakehouse.engine.moments import is_readable
 from lakehouse.engine.scan import Scanner, Source, quoted, source_of
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.state import StateCache, TableState
@@ -194,10 +195,10 @@ class Snapshot:
     def missing_file(self, error: Exception) -> Exception:
         """Return what a missing file means: expiry below ``oldest_readable``, a loss above it."""
         with self._catalog.read() as session:
+            if is_readable(session, self.commit):
+                return DataLoss(str(error))
             oldest = session.meta().oldest_readable
-        if self.commit < oldest:
-            return Expired(f"commit {self.commit} is no longer readable, the oldest is {oldest}: take a new snapshot")
-        return DataLoss(str(error))
+        return Expired(f"commit {self.commit} is no longer readable, the oldest is {oldest}: take a new snapshot")
 
 
 def _admitted(state: TableState, column: str, values: Sequence[object]) -> list[object]:

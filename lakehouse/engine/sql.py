@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 
 from lakehouse.engine.forks import HELD
+from lakehouse.engine.moments import refuse_expired
 from lakehouse.engine.scan import literal, quoted
 from lakehouse.engine.snapshot import Snapshot
 from lakehouse.errors import InvalidQuery, shown
@@ -90,6 +91,7 @@ class UserSql:
     def _key(self, snapshot: Snapshot, views: Mapping[str, str]) -> _Key:
         """Return what a database shows; a vacuum may have taken files from the older ones."""
         with snapshot.session() as session:
+            refuse_expired(session, snapshot.commit)  # a tag that kept it may have been dropped
             return snapshot.commit, session.meta().oldest_readable, tuple(views.items())
 
     def _new(

@@ -15,10 +15,11 @@ from lakehouse.engine.changes import DataFile, Segment
 from lakehouse.engine.datafile import read_column, read_rows
 from lakehouse.engine.folder import Folder, table_folder
 from lakehouse.engine.forks import HELD
+from lakehouse.engine.moments import refuse_expired
 from lakehouse.engine.options import Options
 from lakehouse.engine.table import TableVersion
 from lakehouse.engine.tail import Tail
-from lakehouse.errors import Expired, UnknownField, did_you_mean, shown
+from lakehouse.errors import UnknownField, did_you_mean, shown
 
 __all__ = ["Base", "StateCache", "TableState"]
 
@@ -161,10 +162,7 @@ class StateCache:
         Expired
             When the commit is older than what is retained.
         """
-        if commit < (oldest := session.meta().oldest_readable):
-            raise Expired(
-                f"commit {commit} is no longer readable, the oldest is {oldest}: begin again on a newer snapshot"
-            )
+        refuse_expired(session, commit)
         table = _in_force(versions, commit)
         publication = session.publication(table.name, commit)
         known = self._newest.get(table.name)
