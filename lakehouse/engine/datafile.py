@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -20,7 +21,13 @@ from lakehouse.errors import DataLoss, Unavailable
 
 __all__ = ["is_sound", "read_column", "read_rows", "sorted_by_uid", "write_files"]
 
+T = TypeVar("T")
+R = TypeVar("R")
 _ROW_GROUP = 50_000
+_SAMPLE = 1_000
+_WORKERS = min(4, os.cpu_count() or 1)
+_ALONE = 100_000
+"""Fewer numbers than this are sorted sooner than a thread is started."""
 
 
 def sorted_by_uid(rows: pa.Table) -> pa.Table:
@@ -59,13 +66,22 @@ def uid_order(uids: pa.ChunkedArray) -> tuple[pa.Array | None, str | None]:
 
 
 def _ranked(uids: pa.Array, width: int) -> tuple[pa.Array, str | None]:
-    """Sort uids of one length by their first eight bytes as numbers, six times faster than as texts."""
+    """Sort uids of one length by the bytes after what all begin with, as numbers: ten times faster than as texts."""
     start = int(np.frombuffer(uids.buffers()[1], np.int32)[uids.offset])
     letters = np.frombuffer(uids.buffers()[2], np.uint8)[start : start + len(uids) * width].reshape(len(uids), width)
-    first = np.ascontiguousarray(letters[:, :8]).view(">u8").ravel().astype(np.uint64)
-    order = np.argsort(first)
-    same = np.diff(first[order]) == 0
-    twins = np.flatnonzero(np.r_[False, same] | np.r_[same, False])
+    same = 0
+    while same < width - 8 and (letters[:, same] == letters[0, same]).all():
+        same += 1
+    spare = np.uint64(len(uids).bit_length())  # the number's lower bits make room for the position
+    numbers = np.ascontiguousarray(letters[:, same : same + 8]).view(">u8").ravel().astype(np.uint64)
+    numbers >>= spare
+    numbers <<= spare
+    numbers |= np.arange(len(uids), dtype=np.uint64)
+    _sort(numbers)
+    order = (numbers & ((np.uint64(1) << spare) - np.uint64(1))).astype(np.int64)
+    numbers >>= spare
+    alike = numbers[1:] == numbers[:-1]
+    twins = np.flatnonzero(np.r_[False, alike] | np.r_[alike, False])
     if not len(twins):
         return pa.array(order), None
     # settle those that begin alike; they stand side by side, so their places stay the same
@@ -73,6 +89,23 @@ def _ranked(uids: pa.Array, width: int) -> tuple[pa.Array, str | None]:
     settled = pc.sort_indices(texts)
     order[twins] = order[twins][settled.to_numpy()]
     return pa.array(order), _repeated(texts.take(settled))
+
+
+def _sort(numbers: npt.NDArray[np.uint64]) -> None:
+    """Sort in place, on as many cores as there are: each takes the numbers between two borders."""
+    workers = min(_WORKERS, len(numbers) // _ALONE)
+    if workers < 2:
+        numbers.sort()
+        return
+    sample = np.sort(numbers[:: len(numbers) // 1_000])
+    parts, rest = list[npt.NDArray[np.uint64]](), numbers
+    for border in sample[[len(sample) * i // workers for i in range(1, workers)]]:
+        below = rest < border
+        parts.append(rest[below])
+        rest = rest[~below]
+    parts.append(rest)
+    _side_by_side(np.ndarray.sort, parts)
+    np.concatenate(parts, out=numbers)
 
 
 def _repeated(uids: pa.ChunkedArray | pa.Array) -> str | None:
@@ -113,6 +146,8 @@ def write_files(
     starts = range(0, len(rows), step)
     try:
         folder.make()
+        if len(starts) > 1:
+            rows = _with_dictionaries(rows)
         files = [write(0)] if len(starts) == 1 else _side_by_side(write, starts)
         folder.sync(up=1)  # another process may have made the folder a moment ago
     except OSError as error:  # most likely the disk is full: nothing refers to these files, give the room back
@@ -122,16 +157,16 @@ def write_files(
     return files
 
 
-def _side_by_side(write: Callable[[int], DataFile], starts: Sequence[int]) -> list[DataFile]:
-    """Write several files at once: picking, encoding and writing all leave the interpreter's lock."""
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        begun: list[Future[DataFile]] = []
-        for start in starts:
+def _side_by_side(act: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Do several things at once that leave the interpreter's lock, as sorting, picking, encoding and writing do."""
+    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+        begun: list[Future[R]] = []
+        for item in items:
             try:
-                begun.append(pool.submit(write, start))
+                begun.append(pool.submit(act, item))
             except RuntimeError:  # the interpreter is ending and begins no more threads
                 break
-        return [future.result() for future in begun] + [write(start) for start in starts[len(begun) :]]
+        return [future.result() for future in begun] + [act(item) for item in items[len(begun) :]]
 
 
 def _rows_per_file(rows: pa.Table, options: Options) -> int:
@@ -140,9 +175,8 @@ def _rows_per_file(rows: pa.Table, options: Options) -> int:
     most = max(min(options.file_rows, int(2 * options.file_bytes / per_row)), 1)
     if len(rows) <= most:
         return most
-    cores = os.cpu_count() or 1
     files = -(-len(rows) // most)
-    return -(-len(rows) // (-(-files // cores) * cores))
+    return -(-len(rows) // (-(-files // _WORKERS) * _WORKERS))
 
 
 def _write(folder: Folder, stem: str, rows: pa.Table, version: TableVersion) -> DataFile:
@@ -158,7 +192,9 @@ def _write(folder: Folder, stem: str, rows: pa.Table, version: TableVersion) -> 
             compression="zstd",
             compression_level=-3,
             use_dictionary=_repetitive(rows),  # pyright: ignore[reportArgumentType]
+            write_statistics=_comparable(rows.schema),  # pyright: ignore[reportArgumentType]
             bloom_filter_options=blooms,
+            store_schema=False,  # it would make readers see our dictionaries as a type of their own
         )
 
     name, size = folder.create(stem, encode)
@@ -168,12 +204,31 @@ def _write(folder: Folder, stem: str, rows: pa.Table, version: TableVersion) -> 
 
 def _repetitive(rows: pa.Table) -> list[str] | bool:
     """Return the columns worth a dictionary, by a sample; trying it on all-different values costs a third of the time."""
-    if len(rows) < 1_000:
+    if len(rows) < _SAMPLE:
         return True
-    sample = rows.slice(0, 1_000)
-    flat = [c for c in sample.schema.names if not pa.types.is_nested(sample.schema.field(c).type)]
-    few = [c for c in flat if pc.count_distinct(sample[c]).as_py() < 500]
-    return few + [c for c in sample.schema.names if c not in flat]
+    sample = rows.slice(0, _SAMPLE)
+    return [item.name for item in rows.schema if _repeats(sample[item.name])]
+
+
+def _repeats(column: pa.ChunkedArray) -> bool:
+    if pa.types.is_nested(column.type) or pa.types.is_dictionary(column.type):
+        return True
+    distinct: int = pc.count_distinct(column).as_py()
+    return distinct < _SAMPLE // 2
+
+
+def _with_dictionaries(rows: pa.Table) -> pa.Table:
+    """Return rows with repetitive texts as dictionaries, which are picked and written ten times faster."""
+    sample = rows.slice(0, _SAMPLE)
+    for position, item in enumerate(rows.schema):
+        if item.type == pa.string() and item.name != "uid" and _repeats(sample[item.name]):
+            rows = rows.set_column(position, item.name, rows[item.name].dictionary_encode())
+    return rows
+
+
+def _comparable(schema: pa.Schema) -> list[str]:
+    """Return the columns whose bounds may spare a reader rows: those of texts in uid order span everything."""
+    return [item.name for item in schema if item.name == "uid" or pa.types.is_primitive(item.type)]
 
 
 def read_rows(folder: Folder, file: DataFile, schema: pa.Schema) -> pa.Table:
