@@ -145,6 +145,10 @@ class Session(Protocol):
         """Return the newest commits, newest first."""
         ...
 
+    def commits_after(self, above: int, upto: int, limit: int) -> list[tuple[CommitInfo, int, int]]:
+        """Return commits in ``(above, upto]``, the oldest first, with their rows and bytes."""
+        ...
+
     def commit_at(self, micros: int) -> int:
         """Return the newest commit at or before a time, 0 when there is none."""
         ...

@@ -16,6 +16,7 @@ from lakehouse.engine.catalog import CommitInfo
 from lakehouse.engine.catalog_sqlite import SqliteCatalog
 from lakehouse.engine.commit import Committer
 from lakehouse.engine.folder import LocalFolder
+from lakehouse.engine.history import Changes, History
 from lakehouse.engine.home import Home
 from lakehouse.engine.lease import Lease
 from lakehouse.engine.moments import At, resolved
@@ -78,6 +79,7 @@ class Lake:
         self.publisher = Publisher(folder, catalog, self.schemas, self.states, self._lease, options)
         self._retention = Retention(folder, catalog, self.schemas, self._lease, self.publisher, options)
         self.committer = Committer(folder, catalog, self.schemas, self.states, options, user)
+        self._history = History(catalog, self.schemas, self.states)
         self.tags = Tags(catalog, lambda: self.user)
         self._background = BackgroundPublisher(self.catalog, self.publisher, options)
         self._local, self._pid = threading.local(), os.getpid()
@@ -242,6 +244,25 @@ class Lake:
         """Return the newest commits, newest first."""
         with self.catalog.read() as session:
             return session.commits(limit)
+
+    def changes(self, since: At = None, until: At = None, *, table: str | None = None) -> Changes:
+        """Return the rows that were changed after one point in history and up to another, with their values.
+
+        Parameters
+        ----------
+        since
+            A commit, a time or a tag; what came after it counts. Default: the oldest commit that is retained.
+        until
+            A commit, a time or a tag; the last one that counts. Default: the head.
+        table
+            One table; its values come as structs. Default: all of them, with values as JSON text.
+
+        Raises
+        ------
+        Expired
+            When the changes since then are no longer retained.
+        """
+        return self._history.changes(self.snapshot(0), since, until, table)
 
     def sql(
         self,

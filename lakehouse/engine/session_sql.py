@@ -91,6 +91,11 @@ class SqlSession:
         rows = self._all(_COMMIT + " ORDER BY id DESC LIMIT ?", -1 if limit is None else limit)
         return [_info(row) for row in rows]
 
+    def commits_after(self, above: int, upto: int, limit: int) -> list[tuple[CommitInfo, int, int]]:
+        """Return commits in ``(above, upto]``, the oldest first, with their rows and bytes."""
+        sql = _COMMIT.replace(" FROM", ", n, bytes FROM") + " WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+        return [(_info(row[:6]), row[6], row[7]) for row in self._all(sql, above, upto, limit)]
+
     def commit_at(self, micros: int) -> int:
         """Return the newest commit at or before a time, 0 when there is none."""
         found: int = self._one("SELECT coalesce(max(id), 0) FROM commits WHERE at <= ?", micros)

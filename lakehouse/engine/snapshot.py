@@ -64,6 +64,11 @@ class Snapshot:
         """Return the lake at another commit."""
         return Snapshot(self._catalog, self._schemas, self._cache, self._scanner, commit)
 
+    @property
+    def scanner(self) -> Scanner:
+        """The engine's own DuckDB."""
+        return self._scanner
+
     def session(self) -> AbstractContextManager[Session]:
         """Open a reading session of the catalog."""
         return self._catalog.read()

@@ -200,6 +200,10 @@ class StateCache:
         """Return a column of a data file."""
         return read_column(table_folder(self._root, table), file, column)
 
+    def rows(self, table: str, file: DataFile, schema: pa.Schema) -> pa.Table:
+        """Return the rows of a data file with the columns of ``schema``."""
+        return read_rows(table_folder(self._root, table), file, schema)
+
 
 def _in_force(versions: list[TableVersion], commit: int) -> TableVersion:
     """Return the schema in force at a commit; the first one also before its table was made."""
