@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.engine.pruning import Bound
 from lakehouse.engine.scan import quoted
 from lakehouse.errors import InputError, UnknownField, did_you_mean, shown
 from registries.binding import registry_of
@@ -46,6 +47,8 @@ _SQL_TYPES = {
     dt.date: "DATE",
 }
 _BIGGEST = 2**63
+_EXACT = 2**53
+"""From here on a float stands for several whole numbers, which DuckDB takes for equal."""
 NORMALISED = frozenset({"name", "key"})
 """Columns that are kept in Unicode normal form C, so that they are found however the text was typed."""
 
@@ -61,12 +64,15 @@ class Condition:
     parameters
         The values, in order.
     tables
-        Further tables that it reads.
+        Further tables that it reads, or the same one a second time.
+    bounds
+        What it demands of the columns themselves, so that files without such rows need not be read.
     """
 
     sql: str
     parameters: tuple[Any, ...] = ()
     tables: frozenset[str] = frozenset()
+    bounds: tuple[Bound, ...] = ()
 
     def within(self, column: str, selected: str, table: str) -> Condition:
         """Return the condition that ``column`` holds a value selected from the rows of ``table`` that meet this one."""
@@ -118,7 +124,8 @@ def _operator(declared: Column[Any], rest: list[str], lookup: str) -> str:
 def _derived(meta: Meta, name: str, rest: list[str], value: object, lookup: str) -> Condition:
     if rest and rest != ["exact"]:
         raise UnknownField(f"{shown(lookup)}: {name} takes no look-up: give {name}=True or {name}=False")
-    return Condition(meta.derived[name] if _truth(value, lookup) else f"not ({meta.derived[name]})")
+    sql = meta.derived[name]
+    return Condition(sql if _truth(value, lookup) else f"not ({sql})", (), frozenset({meta.table}))
 
 
 def _truth(value: object, lookup: str) -> bool:
@@ -152,9 +159,30 @@ def _compare(meta: Meta, declared: Column[Any], operator: str, value: object) ->
     parameter = _value(declared, value, where)
     if operator == "ne":
         return Condition(f"{column} is distinct from ?", (parameter,))
+    bounds = _bounds(declared.name, operator, parameter)
     if operator in _TEXT:
-        return Condition(_TEXT[operator].format(column=column), (parameter,))
-    return Condition(f"{column} {_COMPARISONS[operator]} ?", (parameter,))
+        return Condition(_TEXT[operator].format(column=column), (parameter,), bounds=bounds)
+    return Condition(f"{column} {_COMPARISONS[operator]} ?", (parameter,), bounds=bounds)
+
+
+def _bounds(column: str, operator: str, value: Any) -> tuple[Bound, ...]:
+    """Return what a comparison says of the column's values; a bound that is met itself may be too wide, never too narrow."""
+    if isinstance(value, float) and not abs(value) < _EXACT:
+        return ()
+    if operator == "exact":
+        return (Bound(column, value, value),)
+    if operator in ("gt", "gte"):
+        return (Bound(column, low=value),)
+    if operator in ("lt", "lte"):
+        return (Bound(column, high=value),)
+    return (Bound(column, value, _after(value)),) if operator == "startswith" else ()
+
+
+def _after(prefix: str) -> str | None:
+    """Return a text that comes after all that begin with a prefix; None where there is no simple one."""
+    if not prefix or ord(prefix[-1]) in (0xD7FF, 0x10FFFF):
+        return None
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 def _nothing(column: str, operator: str, where: str) -> Condition:
@@ -170,7 +198,9 @@ def _member(column: str, declared: Column[Any], values: object, where: str) -> C
     if not parameters:
         return Condition("false")
     kind = "DOUBLE" if any(isinstance(p, float) for p in parameters) else _SQL_TYPES[declared.python]
-    return Condition(f"{column} in (select unnest(?::{kind}[]))", (parameters,))
+    exact = not any(isinstance(p, float) and not abs(p) < _EXACT for p in parameters)
+    bounds = (Bound(declared.name, min(parameters), max(parameters)),) if exact else ()
+    return Condition(f"{column} in (select unnest(?::{kind}[]))", (parameters,), bounds=bounds)
 
 
 def _value(declared: Column[Any], value: object, where: str) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import pyarrow as pa
 
 from lakehouse.engine.scan import quoted
+from lakehouse.engine.snapshot import Order
 from lakehouse.errors import InputError, MultipleFound, RecordNotFound, UnknownField, did_you_mean, shown
 from registries.lookups import Condition, condition
 from registries.times import At, point
@@ -111,15 +112,25 @@ class Query(Generic[R]):
             parts.append(f"limit {self.most}")
         return " ".join(parts)
 
-    def _run(self, statement: str) -> pa.Table:
-        tables = {self.registry.meta.table}.union(*(part.tables for part in self.conditions))
-        return self.home.snapshot(self.when).arrow(statement, self.parameters, sorted(tables))
+    def _run(self, statement: str, *, ordered: bool = False) -> pa.Table:
+        table, others = self.registry.meta.table, frozenset[str]().union(*(part.tables for part in self.conditions))
+        snapshot, tables = self.home.snapshot(self.when), sorted(others | {table})
+        if (
+            table in others
+        ):  # what it demands of the rows that are returned does not hold for those of its other mention
+            return snapshot.arrow(statement, self.parameters, tables)
+        bounds = tuple(bound for part in self.conditions for bound in part.bounds)
+        if ordered and self.most is not None:
+            name = self.order[0] if self.order else "uid"
+            order = Order(table, name.removeprefix("-"), name.startswith("-"), self.most, bounds)
+            return snapshot.first(order, statement, self.parameters, tables)
+        return snapshot.arrow(statement, self.parameters, tables, bounds={table: bounds})
 
     # Ends
 
     def arrow(self) -> pa.Table:
         """Return the rows as a pyarrow Table."""
-        return self._run(self.sql)
+        return self._run(self.sql, ordered=True)
 
     def df(self) -> pd.DataFrame:
         """Return the rows as a pandas DataFrame."""

@@ -68,6 +68,9 @@ _ADDED = (
         "message TEXT NOT NULL)",
         "CREATE TEMP VIEW tag AS SELECT '' AS name, 0 AS id, 0 AS at, '' AS who, '' AS message WHERE false",
     ),
+    _Addition(
+        "ALTER TABLE file ADD COLUMN stats TEXT", "CREATE TEMP VIEW file AS SELECT *, NULL AS stats FROM main.file"
+    ),
 )
 FORMAT = 1 + len(_ADDED)
 """The format of the catalog that this program writes; older ones are migrated when they are opened for writing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
@@ -46,6 +46,8 @@ class DataFile:
     """The highest uid, inclusive."""
     schema: int
     """The table's schema version when it was written."""
+    stats: Mapping[str, Sequence[int | str]] = field(default_factory=dict, repr=False, compare=False)
+    """Lowest and highest value, inclusive, of columns that have a useful order; as Delta writes them in JSON."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from lakehouse.engine.arrow import pc
 from lakehouse.engine.changes import DataFile
 from lakehouse.engine.folder import Folder
 from lakehouse.engine.options import Options
+from lakehouse.engine.pruning import statistics_of
 from lakehouse.engine.table import TableVersion
 from lakehouse.errors import DataLoss, Unavailable
 
@@ -183,23 +184,26 @@ def _write(folder: Folder, stem: str, rows: pa.Table, version: TableVersion) -> 
     """Write one file under a name never used before; its bytes are durable on return."""
     texts = (c for c in ("uid", "hash", "key") if c in rows.schema.names and rows.schema.field(c).type == pa.string())
     blooms = {c: {"ndv": max(len(rows), 1)} for c in texts}
+    footer: list[pq.FileMetaData] = []
 
     def encode(sink: BinaryIO) -> None:
-        pq.write_table(
-            rows,
+        with pq.ParquetWriter(
             sink,
-            row_group_size=_ROW_GROUP,
+            rows.schema,
             compression="zstd",
             compression_level=-3,
             use_dictionary=_repetitive(rows),  # pyright: ignore[reportArgumentType]
             write_statistics=_comparable(rows.schema),  # pyright: ignore[reportArgumentType]
             bloom_filter_options=blooms,
             store_schema=False,  # it would make readers see our dictionaries as a type of their own
-        )
+        ) as writer:
+            writer.write_table(rows, row_group_size=_ROW_GROUP)
+        footer.append(writer.writer.metadata)
 
     name, size = folder.create(stem, encode)
     uids = rows["uid"]
-    return DataFile(name, size, len(rows), uids[0].as_py(), uids[-1].as_py(), version.version)
+    bounds = uids[0].as_py(), uids[-1].as_py()
+    return DataFile(name, size, len(rows), *bounds, version.version, statistics_of(footer[0]))
 
 
 def _repetitive(rows: pa.Table) -> list[str] | bool:

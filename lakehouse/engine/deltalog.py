@@ -253,8 +253,8 @@ def _statistics(file: DataFile) -> str:
     return json.dumps(
         {
             "numRecords": file.rows,
-            "minValues": {"uid": file.low},
-            "maxValues": {"uid": file.high},
+            "minValues": {"uid": file.low} | {column: low for column, (low, _) in file.stats.items()},
+            "maxValues": {"uid": file.high} | {column: high for column, (_, high) in file.stats.items()},
             "nullCount": {"uid": 0},
             "tightBounds": True,
         }
@@ -263,8 +263,10 @@ def _statistics(file: DataFile) -> str:
 
 def _added(action: dict[str, Any], schema: int) -> DataFile:
     statistics = json.loads(action["stats"])
-    low, high = statistics["minValues"]["uid"], statistics["maxValues"]["uid"]
+    lows, highs = statistics["minValues"], statistics["maxValues"]
+    low, high = lows.pop("uid"), highs.pop("uid")
     path = action["path"]
     if "/" in path or "\\" in path or "%" in path or ":" in path:  # ours are bare names: refuse to follow others
         raise ValueError(path)
-    return DataFile(path, action["size"], statistics["numRecords"], low, high, schema)
+    bounds = {column: [lows[column], highs[column]] for column in lows}
+    return DataFile(path, action["size"], statistics["numRecords"], low, high, schema, bounds)

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from lakehouse.engine.changes import DataFile
+from lakehouse.engine.pruning import Keep
 from lakehouse.engine.state import TableState
 
 __all__ = ["Scanner", "Source", "literal", "quoted", "source_of"]
@@ -54,22 +55,22 @@ class Source:
     paths: list[str] = field(default_factory=list)
 
 
-def source_of(state: TableState, files: Sequence[DataFile] | None = None) -> Source:
-    """Return a table's state as SQL; ``files`` narrows the published files that are read."""
+def source_of(state: TableState, keep: Keep | None = None) -> Source:
+    """Return a table's state as SQL; ``keep`` says which files have to be read, where not all of them do."""
     name = state.table.name
     source = Source("")
     columns = ", ".join(quoted(c) for c in state.table.schema.names)
     parts: list[str] = []
     if len(state.tail.hidden):
         source.arrow[f"_hidden_{name}"] = state.tail.hidden
-    base = state.base.files if files is None else tuple(files)
-    if base and state.base.small and files is None:
+    base = tuple(filter(keep, state.base.files)) if keep else state.base.files
+    if base and state.base.small:
         source.arrow[f"_base_{name}"] = state.base.table()
         parts.append(f"SELECT {columns} FROM {quoted(f'_base_{name}')}" + _hide(state, -1))
     else:
         parts += _file_scans(state, -1, base, source)
     for position in dict.fromkeys(p for p, _ in state.tail.staged):
-        staged = [f for p, f in state.tail.staged if p == position]
+        staged = [f for p, f in state.tail.staged if p == position and (keep is None or keep(f))]
         parts += _file_scans(state, position, staged, source)
     if len(state.tail.rows) or not parts or " NULL AS " in parts[0]:  # it also types the columns that files lack
         source.arrow[f"_tail_{name}"] = state.tail.rows

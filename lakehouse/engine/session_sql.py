@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import uuid
 from collections.abc import Iterable, Sequence
@@ -62,10 +63,11 @@ class SqlSession:
     def files(self, table: str, published: int) -> list[DataFile]:
         """Return the files of a publication, by lowest uid."""
         sql = (
-            "SELECT path, size, n, low, high, version FROM file "
+            "SELECT path, size, n, low, high, version, stats FROM file "
             "WHERE tbl = ? AND born <= ? AND (died IS NULL OR died > ?) ORDER BY low"
         )
-        return [DataFile(*row) for row in self._all(sql, table, published, published)]
+        rows = self._all(sql, table, published, published)
+        return [DataFile(*row[:6], json.loads(row[6]) if row[6] else {}) for row in rows]
 
     def segments(self, table: str, above: int, upto: int, versions: Sequence[TableVersion]) -> list[Segment]:
         """Return the segments of a table in ``(above, upto]``, in order."""
@@ -209,8 +211,8 @@ class SqlSession:
         if self._con.execute(sql, (table, new.version, new.commit, now, table, old)).rowcount != 1:
             return False
         self._con.executemany(
-            "INSERT INTO file VALUES(?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-            [(table, f.path, f.size, f.rows, f.low, f.high, f.schema, new.commit) for f in adds],
+            "INSERT INTO file VALUES(?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
+            [(table, f.path, f.size, f.rows, f.low, f.high, f.schema, new.commit, json.dumps(f.stats)) for f in adds],
         )
         self._con.executemany(
             "UPDATE file SET died = ? WHERE tbl = ? AND path = ?", [(new.commit, table, path) for path in removes]

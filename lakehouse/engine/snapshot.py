@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -12,17 +13,30 @@ import pyarrow as pa
 
 from lakehouse.engine.arrow import pc
 from lakehouse.engine.catalog import Catalog, Session
-from lakehouse.engine.changes import DataFile
 from lakehouse.engine.moments import is_readable
+from lakehouse.engine.pruning import Bound, Keep, best_first, holding, within
 from lakehouse.engine.scan import Scanner, Source, quoted, source_of
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.state import StateCache, TableState
 from lakehouse.errors import DataLoss, Expired, InputError, InvalidQuery, shown
 
-__all__ = ["Snapshot"]
+__all__ = ["Order", "Snapshot"]
 
 T = TypeVar("T")
 _FEW = 64
+_ANY: Mapping[str, Sequence[Bound]] = {}
+
+
+@dataclass(frozen=True)
+class Order:
+    """The first order of a query with a limit."""
+
+    table: str
+    column: str
+    descending: bool
+    limit: int
+    bounds: tuple[Bound, ...] = ()
+    """What the query demands of every row."""
 
 
 class Snapshot:
@@ -121,9 +135,9 @@ class Snapshot:
         return state.lookup(column, wanted) if state.in_memory else self._scan_for(state, column, wanted)
 
     def _scan_for(self, state: TableState, column: str, values: list[object]) -> pa.Table:
-        files = _that_may_hold(state.base.files, values) if column == "uid" else None
+        keep = holding(values) if column == "uid" else within([_span(column, values)]) if values else None
         name, sql_column = state.table.name, quoted(column)
-        sources = {name: source_of(state, files)}
+        sources = {name: source_of(state, keep)}
         if len(values) <= _FEW:  # as equalities they reach zone maps and bloom filters
             test = " OR ".join([f"{sql_column} = ?"] * len(values)) or "false"
             return self._scanner.run(sources, f"SELECT * FROM {quoted(name)} WHERE {test}", values)
@@ -150,7 +164,14 @@ class Snapshot:
         """Return a table as SQL over its files and its tail."""
         return self._again(lambda: source_of(self.state(table)))
 
-    def arrow(self, sql: str, params: Sequence[Any] = (), tables: Sequence[str] = ()) -> pa.Table:
+    def arrow(
+        self,
+        sql: str,
+        params: Sequence[Any] = (),
+        tables: Sequence[str] = (),
+        *,
+        bounds: Mapping[str, Sequence[Bound]] = _ANY,
+    ) -> pa.Table:
         """Run a query over tables on the engine's own connection.
 
         Parameters
@@ -159,15 +180,41 @@ class Snapshot:
             A SELECT; it sees ``tables`` under their names.
         params
             Bound to ``?``.
+        bounds
+            By table: what ``sql`` itself demands of every row of it that matters, so that files without such rows
+            need not be read. Where ``sql`` names a table twice, they have to hold for both.
 
         Raises
         ------
         InvalidQuery, Expired, DataLoss
         """
-        return self._again(lambda: self._run(sql, params, tables))
+        keep = {table: within(wanted) for table, wanted in bounds.items() if wanted}
+        return self._again(lambda: self._run(sql, params, tables, keep))
 
-    def _run(self, sql: str, params: Sequence[Any], tables: Sequence[str]) -> pa.Table:
-        sources = {name: source_of(self.state(name)) for name in dict.fromkeys(tables)}
+    def first(self, order: Order, sql: str, params: Sequence[Any], tables: Sequence[str]) -> pa.Table:
+        """Run a query that asks for the first rows of an order; of a large table the likely files are read first.
+
+        Parameters
+        ----------
+        order
+            What ``sql`` orders by first, nulls last, and how many rows it is limited to. It names the table once.
+        """
+        return self._again(lambda: self._first(order, sql, params, tables))
+
+    def _first(self, order: Order, sql: str, params: Sequence[Any], tables: Sequence[str]) -> pa.Table:
+        bounded = within(order.bounds)
+        if self.state(order.table).base.small:
+            return self._run(sql, params, tables, {order.table: bounded})
+        files = [file for file in self.state(order.table).base.files if bounded(file)]
+        for stage in best_first(files, order.column, descending=order.descending):
+            keep = {order.table: lambda file, stage=stage: bounded(file) and stage.keep(file)}
+            found = self._run(sql, params, tables, keep)
+            if len(found) >= order.limit and (not len(found) or stage.settles(found[order.column][-1].as_py())):
+                return found
+        return found
+
+    def _run(self, sql: str, params: Sequence[Any], tables: Sequence[str], keep: Mapping[str, Keep]) -> pa.Table:
+        sources = {name: source_of(self.state(name), keep.get(name)) for name in dict.fromkeys(tables)}
         try:
             return self._scanner.run(sources, sql, params)
         except duckdb.IOException:
@@ -217,9 +264,9 @@ def _admitted(state: TableState, column: str, values: Sequence[object]) -> list[
     return wanted
 
 
-def _that_may_hold(files: Sequence[DataFile], uids: Sequence[object]) -> list[DataFile]:
-    """Return the files whose bounds admit one of the uids."""
-    if len(uids) > _FEW:
-        return list(files)
-    texts = [uid for uid in uids if isinstance(uid, str)]
-    return [f for f in files if any(f.low <= uid <= f.high for uid in texts)]
+def _span(column: str, values: Sequence[object]) -> Bound:
+    """Return the bound that values of one column lie within."""
+    try:
+        return Bound(column, min(values), max(values))  # type: ignore[type-var]
+    except TypeError:  # lists and maps have no order
+        return Bound(column)

@@ -1,0 +1,155 @@
+"""Which data files a query can do without: lowest and highest values per file, and bounds held against them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from lakehouse.engine.changes import DataFile
+
+__all__ = ["Bound", "Keep", "Stage", "best_first", "holding", "statistics_of", "within"]
+
+_TEXTS = frozenset({"key", "name"})
+"""Texts with a useful order; those of hashes and paths would only make the catalog longer."""
+_LONGEST = 64
+_ORDERED = ("INT32", "INT64")
+"""How Parquet holds whole numbers, dates and times; decimals fall out by their type in Python."""
+Keep = Callable[[DataFile], bool]
+"""Whether a file has to be read."""
+_STEPS = (4, 32, 256)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """That a query asks for rows whose column lies between two values, both inclusive; None leaves a side open.
+
+    A row without a value does not meet a bound.
+
+    Examples
+    --------
+    >>> Bound("size", low=10).admits([1, 9]), Bound("size", low=10).admits([1, 10])
+    (False, True)
+    """
+
+    column: str
+    low: Any = None
+    high: Any = None
+
+    def admits(self, values: Sequence[Any]) -> bool:
+        """Whether one of the values from a lowest to a highest may lie within."""
+        lowest, highest = values
+        try:
+            above = self.low is None or encoded(self.low) <= highest
+            return bool(above and (self.high is None or encoded(self.high) >= lowest))
+        except TypeError:  # a number against a text: whoever runs the query says so
+            return True
+
+
+def encoded(value: Any) -> Any:
+    """Return a value as Delta's statistics hold it: texts of one width have the order of the times they stand for.
+
+    Examples
+    --------
+    >>> encoded(dt.datetime(2026, 1, 1, tzinfo=dt.UTC)), encoded(7)
+    ('2026-01-01T00:00:00.000000Z', 7)
+    """
+    if isinstance(value, dt.datetime):
+        if value.tzinfo is None:
+            return value.isoformat(timespec="microseconds")
+        return value.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+def statistics_of(footer: pq.FileMetaData) -> dict[str, list[int | str]]:
+    """Return lowest and highest value of columns with a useful order, from a Parquet footer; ``uid`` stands apart."""
+    found: dict[str, list[int | str]] = {}
+    for position in range(footer.num_columns):
+        name = footer.schema.column(position).path
+        if footer.schema.column(position).physical_type not in _ORDERED and name not in _TEXTS:
+            continue
+        values = [value for group in range(footer.num_row_groups) for value in _extremes(footer, group, position)]
+        if values and (all(type(value) is int for value in values) or all(map(_is_short_text, values))):
+            found[name] = [min(values), max(values)]
+    return found
+
+
+def _extremes(footer: pq.FileMetaData, group: int, position: int) -> Iterator[Any]:
+    """Yield the lowest and highest value of a column chunk, nothing when all are null, None when unknown."""
+    chunk = footer.row_group(group).column(position)
+    statistics = chunk.statistics
+    if statistics is not None and statistics.null_count == chunk.num_values:
+        return
+    if statistics is None or not statistics.has_min_max:
+        yield None
+        return
+    try:
+        yield from (encoded(statistics.min), encoded(statistics.max))
+    except (OverflowError, ValueError):  # a time beyond what Python counts
+        yield None
+
+
+def _is_short_text(value: object) -> bool:
+    return type(value) is str and len(value) <= _LONGEST
+
+
+# -- choosing ------------------------------------------------------------------------------------------------------
+def within(bounds: Iterable[Bound]) -> Keep:
+    """Return which files may have rows within all bounds."""
+    wanted = list(bounds)
+
+    def keep(file: DataFile) -> bool:
+        known = ((bound, values_of(file, bound.column)) for bound in wanted)
+        return all(values is None or bound.admits(values) for bound, values in known)
+
+    return keep
+
+
+def holding(uids: Iterable[object]) -> Keep:
+    """Return which files may have a row with one of these uids."""
+    wanted = sorted(uid for uid in uids if isinstance(uid, str))
+
+    def keep(file: DataFile) -> bool:
+        first = bisect_left(wanted, file.low)
+        return first < len(wanted) and wanted[first] <= file.high
+
+    return keep
+
+
+def values_of(file: DataFile, column: str) -> Sequence[Any] | None:
+    """Return a file's lowest and highest value of a column, None when they are not known."""
+    return (file.low, file.high) if column == "uid" else file.stats.get(column)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Files to look for the first rows of an order in, and the best value that may stand in the others."""
+
+    keep: Keep
+    rest: Any
+    descending: bool
+
+    def settles(self, last: Any) -> bool:
+        """Whether a row with this value comes before all rows of the other files."""
+        if self.rest is None or last is None:
+            return self.rest is None
+        return bool(encoded(last) > self.rest if self.descending else encoded(last) < self.rest)
+
+
+def best_first(files: Sequence[DataFile], column: str, *, descending: bool) -> Iterator[Stage]:
+    """Yield growing sets of files, those with the best values of a column first; the last one is all of them.
+
+    Files whose values are not known belong to every set. Rows without a value come last in any order.
+    """
+    known = [(values[descending], file.path) for file in files if (values := values_of(file, column)) is not None]
+    known.sort(reverse=descending)
+    for step in _STEPS:
+        if step >= len(known):
+            break
+        left = frozenset(path for _, path in known[step:])
+        yield Stage(lambda file, left=left: file.path not in left, known[step][0], descending)  # type: ignore[misc]
+    yield Stage(lambda _: True, None, descending)
