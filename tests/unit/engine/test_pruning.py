@@ -41,7 +41,7 @@ def big(tmp_path: Path) -> Iterator[Lake]:
 
 def files(lake: Lake) -> list[Path]:
     base = lake.snapshot().state("event").base
-    return [base.folder / file.path for file in base.files]
+    return [base.folder.path(file.path) for file in base.files]
 
 
 def between(lake: Lake, bound: Bound) -> list[str]:
