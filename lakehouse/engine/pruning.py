@@ -14,9 +14,6 @@ from lakehouse.engine.changes import DataFile
 
 __all__ = ["Bound", "Keep", "Stage", "best_first", "holding", "statistics_of", "within"]
 
-_TEXTS = frozenset({"key", "name"})
-"""Texts with a useful order; those of hashes and paths would only make the catalog longer."""
-_LONGEST = 64
 _ORDERED = ("INT32", "INT64")
 """How Parquet holds whole numbers, dates and times; decimals fall out by their type in Python."""
 Keep = Callable[[DataFile], bool]
@@ -69,12 +66,12 @@ def statistics_of(footer: pq.FileMetaData) -> dict[str, list[int | str]]:
     """Return lowest and highest value of columns with a useful order, from a Parquet footer; ``uid`` stands apart."""
     found: dict[str, list[int | str]] = {}
     for position in range(footer.num_columns):
-        name = footer.schema.column(position).path
-        if footer.schema.column(position).physical_type not in _ORDERED and name not in _TEXTS:
+        column = footer.schema.column(position)
+        if column.physical_type not in _ORDERED:
             continue
         values = [value for group in range(footer.num_row_groups) for value in _extremes(footer, group, position)]
-        if values and (all(type(value) is int for value in values) or all(map(_is_short_text, values))):
-            found[name] = [min(values), max(values)]
+        if values and all(type(value) in (int, str) for value in values):
+            found[column.path] = [min(values), max(values)]
     return found
 
 
@@ -91,10 +88,6 @@ def _extremes(footer: pq.FileMetaData, group: int, position: int) -> Iterator[An
         yield from (encoded(statistics.min), encoded(statistics.max))
     except (OverflowError, ValueError):  # a time beyond what Python counts
         yield None
-
-
-def _is_short_text(value: object) -> bool:
-    return type(value) is str and len(value) <= _LONGEST
 
 
 # -- choosing ------------------------------------------------------------------------------------------------------
