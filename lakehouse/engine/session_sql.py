@@ -66,8 +66,10 @@ class SqlSession:
             "SELECT path, size, n, low, high, version, stats FROM file "
             "WHERE tbl = ? AND born <= ? AND (died IS NULL OR died > ?) ORDER BY low"
         )
-        rows = self._all(sql, table, published, published)
-        return [DataFile(*row[:6], json.loads(row[6]) if row[6] else {}) for row in rows]
+        return [
+            DataFile(path, size, rows, low, high, version, json.loads(stats) if stats else {})
+            for path, size, rows, low, high, version, stats in self._all(sql, table, published, published)
+        ]
 
     def segments(self, table: str, above: int, upto: int, versions: Sequence[TableVersion]) -> list[Segment]:
         """Return the segments of a table in ``(above, upto]``, in order."""
