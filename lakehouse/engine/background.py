@@ -65,8 +65,11 @@ class BackgroundPublisher:
         limits = self._options
         return commits > limits.publish_commits or rows > limits.publish_rows or size > limits.publish_bytes
 
+    def _is_at_work(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
     def _start(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
+        if not self._is_at_work():
             self._thread = threading.Thread(target=self._publish, name="lakehouse-publisher", daemon=False)
             self._thread.start()
 
@@ -100,7 +103,10 @@ class BackgroundPublisher:
             with self._catalog.read() as session:
                 waits = session.head() > session.meta().head_json
             if waits and not self._rests:
-                self._start()
+                if self._is_at_work():  # up to a commit that may be older than what waits
+                    self._arm()
+                else:
+                    self._start()
         except (LakehouseError, OSError, RuntimeError) as error:
             _LOG.warning("the publisher could not start: %s", error)
 

@@ -160,3 +160,19 @@ def test_a_forked_child_has_no_timer_and_leaves_publishing_to_its_parent(tmp_pat
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         _eventually(lambda: _published(lake) == lake.head())
         assert [row["uid"] for row in plain(lake)] == ["a", "child"]
+
+
+def test_what_is_committed_while_a_round_runs_long_is_published_by_the_next(tmp_path: Path) -> None:
+    with Lake.create(tmp_path / "lake", SPECS, options=AGES) as lake:
+        stalled = threading.Event()
+
+        def stall() -> None:
+            add(lake, "b")
+            time.sleep(3 * AGES.publish_age)  # the timer of that commit fires into the running round
+            stalled.set()
+
+        with once_at("publish.before_head", stall):
+            add(lake, "a")
+            assert stalled.wait(30)
+            _eventually(lambda: _published(lake) == lake.head())
+        assert [row["uid"] for row in plain(lake)] == ["a", "b"]
