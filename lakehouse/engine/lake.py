@@ -6,7 +6,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -23,6 +23,7 @@ from lakehouse.engine.moments import At, resolved
 from lakehouse.engine.options import Options
 from lakehouse.engine.publish import Publisher
 from lakehouse.engine.retention import Retention
+from lakehouse.engine.revert import Reversal
 from lakehouse.engine.scan import Scanner
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.snapshot import Snapshot
@@ -35,6 +36,7 @@ from lakehouse.errors import (
     Busy,
     ConfigurationError,
     Conflict,
+    InputError,
     IntegrityError,
     LakehouseError,
     ReadOnly,
@@ -291,7 +293,7 @@ class Lake:
         if txn.state == "rolled back":
             raise LakehouseError("this transaction is rolled back: begin a new one")
         done = self.committer.commit(txn)
-        txn.state = "committed"
+        txn.state, txn.outcome = "committed", done
         self._background.poke()
         return done
 
@@ -370,6 +372,35 @@ class Lake:
             self._local, self._pid = threading.local(), os.getpid()
         txn: Transaction | None = getattr(self._local, "txn", None)
         return txn
+
+    def revert(self, at: At, *, message: str = "", kept: Collection[str] = ()) -> int:
+        """Undo one commit by another, and return that one's id; a revert can be reverted.
+
+        Parameters
+        ----------
+        at
+            The commit to undo.
+        message
+            Kept with the new commit; default: which commit it undoes.
+        kept
+            Tables whose inserted rows stay.
+
+        Raises
+        ------
+        Conflict
+            When something later depends on it: a row that it touched was changed since (``ChangedSinceRead``), is
+            referred to (``StillReferenced``), refers to what is gone (``ReferenceMissing``), or its unique value or
+            key is taken by another (``Duplicate``).
+        Expired
+            When its changes are no longer retained.
+        """
+        if self._open_transaction() is not None:
+            raise InputError("a revert is a commit of its own: leave the transaction first")
+        reversal = Reversal.of(self._history, self.snapshot(0), at, kept)
+        try:
+            return self._attempt(reversal.run, message or reversal.message).outcome
+        except Conflict as error:
+            raise reversal.told(error) from error
 
     # -- maintenance -----------------------------------------------------------------------------------------------
     def flush(self, *, timeout: float = 60.0) -> int:

@@ -65,6 +65,8 @@ class Transaction:
         self.replayable = True
         """Whether every change came from a plan."""
         self.state, self.began = "open", time.monotonic()
+        self.outcome = -1
+        """The commit that it became; one without changes: that it was planned on."""
         self._planning = 0
         self._written: dict[str, tuple[int, set[object]]] = {}
         self.snapshot = TransactionView(base, self.log)
