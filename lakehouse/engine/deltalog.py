@@ -38,7 +38,7 @@ class Note:
 
     lake: str
     kind: str
-    """``create``, ``schema`` or ``publish``."""
+    """``create``, ``schema``, ``publish`` or ``realign``."""
     from_commit: int
     """The newest published commit before."""
     to_commit: int
@@ -46,19 +46,20 @@ class Note:
     """The uid of commit ``to_commit``: ids alone repeat in a catalog that was restored from a backup."""
     schema: int
     """The table's schema version that the entry puts or finds in force."""
+    rules: str | None = None
+    """With a schema: the unique groups, references and comment that came with it, so that a catalog can be rebuilt."""
 
     def as_metadata(self) -> dict[str, Any]:
         """Return the custom metadata of a Delta commit."""
-        return {
-            "lakehouse": {
-                "lake": self.lake,
-                "kind": self.kind,
-                "from": self.from_commit,
-                "to": self.to_commit,
-                "to_uid": self.to_uid,
-                "schema": self.schema,
-            }
+        said: dict[str, Any] = {
+            "lake": self.lake,
+            "kind": self.kind,
+            "from": self.from_commit,
+            "to": self.to_commit,
+            "to_uid": self.to_uid,
+            "schema": self.schema,
         }
+        return {"lakehouse": said if self.rules is None else {**said, "rules": self.rules}}
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,25 @@ class DeltaLog:
             raise Stale(f"{self.folder} is at version {handle.version()}, expected {version}")
         return handle
 
+    def newest(self) -> DeltaTable:
+        """Return a handle on whatever version is the newest; raises ``Diverged`` when there is none to be read."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        try:
+            return DeltaTable(self.folder.uri, storage_options=self.folder.delta_options())
+        except DeltaError as error:
+            raise Diverged(f"{self.folder} cannot be opened as a Delta table ({error}): restore its log") from error
+
+    def schema(self, version: int | None = None) -> pa.Schema:
+        """Return the columns at a version (default: the newest), with their comments."""
+        import pyarrow as pa
+        from deltalake import DeltaTable
+
+        options = self.folder.delta_options()
+        found = DeltaTable(self.folder.uri, version=version, storage_options=options).schema()
+        return pa.schema(found.to_arrow())
+
     def _drop_torn_checkpoint(self) -> bool:
         """Remove a checkpoint that a power failure left unreadable, with the pointer to it; the entries hold it all."""
         names = self._entries.names()
@@ -177,8 +197,24 @@ class DeltaLog:
         except DeltaError as error:
             raise Stale(f"{self.folder}: {error}") from error
 
+    @staticmethod
+    def takes(handle: DeltaTable, table: TableVersion, newest: TableVersion) -> bool:
+        """Whether rows of a table fit: Delta has their columns, and no others but those of the newest declaration.
+
+        Delta drops a column that it does not know in silence. One that it has already, from a log that was realigned,
+        is null in the rows that lack it.
+        """
+        from deltalake import Schema
+
+        there, mine = ({f.name: f for f in s.fields} for s in (handle.schema(), Schema.from_arrow(table.schema)))
+        known = set(newest.schema.names)
+        return all(there.get(name) == item for name, item in mine.items()) and there.keys() <= known
+
     def add_columns(self, handle: DeltaTable, note: Note, added: Sequence[pa.Field]) -> None:
         """Commit additional columns through a checked handle; raises ``Stale`` when it moved."""
+        if not added:
+            self.append(handle, note, [], [])
+            return
         import pyarrow as pa
         from deltalake import Schema
         from deltalake.exceptions import DeltaError
@@ -209,7 +245,8 @@ class DeltaLog:
             found = info.get("lakehouse")
             if not found:
                 return Entry(version)
-            note = Note(found["lake"], found["kind"], found["from"], found["to"], found["to_uid"], found["schema"])
+            names = ("lake", "kind", "from", "to", "to_uid", "schema")
+            note = Note(*(found[name] for name in names), *[found.get("rules")])
             adds = tuple(_added(a["add"], note.schema) for a in actions if "add" in a)
             removes = tuple(a["remove"]["path"] for a in actions if "remove" in a)
         except (ValueError, KeyError, TypeError, StopIteration):

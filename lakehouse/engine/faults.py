@@ -34,6 +34,9 @@ POINTS = frozenset(
         "vacuum.leased",
         "vacuum.horizon",
         "vacuum.unlink",
+        "restore.realigned",
+        "restore.before_put",
+        "restore.put",
     }
 )
 """Every fault point of the engine."""

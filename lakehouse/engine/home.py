@@ -12,7 +12,7 @@ from lakehouse.engine.catalog import Catalog
 from lakehouse.engine.catalog_sqlite import SqliteCatalog
 from lakehouse.engine.options import Options
 from lakehouse.engine.place import refuse_network_file_system
-from lakehouse.errors import ConfigurationError, InputError, InstanceNotFound, NewerFormat
+from lakehouse.errors import ConfigurationError, InputError, InstanceNotFound, NewerFormat, Unsupported
 
 __all__ = ["MARKER", "Home", "is_lake"]
 
@@ -61,8 +61,7 @@ class Home:
             lake = session.meta().lake
         opened.close()
         if not is_lake(root):  # another process may have been quicker
-            where = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-            write_durably(root / MARKER, json.dumps({"format": _FORMAT, "lake": lake, "catalog": where}).encode())
+            cls.mark(root, path, lake)
         return cls.found(root)
 
     @classmethod
@@ -73,12 +72,37 @@ class Home:
         ------
         InstanceNotFound, ConfigurationError, NewerFormat, Unsupported
         """
+        home = cls.marked(root)
+        if not home.catalog.exists():
+            raise InstanceNotFound(
+                f"the catalog {home.catalog} of {root} is gone: `lakehouse restore BACKUP` puts a backup in its place, "
+                "`lakehouse rebuild` makes one from what was published"
+            )
+        refuse_network_file_system(home.catalog)
+        return home
+
+    @classmethod
+    def marked(cls, root: Path) -> Self:
+        """Read the marker of a lake whose catalog may be gone.
+
+        Raises
+        ------
+        InstanceNotFound, ConfigurationError, NewerFormat, Unsupported
+        """
         marker = _read_marker(root)
-        path = root / marker["catalog"]  # an absolute path stays as it is
-        if not path.exists():
-            raise InstanceNotFound(f"the catalog {path} of {root} is gone: restore it from a backup")
-        refuse_network_file_system(path)
-        return cls(root, path, marker["lake"])
+        if "://" in marker["catalog"]:
+            raise Unsupported(
+                f"the catalog of {root} is a database on a server: back it up and restore it with that server's own "
+                "tools (pg_dump and pg_restore)"
+            )
+        return cls(root, root / marker["catalog"], marker["lake"])  # an absolute path stays as it is
+
+    @classmethod
+    def mark(cls, root: Path, catalog: Path, lake: str) -> Self:
+        """Write the marker."""
+        where = catalog.relative_to(root).as_posix() if catalog.is_relative_to(root) else str(catalog)
+        write_durably(root / MARKER, json.dumps({"format": _FORMAT, "lake": lake, "catalog": where}).encode())
+        return cls(root, catalog, lake)
 
     def settle(self, catalog: Catalog) -> None:
         """Note where a moved lake lies now; refuse a copy whose original is still there under the same id."""

@@ -112,11 +112,12 @@ class Publisher:
     def _note(self, kind: str, state: TableState, target: int) -> Note:
         with self._catalog.read() as session:
             info = session.commit(target)
-        return Note(self._lake, kind, state.published, target, info.uid if info else "", state.table.version)
+        rules = state.table.spec.rules() if kind == "schema" else None
+        return Note(self._lake, kind, state.published, target, info.uid if info else "", state.table.version, rules)
 
     def _create(self, log: DeltaLog, table: str, epoch: int) -> None:
         first = self._schemas.versions(table)[0]
-        log.create(first, Note(self._lake, "create", 0, 0, "", first.version))
+        log.create(first, Note(self._lake, "create", 0, 0, "", first.version, first.spec.rules()))
         reach("publish.created")
         log.sync(0)
         self.ratify(table, -1, Publication(0, 0), [], [], epoch)
@@ -126,17 +127,17 @@ class Publisher:
         state = self._state(table, since)
         older = next(v for v in reversed(state.versions) if v.version < state.table.version)
         handle = log.open(state.version, state.published)
+        there = set(log.schema(state.version).names)  # a log that was realigned may have them already
+        added = [item for item in state.table.spec.added_to(older.spec) if item.name not in there]
         reach("publish.before_delta")
-        log.add_columns(handle, self._note("schema", state, since), state.table.spec.added_to(older.spec))
+        log.add_columns(handle, self._note("schema", state, since), added)
         self._settle(log, state, since, _Folded([], []), epoch)
 
     def _append(self, log: DeltaLog, table: str, target: int, epoch: int) -> None:
         """Files first, then the log entry, then the publication."""
-        from deltalake import Schema
-
         state = self._state(table, target)
         handle = log.open(state.version, state.published)
-        if Schema.from_arrow(state.table.schema) != handle.schema():
+        if not log.takes(handle, state.table, self._schemas.current(table)):
             raise Diverged(f"{table}: the columns in Delta are not those of the catalog: run `lakehouse check`")
         folded = self._fold(state, target)
         live = {uri.rsplit("/", 1)[-1] for uri in handle.file_uris()} if folded.removes else set()
@@ -212,12 +213,14 @@ class Publisher:
             states = {t: self._states.load(session, self._schemas.versions(t), target) for t in self._schemas.names()}
             info = session.commit(target)
         tables = {
-            name: {"version": s.version, "files": [f.path for f in s.base.files]}
+            name: {"version": s.version, "files": [f.path for f in s.base.files], "rules": s.table.spec.rules()}
             for name, s in states.items()
             if s.publication is not None
         }
         at = (info.at if info else from_micros(0)).isoformat()
-        document = {"format": 1, "lake": self._lake, "epoch": epoch, "commit": target, "at": at, "tables": tables}
+        uid = info.uid if info else ""
+        named = {"lake": self._lake, "epoch": epoch, "commit": target, "uid": uid, "at": at}
+        document = {"format": 1, **named, "tables": tables}
         draft = self._root.draft(HEAD, json.dumps(document, indent=1).encode())
         try:
             reach("publish.before_head")

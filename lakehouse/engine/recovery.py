@@ -14,7 +14,7 @@ from lakehouse.engine.folder import Folder, table_folder
 from lakehouse.engine.schemas import Schemas
 from lakehouse.errors import Diverged
 
-__all__ = ["Recovery"]
+__all__ = ["Recovery", "Verdict"]
 
 Ratify = Callable[[str, int, Publication, Sequence[DataFile], Sequence[str], int], None]
 
@@ -27,6 +27,19 @@ class _Found:
     log: DeltaLog
     good: list[Entry]
     torn: int | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a table's Delta log stands to the catalog."""
+
+    table: str
+    adoptable: int
+    """Versions that a publisher left which died before it recorded them."""
+    torn: int | None
+    """The last version, if it is torn."""
+    diverged: str | None
+    """Why log and catalog do not belong together, if they do not."""
 
 
 class Recovery:
@@ -53,6 +66,19 @@ class Recovery:
             if item.torn is not None:
                 with self._catalog.locked(epoch):  # a late remover must not hit a good entry
                     item.log.remove(item.torn)
+
+    def examine(self) -> list[Verdict]:
+        """Return how every table stands; nothing is changed."""
+        with self._catalog.read() as session:
+            self._schemas.refresh(session)
+        return [self._verdict(table) for table in self._schemas.names()]
+
+    def _verdict(self, table: str) -> Verdict:
+        try:
+            found = self._classify(table)
+        except Diverged as error:
+            return Verdict(table, 0, None, str(error))
+        return Verdict(table, len(found.good), found.torn, None)
 
     def _adopt(self, found: _Found, entry: Entry, epoch: int, ratify: Ratify) -> None:
         assert entry.note is not None

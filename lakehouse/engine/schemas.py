@@ -29,10 +29,10 @@ class Schemas:
         """Replace the mutex: a thread that stayed in the parent may hold it."""
         self._lock = threading.Lock()
 
-    def refresh(self, session: Session) -> None:
-        """Read the declarations if they changed."""
+    def refresh(self, session: Session, *, anew: bool = False) -> None:
+        """Read the declarations if they changed, or ``anew`` in any case."""
         newest = session.meta().schema_commit
-        if newest <= self.known_commit:  # another thread may have seen a younger one
+        if newest <= self.known_commit and not anew:  # another thread may have seen a younger one
             return
         tables: dict[str, list[TableVersion]] = {}
         for version in session.tables():

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakehouse.engine.catalog import ChangeRow, CommitInfo, Meta, Publication, Tag, from_micros
+from lakehouse.engine.catalog import ChangeRow, CommitInfo, Meta, Publication, Tag, from_micros, to_micros
 from lakehouse.engine.changes import DataFile, Op, Segment, decode
 from lakehouse.engine.faults import reach
 from lakehouse.engine.table import KEYS, TableSpec, TableVersion
@@ -228,6 +228,25 @@ class SqlSession:
     def set_home(self, home: str) -> None:
         """Remember where the root lies."""
         self._con.execute("UPDATE meta SET home = ?", (home,))
+
+    # -- catalogs that are brought back ------------------------------------------------------------------------------
+    def note(self, info: CommitInfo) -> None:
+        """Record a commit without changes under a given id and uid."""
+        self._con.execute(
+            "INSERT INTO commits VALUES(?, ?, ?, ?, ?, ?, ?, 0, 0)",
+            (info.id, info.uid, uuid.uuid4().hex, to_micros(info.at), info.user, info.run, info.message),
+        )
+
+    def reset(self, meta: Meta) -> None:
+        """Replace the facts about the lake."""
+        self._con.execute(
+            "UPDATE meta SET lake = ?, home = ?, oldest_readable = ?, swept_before = ?, epoch = ?, holder = ?, "
+            "until = ?, head_json = ?, schema_commit = ?",
+            (
+                meta.lake, meta.home, meta.oldest_readable, meta.swept_before, meta.epoch, meta.holder,
+                meta.until, meta.head_json, meta.schema_commit,
+            ),
+        )  # fmt: skip
 
     # -- retention -------------------------------------------------------------------------------------------------
     def pin(self, name: str, commit: int, until: float) -> None:

@@ -25,7 +25,18 @@ from lakehouse.engine.snapshot import Snapshot
 from lakehouse.engine.table import TableSpec
 from lakehouse.errors import Duplicate, shown
 
-__all__ = ["Claim", "ValuesFree", "bulk_requirements", "claim_of", "is_final", "joined", "merged", "take", "untouched"]
+__all__ = [
+    "Claim",
+    "ValuesFree",
+    "bulk_requirements",
+    "claim_of",
+    "is_final",
+    "joined",
+    "merged",
+    "record",
+    "take",
+    "untouched",
+]
 
 _SEPARATOR = "\x1f"
 _ESCAPE = "\x1e"
@@ -206,6 +217,15 @@ def take(session: Session, claims: Sequence[Claim], head: Snapshot) -> None:
             if session.has_filter(claim.table, claim.name):
                 suspects = _in_filter(session, claim)
                 _refuse_present(claim.picked(np.flatnonzero(suspects)), head)
+            session.claim(claim.table, claim.name, claim.values.to_pylist())
+
+
+def record(session: Session, claims: Iterable[Claim]) -> None:
+    """Take values of rows that are known to hold them: the catalog is rebuilt from these rows."""
+    for claim in claims:
+        if claim.bulk:
+            session.add_filter(claim.table, claim.name, _buckets(claim.sorted_hashes))
+        else:
             session.claim(claim.table, claim.name, claim.values.to_pylist())
 
 

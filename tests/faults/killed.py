@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lakehouse.engine import Lake, faults
-from tests.faults.scene import Die, changed, die_at, open_lake, specs, work
+from lakehouse.engine.backup import back_up
+from lakehouse.engine.restore import restore
+from tests.faults.scene import OPTIONS, Die, changed, die_at, open_lake, specs, work
 
 __all__ = ["acknowledged"]
 
@@ -81,6 +83,16 @@ class _Worker:
             self.work(1)
             self._lake.flush()
             self._lake.vacuum()
+        for number in range(2):
+            self._back_and_forth(number)
+
+    def _back_and_forth(self, number: int) -> None:
+        """Back the catalog up and restore it."""
+        root, path = self._lake.root, self._lake.root.with_suffix(f".backup{number}")
+        back_up(self._lake.catalog, path)
+        self._lake.close()
+        restore(root, path, options=OPTIONS)
+        self._lake = open_lake(root, 5)
 
 
 def _fatal(point: str, nth: int) -> Callable[[str], None]:
