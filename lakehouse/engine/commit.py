@@ -117,7 +117,8 @@ class Committer:
         try:
             changes = net_changes(txn, self._schemas)
             taken, demands = claims(changes, txn.base)
-            requirements = merged([*txn.requirements, *implied(changes, self._schemas), *demands])
+            read = txn.reads.requirements() if txn.reads else []
+            requirements = merged([*txn.requirements, *read, *implied(changes, self._schemas), *demands])
             for requirement in requirements:
                 requirement.check(txn.base)
         except Conflict as error:

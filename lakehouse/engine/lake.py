@@ -279,14 +279,14 @@ class Lake:
         return self._user_sql.run(self.snapshot(at), query, params, tables=tables, views=views)
 
     # -- writing ---------------------------------------------------------------------------------------------------
-    def begin(self, *, client_txn: str | None = None, message: str = "") -> Transaction:
-        """Begin a transaction on the head; hand it to :meth:`commit`."""
+    def begin(self, *, client_txn: str | None = None, message: str = "", serializable: bool = False) -> Transaction:
+        """Begin a transaction on the head; hand it to :meth:`commit`. See :meth:`transaction` for ``serializable``."""
         if self.read_only:
             raise ReadOnly(f"{self.root} is open for reading only: open it without read_only=True")
         with self.catalog.read() as session:
             self.schemas.refresh(session)
             base = Snapshot(self.catalog, self.schemas, self.states, self._scanner, session.head())
-        return Transaction(base, self.schemas, client_txn=client_txn, message=message)
+        return Transaction(base, self.schemas, client_txn=client_txn, message=message, serializable=serializable)
 
     def commit(self, txn: Transaction) -> int:
         """Commit a transaction and return the commit's id; a retry with the same ``client_txn`` returns the first's."""
@@ -297,7 +297,7 @@ class Lake:
         self._background.poke()
         return done
 
-    def run(self, plan: Callable[[Transaction], T], *, message: str = "") -> T:
+    def run(self, plan: Callable[[Transaction], T], *, message: str = "", serializable: bool = False) -> T:
         """Plan and commit; after a conflict plan again on a newer snapshot.
 
         Parameters
@@ -305,6 +305,8 @@ class Lake:
         plan
             Gets a transaction, reads and changes through it, and may be called several times. Inside
             ``with lake.transaction()`` it joins that one.
+        serializable
+            Whether everything that it reads must be the same still when it is committed.
 
         Raises
         ------
@@ -312,12 +314,13 @@ class Lake:
             When planning again cannot help.
         """
         if (txn := self._open_transaction()) is not None:
+            _refuse_weaker(txn, serializable=serializable)
             return txn.run(plan)
-        return self._attempt(lambda fresh: fresh.run(plan), message)
+        return self._attempt(lambda fresh: fresh.run(plan), message, serializable=serializable)
 
-    def _attempt(self, body: Callable[[Transaction], T], message: str) -> T:
+    def _attempt(self, body: Callable[[Transaction], T], message: str, *, serializable: bool = False) -> T:
         for attempt in range(self.options.attempts):
-            txn = self.begin(message=message)
+            txn = self.begin(message=message, serializable=serializable)
             try:
                 with self._joined(txn):
                     result = body(txn)
@@ -331,17 +334,31 @@ class Lake:
         raise Busy(f"gave up after {self.options.attempts} conflicts with other writers: try again")
 
     @contextmanager
-    def transaction(self, message: str = "") -> Iterator[Transaction]:
+    def transaction(self, message: str = "", *, serializable: bool = False) -> Iterator[Transaction]:
         """Commit all that the block does as one; nested blocks are savepoints.
 
         On a conflict at the end, what was done through :meth:`run` is planned again; other reads of the block are not
         repeated.
+
+        Parameters
+        ----------
+        serializable
+            Whether everything that the block reads (rows looked up, tables queried, also through :meth:`sql`) must be
+            the same still when it is committed: then all blocks in this mode are as if one had run after the other.
+            Without it two blocks may each read what the other one changes (write skew). A block that read outside
+            :meth:`run` is not planned again after such a conflict.
+
+        Raises
+        ------
+        ChangedSinceRead
+            In the serialisable mode: what was read has changed since.
         """
         if (outer := self._open_transaction()) is not None:
+            _refuse_weaker(outer, serializable=serializable)
             with outer.savepoint():
                 yield outer
             return
-        txn = self.begin(message=message)
+        txn = self.begin(message=message, serializable=serializable)
         try:
             with self._joined(txn):
                 yield txn
@@ -355,7 +372,7 @@ class Lake:
             if not (error.transient and txn.replayable):
                 raise
             plans = list(txn.plans)
-            self._attempt(lambda fresh: [fresh.run(plan) for plan in plans], message)
+            self._attempt(lambda fresh: [fresh.run(plan) for plan in plans], message, serializable=serializable)
             txn.state = "committed"
 
     @contextmanager
@@ -421,3 +438,8 @@ class Lake:
     def vacuum(self) -> int | None:
         """Drop what no retained commit needs; returns the number of files deleted, None when the lease is taken."""
         return self._retention.vacuum()
+
+
+def _refuse_weaker(outer: Transaction, *, serializable: bool) -> None:
+    if serializable and outer.reads is None:
+        raise InputError("the transaction around this one is not serialisable: ask for it there")

@@ -15,6 +15,7 @@ from lakehouse.errors import ChangedSinceRead, Duplicate, ReferenceMissing, Stil
 
 __all__ = [
     "KeysAbsent",
+    "LookupUntouched",
     "Requirement",
     "RowsAsRead",
     "RowsExist",
@@ -178,6 +179,25 @@ class TableUntouched:
     def recheck(self, segment: Segment, read: ReadColumn) -> None:
         """Raise ``ChangedSinceRead`` for any change."""
         raise ChangedSinceRead(f"{self.table} changed since it was read (commit {segment.commit})")
+
+
+@dataclass(frozen=True)
+class LookupUntouched:
+    """A look-up would find the same rows, unchanged (the serialisable mode)."""
+
+    table: str
+    column: str
+    values: frozenset[Any]
+    found: frozenset[str]
+
+    def check(self, snapshot: Snapshot) -> None:
+        """Hold by definition."""
+
+    def recheck(self, segment: Segment, read: ReadColumn) -> None:
+        """Raise ``ChangedSinceRead`` for rows that were found, or would be found now."""
+        _refuse_touch(self.table, segment.values("uid", read) & self.found)
+        if segment.op is not Op.DELETE and (hit := segment.values(self.column, read) & self.values):
+            raise ChangedSinceRead(f"{self.table}: a row with {self.column} {_some(hit)} was written meanwhile")
 
 
 def _refuse_touch(table: str, hit: frozenset[Any] | set[Any]) -> None:

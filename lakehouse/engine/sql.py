@@ -77,6 +77,7 @@ class UserSql:
             For more than one statement, a statement that is no SELECT, a syntax error, an unknown table, or an access
             to files or the network.
         """
+        snapshot = snapshot.for_query(query, views or {})
         key = self._key(snapshot, views or {}) if not (tables or snapshot.moves) else None
         idle = self._take(key) or self._new(key, snapshot, tables or {}, views or {})
         _refuse_other_statements(idle.connection, query, params)

@@ -15,11 +15,11 @@ from lakehouse.engine.changes import Op, Segment, no_file
 from lakehouse.engine.requirements import KeysAbsent, Requirement, RowsAsRead
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.snapshot import Snapshot
-from lakehouse.engine.state import TableState
 from lakehouse.engine.table import KEYS
+from lakehouse.engine.view import Reads, TrackedView, TransactionView
 from lakehouse.errors import InputError, LakehouseError, UnknownField, did_you_mean, shown
 
-__all__ = ["Rows", "Transaction", "TransactionView"]
+__all__ = ["Rows", "Transaction"]
 
 T = TypeVar("T")
 Rows: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table | pa.RecordBatch
@@ -50,9 +50,19 @@ class Transaction:
         A name under which the caller may retry after a lost reply: the same name commits once.
     message
         Kept with the commit.
+    serializable
+        Whether what it reads has to be the same still when it is committed.
     """
 
-    def __init__(self, base: Snapshot, schemas: Schemas, *, client_txn: str | None = None, message: str = "") -> None:
+    def __init__(
+        self,
+        base: Snapshot,
+        schemas: Schemas,
+        *,
+        client_txn: str | None = None,
+        message: str = "",
+        serializable: bool = False,
+    ) -> None:
         self.base, self._schemas = base, schemas
         self.schema_commit = min(schemas.known_commit, base.commit)
         """The schema change that the rows are encoded for."""
@@ -62,18 +72,24 @@ class Transaction:
         self.requirements: list[Requirement] = []
         self.plans: list[Callable[[Transaction], object]] = []
         """What to run again when the commit meets a conflict."""
-        self.replayable = True
-        """Whether every change came from a plan."""
+        self._planned = True
         self.state, self.began = "open", time.monotonic()
         self.outcome = -1
         """The commit that it became; one without changes: that it was planned on."""
         self._planning = 0
         self._written: dict[str, tuple[int, set[object]]] = {}
-        self.snapshot = TransactionView(base, self.log)
+        self.reads = Reads(lambda: self._planning > 0) if serializable else None
+        """What it has read; None where that does not matter."""
+        self.snapshot = TrackedView(base, self.log, self.reads) if self.reads else TransactionView(base, self.log)
 
     def __repr__(self) -> str:
         changes = {table: sum(s.rows for s in log) for table, log in self.log.items()}
         return f"Transaction(base={self.base.commit}, {self.state}, rows={changes})"
+
+    @property
+    def replayable(self) -> bool:
+        """Whether every change, and every read that counts, was made by a plan."""
+        return self._planned and (self.reads is None or self.reads.repeatable)
 
     # -- changes ---------------------------------------------------------------------------------------------------
     def insert(self, table: str, rows: Rows, *, fresh: bool = False) -> None:
@@ -114,12 +130,12 @@ class Transaction:
     def require(self, requirement: Requirement) -> None:
         """Demand that something holds when the transaction is committed."""
         self._check_open()
-        self.replayable = self.replayable and self._planning > 0
+        self._planned = self._planned and self._planning > 0
         self.requirements.append(requirement)
 
     def _add(self, table: str, op: Op, batches: list[pa.RecordBatch]) -> None:
         self._check_open()
-        self.replayable = self.replayable and self._planning > 0
+        self._planned = self._planned and self._planning > 0
         version = self._schemas.current(table).version
         log = self.log.setdefault(table, [])
         log += [Segment(0, op, version, batch) for batch in batches if batch.num_rows]
@@ -174,40 +190,6 @@ class Transaction:
     def _check_open(self) -> None:
         if self.state != "open":
             raise LakehouseError(f"this transaction is {self.state}: begin a new one")
-
-
-class TransactionView(Snapshot):
-    """The planning snapshot with the transaction's own writes on top; it moves with them."""
-
-    def __init__(self, base: Snapshot, log: Mapping[str, list[Segment]]) -> None:
-        super().__init__(base._catalog, base._schemas, base._cache, base._scanner, base.commit)
-        self._base, self._log = base, log
-        self._moved: dict[str, tuple[int, TableState]] = {}
-
-    @property
-    def moves(self) -> bool:
-        """Whether it shows the writes of a transaction that is still open."""
-        return True
-
-    def forget(self) -> None:
-        """Drop what was fetched, to fetch it anew."""
-        self._base.forget()
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget what was folded, after a savepoint was undone."""
-        self._moved.clear()
-
-    def state(self, table: str) -> TableState:
-        """Return a table as the transaction sees it."""
-        log = self._log.get(table)
-        if not log:
-            return self._base.state(table)
-        done, state = self._moved.get(table) or (0, self._base.state(table))
-        if done < len(log):
-            state = state.with_pending(log[done:])
-            self._moved[table] = len(log), state
-        return state
 
 
 def _encoded(table: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
