@@ -5,7 +5,8 @@ their content hash. Nothing here knows of registries or commits, and importing t
 
 - :mod:`formats.registry`: which format handles an object, a suffix or a file
 - :mod:`formats.base`: what a format is, and :class:`~formats.base.Description`
-- :mod:`formats.parquet`, :mod:`formats.csv`, :mod:`formats.anndata`, :mod:`formats.blob`: the formats
+- :mod:`formats.parquet`, :mod:`formats.csv`, :mod:`formats.arrow`, :mod:`formats.jsonlines`, :mod:`formats.json`: tables
+- :mod:`formats.anndata`, :mod:`formats.folder`, :mod:`formats.blob`: arrays and anything else
 - :mod:`formats.storage`, :mod:`formats.hashing`, :mod:`formats.keys`, :mod:`formats.durable`: where bytes lie
 - :mod:`formats.testing`: the suite that every format must pass, third-party ones included
 """

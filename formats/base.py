@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lakehouse.errors import InvalidFile, LakehouseError, NotFound, UnknownFormat, shown
+from lakehouse.errors import InvalidFile, LakehouseError, NotFound, UnknownFormat, Unsupported, shown
 
 __all__ = ["ColumnInfo", "Description", "Format", "is_instance_of", "new_file", "reading"]
 
@@ -35,6 +35,13 @@ class ColumnInfo:
     """Such as ``int64``, ``float32``, ``string``, ``bool``, ``category`` or ``timestamp[ns]``; arrays add their
     layout and shape, as in ``float32 csr (700, 765)``."""
 
+    storage: str = ""
+    """How an array lies there, such as ``chunks (100, 765), gzip``; empty where nothing is to be said."""
+
+    def __repr__(self) -> str:
+        storage = f", storage={self.storage!r}" if self.storage else ""
+        return f"ColumnInfo(name={self.name!r}, dtype={self.dtype!r}{storage})"
+
 
 @dataclass(frozen=True, slots=True)
 class Description:
@@ -44,7 +51,7 @@ class Description:
     """The format's name."""
 
     kind: str
-    """``dataframe``, ``AnnData``, ``array`` or ``blob``."""
+    """``dataframe``, ``AnnData``, ``MuData``, ``SOMA``, ``array``, ``group``, ``json``, ``folder`` or ``blob``."""
 
     n_rows: int | None = None
     """Rows or observations; ``None`` where counting them would mean reading a large file."""
@@ -56,7 +63,23 @@ class Description:
     """The columns of a table, in order."""
 
     slots: Mapping[str, tuple[ColumnInfo, ...]] = field(default_factory=dict)
-    """The parts of an AnnData: ``X``, ``obs``, ``var``, ``layers``, ``obsm``, ..., only those that hold something."""
+    """The parts of an AnnData: ``X``, ``obs``, ``var``, ``layers``, ``obsm``, ..., only those that hold something; of a MuData, those of each modality as ``rna/obs``."""
+
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """What else the file says of itself: compression, row groups, an image's width, ...; plain values."""
+
+    read_names: Callable[[str], list[str]] | None = field(default=None, repr=False, compare=False)
+    """Reads the names of an axis, ``obs`` or ``var``, where there are axes."""
+
+    @property
+    def obs_names(self) -> list[str] | None:
+        """Names of the observations, read now; ``None`` where there are none."""
+        return self.read_names("obs") if self.read_names else None
+
+    @property
+    def var_names(self) -> list[str] | None:
+        """Names of the variables, read now; ``None`` where there are none."""
+        return self.read_names("var") if self.read_names else None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold.
@@ -73,6 +96,7 @@ class Description:
             "shape": list(self.shape) if self.shape is not None else None,
             "columns": _plain(self.columns),
             "slots": {name: _plain(parts) for name, parts in self.slots.items()},
+            "attributes": dict(self.attributes),
         }
 
 
@@ -141,6 +165,26 @@ class Format(ABC):
     @abstractmethod
     def describe(self, path: Path) -> Description:
         """Say what a file holds, without loading its data."""
+
+    def load_as(self, path: Path, form: str) -> Any:
+        """Read a whole file in another library's form: ``pandas``, ``polars``, ``arrow`` or ``numpy``.
+
+        Raises
+        ------
+        Unsupported
+            This file has no such form.
+        """
+        raise Unsupported(f"{self.name} is read as it is, not as {shown(form)}: leave as_ out")
+
+    def open_as(self, path: Path, form: str) -> Any:
+        """Return a lazy object in another library's form, where there is one.
+
+        Raises
+        ------
+        Unsupported
+            This format has no such form.
+        """
+        raise Unsupported(f"{self.name} is opened in one form, not as {shown(form)}: leave as_ out")
 
     def recognizes(self, path: Path) -> bool:
         """Tell from a few kilobytes whether a file or folder is of this format.
@@ -244,4 +288,7 @@ def _type_name(obj: object) -> str:
 
 
 def _plain(columns: tuple[ColumnInfo, ...]) -> list[dict[str, str]]:
-    return [{"name": column.name, "dtype": column.dtype} for column in columns]
+    return [
+        {"name": column.name, "dtype": column.dtype} | ({"storage": column.storage} if column.storage else {})
+        for column in columns
+    ]

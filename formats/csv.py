@@ -1,4 +1,4 @@
-"""Tables as comma- or tab-separated text, plain or gzip-compressed.
+"""Tables as comma- or tab-separated text, plain or compressed with gzip or zstd.
 
 ``load`` returns pandas, ``open`` a Polars ``LazyFrame``. Types are found the same way for ``load``, ``open`` and SQL:
 from the whole text up to 16 MB, from the first 8 MB of a larger one. An unquoted empty field and the usual marks
@@ -11,7 +11,6 @@ A pandas index that is not the default one is written as columns, and stays colu
 
 from __future__ import annotations
 
-import gzip
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,10 +21,11 @@ import pyarrow.csv as pc
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
-from formats.base import Description, Format, new_file, reading
-from formats.frames import FRAME_TYPES, columns_of, to_arrow, writing
+from formats.base import Description, new_file, reading
+from formats.frames import columns_of, to_arrow, writing
 from formats.keys import suffix_of
-from formats.limits import GuardedGzip
+from formats.packed import open_unpacked, packing
+from formats.tables import TableFormat
 from lakehouse.errors import InvalidFile, shown
 
 __all__ = ["CsvFormat"]
@@ -58,8 +58,8 @@ class _Look:
         return pc.ReadOptions(block_size=_BLOCK, column_names=self.schema.names, skip_rows_after_names=1)
 
 
-class CsvFormat(Format):
-    """Tables in ``.csv``, ``.tsv``, ``.csv.gz`` and ``.tsv.gz``.
+class CsvFormat(TableFormat):
+    """Tables in ``.csv`` and ``.tsv``, also with ``.gz`` or ``.zst``.
 
     Examples
     --------
@@ -71,9 +71,7 @@ class CsvFormat(Format):
     """
 
     name: ClassVar[str] = "csv"
-    kind: ClassVar[str] = "dataframe"
-    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-    types: ClassVar[tuple[str, ...]] = FRAME_TYPES
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zst", ".tsv.zst")
 
     def dump(self, obj: object, *, suffix: str | None = None) -> bytes | None:
         """Return the file's bytes, or ``None`` for a table above 32 MB."""
@@ -92,22 +90,19 @@ class CsvFormat(Format):
         with new_file(path), path.open("wb") as file:
             _write(table, file, suffix_of(path))
 
-    def load(self, path: Path) -> Any:
-        """Return a pandas ``DataFrame``; dates come as ``datetime64``."""
+    def read(self, path: Path) -> pa.Table:
+        """Read a whole file as an Arrow table."""
         look = _look(path)
         if not look.schema.names:
-            return pa.table({}).to_pandas()
+            return pa.table({})
         with reading(path, self.name), _stream(path) as file:
             table = pc.read_csv(file, look.read_options(), _parse(path), _convert())
             _check_texts(table.schema, path)
-            return table.to_pandas(date_as_object=False)
+            return table
 
-    def open(self, path: Path) -> Any:
-        """Return a Polars ``LazyFrame`` over the file."""
-        import polars as pl
-
-        dataset = self.table(path)
-        return pl.LazyFrame() if dataset is None else pl.scan_pyarrow_dataset(dataset)
+    def to_pandas(self, table: pa.Table) -> Any:
+        """Return pandas; dates come as ``datetime64``."""
+        return table.to_pandas(date_as_object=False)
 
     def describe(self, path: Path) -> Description:
         """Read at most 16 MB, and up to 256 MB more to count the rows."""
@@ -117,8 +112,10 @@ class CsvFormat(Format):
         shape = None if rows is None else (rows, len(columns))
         return Description(self.name, self.kind, rows, shape, columns)
 
-    def table(self, path: Path) -> ds.Dataset | None:
+    def table(self, path: Path) -> ds.Dataset | pa.Table | None:
         """Return a dataset that SQL scans piecewise, or ``None`` for a file without columns.
+
+        A ``.zst`` file is read whole: Arrow's datasets do not unpack it.
 
         Its ``count_rows()`` is Arrow's own and counts the first row too where columns had to be renamed.
         """
@@ -127,6 +124,8 @@ class CsvFormat(Format):
             return None
         # null says that no value was seen, which no engine can filter on
         fields = [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in look.schema]
+        if suffix_of(path).endswith(".zst"):
+            return self.read(path).cast(pa.schema(fields))
         options = ds.CsvFragmentScanOptions(convert_options=_convert(), read_options=look.read_options())
         layout = ds.CsvFileFormat(parse_options=_parse(path), default_fragment_scan_options=options)
         with reading(path, self.name):
@@ -138,13 +137,8 @@ def _separator(suffix: str) -> str:
 
 
 def _write(table: pa.Table, sink: BinaryIO, suffix: str) -> None:
-    if suffix.endswith(".gz"):
-        # no time and no name in the header: equal frames give equal bytes
-        with gzip.GzipFile(fileobj=sink, filename="", mode="wb", mtime=0) as packed:
-            _write(table, packed, suffix.removesuffix(".gz"))  # type: ignore[arg-type]
-        return
-    with writing("text"):
-        pc.write_csv(table, sink, pc.WriteOptions(delimiter=_separator(suffix)))
+    with writing("text"), packing(sink, suffix) as packed:
+        pc.write_csv(table, packed, pc.WriteOptions(delimiter=_separator(suffix)))
 
 
 def _read() -> pc.ReadOptions:
@@ -161,7 +155,7 @@ def _convert() -> pc.ConvertOptions:
 
 
 def _stream(path: Path) -> BinaryIO:
-    return GuardedGzip(path) if suffix_of(path).endswith(".gz") else path.open("rb")  # type: ignore[return-value]
+    return open_unpacked(path, suffix_of(path))
 
 
 def _look(path: Path) -> _Look:

@@ -16,7 +16,13 @@ from lakehouse.errors import UnknownFormat, shown
 
 __all__ = ["FRAME_TYPES", "columns_of", "dtype_name", "pandas_ready", "to_arrow", "writing"]
 
-FRAME_TYPES = ("pandas.DataFrame", "polars.DataFrame", "pyarrow.Table")
+FRAME_TYPES = (
+    "pandas.DataFrame",
+    "polars.DataFrame",
+    "pyarrow.Table",
+    "polars.LazyFrame",
+    "pyarrow.dataset.Dataset",
+)
 """Dotted names of the frames in memory that table formats write."""
 
 _NAMES = {"double": "float64", "float": "float32", "halffloat": "float16", "large_string": "string"}
@@ -26,7 +32,7 @@ _NAMES |= {"string_view": "string", "large_binary": "binary", "binary_view": "bi
 def to_arrow(frame: Any) -> pa.Table:
     """Return a frame's columns as an Arrow table.
 
-    The index of a pandas frame becomes columns unless it is the default one (0, 1, 2, ...); an index without a
+    Lazy frames and datasets are read whole. The index of a pandas frame becomes columns unless it is the default one (0, 1, 2, ...); an index without a
     name becomes ``__index_level_0__``. What pandas needs to put it back is kept in the schema's metadata.
 
     Raises
@@ -42,9 +48,11 @@ def to_arrow(frame: Any) -> pa.Table:
     with writing("a table"):
         if is_instance_of(frame, "pandas.DataFrame"):
             return _signed(pa.Table.from_pandas(frame))
+        if is_instance_of(frame, "polars.LazyFrame"):
+            frame = frame.collect()
         if is_instance_of(frame, "polars.DataFrame"):
             return _signed(_from_polars(frame))
-        return frame
+        return frame if isinstance(frame, pa.Table) else frame.to_table()
 
 
 @contextmanager

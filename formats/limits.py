@@ -8,10 +8,11 @@ from __future__ import annotations
 import gzip
 import os
 from pathlib import Path
+from typing import NoReturn
 
 from lakehouse.errors import InvalidFile, shown
 
-__all__ = ["GuardedGzip", "physical_memory", "refuse_oversize"]
+__all__ = ["GuardedGzip", "bomb_bound", "physical_memory", "refuse_bomb", "refuse_oversize"]
 
 _MAX_RATIO = 200
 """Real tables compress 3 to 50 times; deflate itself ends at 1,032."""
@@ -52,6 +53,19 @@ def refuse_oversize(path: Path, declared: int, *, hint: str = "") -> None:
         )
 
 
+def bomb_bound(path: Path) -> int:
+    """Return how many bytes a compressed file may unpack to: 200 times its size, and 256 MB at least."""
+    return max(_ALWAYS_ALLOWED, path.stat().st_size * _MAX_RATIO)
+
+
+def refuse_bomb(path: Path) -> NoReturn:
+    """Raise :class:`~lakehouse.errors.InvalidFile`: a file unpacks to more than :func:`bomb_bound`."""
+    raise InvalidFile(
+        f"{shown(str(path))} unpacks to more than {_MAX_RATIO} times its size, as a "
+        "decompression bomb does: unpack it yourself if it is what you expect"
+    )
+
+
 class GuardedGzip(gzip.GzipFile):
     """Reads a gzip file and stops at a bomb.
 
@@ -60,7 +74,7 @@ class GuardedGzip(gzip.GzipFile):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._bound = max(_ALWAYS_ALLOWED, path.stat().st_size * _MAX_RATIO)
+        self._bound = bomb_bound(path)
         super().__init__(path, "rb")
 
     def read(self, size: int | None = -1) -> bytes:
@@ -68,8 +82,5 @@ class GuardedGzip(gzip.GzipFile):
         wanted = self._bound + 1 if size is None or size < 0 else size
         data = super().read(wanted)
         if self.tell() > self._bound:
-            raise InvalidFile(
-                f"{shown(str(self._path))} unpacks to more than {_MAX_RATIO} times its size, as a "
-                "decompression bomb does: unpack it yourself if it is what you expect"
-            )
+            refuse_bomb(self._path)
         return data

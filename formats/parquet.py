@@ -15,9 +15,11 @@ import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from formats.base import Description, Format, new_file, reading
-from formats.frames import FRAME_TYPES, columns_of, pandas_ready, to_arrow, writing
+from formats.base import Description, new_file, reading
+from formats.frames import columns_of, to_arrow, writing
 from formats.limits import refuse_oversize
+from formats.opened import closing
+from formats.tables import TableFormat
 
 __all__ = ["ParquetFormat"]
 
@@ -27,7 +29,7 @@ _DUMP_UP_TO = 32 << 20
 _ONE_ROW_GROUP = 1 << 20
 
 
-class ParquetFormat(Format):
+class ParquetFormat(TableFormat):
     """Tables in Apache Parquet.
 
     Examples
@@ -40,9 +42,7 @@ class ParquetFormat(Format):
     """
 
     name: ClassVar[str] = "parquet"
-    kind: ClassVar[str] = "dataframe"
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
-    types: ClassVar[tuple[str, ...]] = FRAME_TYPES
 
     def dump(self, obj: object, *, suffix: str | None = None) -> bytes | None:
         """Return the file's bytes, or ``None`` for a table above 32 MB."""
@@ -62,12 +62,12 @@ class ParquetFormat(Format):
         with new_file(path), path.open("wb") as sink:
             _write(table, sink)
 
-    def load(self, path: Path) -> Any:
-        """Return a pandas ``DataFrame``."""
+    def read(self, path: Path) -> pa.Table:
+        """Read a whole file as an Arrow table."""
         with reading(path, self.name), path.open("rb") as file:
             parquet = pq.ParquetFile(file)
             refuse_oversize(path, _least_bytes(parquet), hint="open() reads it lazily")
-            return pandas_ready(parquet.read()).to_pandas()
+            return parquet.read()
 
     def open(self, path: Path) -> Any:
         """Return a Polars ``LazyFrame`` that reads only the columns and row groups it needs."""
@@ -76,21 +76,29 @@ class ParquetFormat(Format):
         self.describe(path)  # so that a damaged file is met here and not at collect()
         with reading(path, self.name):
             str(path).encode()  # Polars takes no name that is not UTF-8
-        return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        return closing(pl.scan_parquet(path, glob=False, hive_partitioning=False))
 
     def describe(self, path: Path) -> Description:
-        """Read the footer only."""
+        """Read the footer only: a hundred bytes or so for each column of each row group."""
         with reading(path, self.name), path.open("rb") as file:
             parquet = pq.ParquetFile(file)
             columns = columns_of(parquet.schema_arrow)
             rows = parquet.metadata.num_rows
-        return Description(self.name, self.kind, rows, (rows, len(columns)), columns)
+            attributes = _attributes(parquet.metadata)
+        return Description(self.name, self.kind, rows, (rows, len(columns)), columns, attributes=attributes)
 
     def table(self, path: Path) -> ds.Dataset:
         """Return a dataset that SQL scans piecewise."""
         with reading(path, self.name):
             # a file system of its own: otherwise a name such as 'a:b.parquet' is taken for a URL
             return ds.dataset(str(path), format="parquet", filesystem=pafs.LocalFileSystem())
+
+
+def _attributes(footer: pq.FileMetaData) -> dict[str, Any]:
+    found: dict[str, Any] = {"row_groups": footer.num_row_groups, "created_by": footer.created_by}
+    if footer.num_row_groups and footer.num_columns:
+        found["compression"] = footer.row_group(0).column(0).compression.lower()
+    return found
 
 
 def _write(table: pa.Table, sink: Any) -> None:

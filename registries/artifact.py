@@ -330,17 +330,39 @@ class Artifact(
     def _title(self) -> str:
         return f"artifact {shown(self.key)}, version {self.version}" if self.key is not None else f"artifact {self.uid}"
 
-    def load(self) -> Any:
-        """Return the whole content in memory: a pandas DataFrame, an AnnData, or bytes."""
-        return by_name(self._need_saved().format).load(self.path)
+    def load(self, *, as_: str | None = None) -> Any:
+        """Return the whole content in memory: a pandas DataFrame, an AnnData, an array, or bytes.
 
-    def open(self) -> Any:
-        """Return the content lazily: a dataset, a backed AnnData, or an open file."""
-        return by_name(self._need_saved().format).open(self.path)
+        Parameters
+        ----------
+        as_
+            Another form: ``pandas``, ``polars``, ``arrow`` or ``numpy``.
 
-    def backed(self) -> Any:
+        Raises
+        ------
+        Unsupported
+            When the content has no such form; the message has the choices.
+        """
+        fmt = by_name(self._need_saved().format)
+        return fmt.load(self.path) if as_ is None else fmt.load_as(self.path, as_)
+
+    def open(self, *, as_: str | None = None) -> Any:
+        """Return the content lazily: a Polars LazyFrame, a backed AnnData, a handle on arrays, or an open file.
+
+        It closes at the end of a ``with`` block.
+
+        Parameters
+        ----------
+        as_
+            Another form, for tables: ``polars``, ``arrow`` (a dataset) or ``duckdb`` (a relation, which is closed
+            with its ``close()``).
+        """
+        fmt = by_name(self._need_saved().format)
+        return fmt.open(self.path) if as_ is None else fmt.open_as(self.path, as_)
+
+    def backed(self, *, as_: str | None = None) -> Any:
         """Return the content lazily; the same as :meth:`open`."""
-        return self.open()
+        return self.open(as_=as_)
 
     def describe(self) -> ArtifactDescription:
         """Return what is recorded of it and what it holds, without loading its data."""

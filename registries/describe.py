@@ -113,7 +113,9 @@ def _general(artifact: Artifact, content: Description) -> tuple[tuple[str, str],
         ("description", artifact.description),
         ("kind", f"{artifact.kind} ({artifact.format})"),
         ("shape", shape),
+        *((name.replace("_", " "), _value(value)) for name, value in content.attributes.items()),
         ("size", readable_size(artifact.size)),
+        ("files", f"{artifact.n_files:,}" if artifact.n_files is not None else None),
         ("version", f"{artifact.version}{' (latest)' if artifact.is_latest else ''}"),
     )
 
@@ -133,6 +135,10 @@ def readable_size(size: int) -> str:
     return f"{size:,} bytes" if not power else f"{amount:.1f} {_UNITS[power]}"
 
 
+def _value(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
 def _pairs(*pairs: tuple[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((name, str(value)) for name, value in pairs if value is not None)
 
@@ -143,6 +149,6 @@ def _lines(pairs: tuple[tuple[str, str], ...]) -> list[str]:
 
 def _columns(columns: tuple[ColumnInfo, ...]) -> Iterator[str]:
     for info in columns[:_MOST]:
-        yield f"{info.name}: {info.dtype}"
+        yield f"{info.name}: {info.dtype}" + (f" in {info.storage}" if info.storage else "")
     if len(columns) > _MOST:
         yield f"… {len(columns) - _MOST} more"

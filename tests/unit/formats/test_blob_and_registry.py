@@ -74,7 +74,7 @@ def test_bytes_are_a_blob_under_any_free_suffix() -> None:
     assert format_for(b"x").name == format_for(b"x", suffix=".png").name == "blob"
 
 
-@pytest.mark.parametrize("obj", [1, "x", [1], {"a": 1}, pl.LazyFrame()])
+@pytest.mark.parametrize("obj", [1, "x", [1], {"a": 1}, {1, 2}, 1j])
 def test_an_object_that_nothing_writes_is_refused_with_the_choices(obj: object) -> None:
     with pytest.raises(UnknownFormat, match=r"pandas\.DataFrame"):
         format_for(obj)

@@ -1,0 +1,71 @@
+"""What ``open`` returns closes itself at the end of a ``with`` block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
+
+__all__ = ["closing"]
+
+T = TypeVar("T")
+_classes: dict[type, type] = {}
+
+
+class _Closing:
+    """Added to the class of an object that has no ``with`` of its own."""
+
+    _at_exit: Any
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        close = self.__dict__.get("_at_exit")
+        if close is not None:
+            close()
+
+
+def closing(obj: T, close: Callable[[], object] | None = None) -> T:
+    """Return an object as an instance of its own class that is a context manager, too.
+
+    Parameters
+    ----------
+    obj
+        A Polars ``LazyFrame``, an ``AnnData``, a zarr group or array, an Arrow dataset of files, ...
+    close
+        Called at the end of a ``with`` block.
+
+    Examples
+    --------
+    >>> class Handle:
+    ...     pass
+    >>> with closing(Handle(), lambda: print("closed")) as handle:
+    ...     isinstance(handle, Handle)
+    True
+    closed
+    """
+    if hasattr(obj, "__enter__"):
+        return obj
+    found: Any = _rebuilt(obj)
+    if close is not None:
+        found.__dict__["_at_exit"] = close
+    return found  # type: ignore[no-any-return]
+
+
+def _rebuilt(obj: Any) -> Any:
+    """Return the object under the class with ``with``; some only let a second object share their insides."""
+    wanted = _class_of(type(obj))
+    if hasattr(obj, "_async_array"):  # a zarr array
+        return wanted(obj._async_array)
+    if type(obj).__name__ == "InMemoryDataset":
+        return wanted(obj.to_table())  # shares the columns
+    if hasattr(obj, "get_fragments"):  # an Arrow dataset of files
+        return wanted(list(obj.get_fragments()), obj.schema, obj.format, obj.filesystem)
+    object.__setattr__(obj, "__class__", wanted)
+    return obj
+
+
+def _class_of(cls: type) -> type:
+    if cls not in _classes:
+        _classes[cls] = type(cls.__name__, (_Closing, cls), {"__module__": cls.__module__, "__doc__": cls.__doc__})
+    return _classes[cls]
