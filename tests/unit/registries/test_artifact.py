@@ -234,7 +234,7 @@ def test_broken_files_and_wrong_suffixes_are_refused_with_the_way_out(lake, tmp_
 
 def test_objects_that_no_format_writes_are_refused(lake):
     with pytest.raises(UnknownFormat):
-        lake.Artifact({"a": 1}, key="a.json").save()
+        lake.Artifact({"a": 1}, key="a.parquet").save()
     with pytest.raises(UnknownFormat):
         lake.Artifact(FRAME, key="a.h5ad").save()
     with pytest.raises(UnknownFormat):
