@@ -1,6 +1,7 @@
 """Roots under which files lie.
 
-A storage is a local folder (or ``file://`` URL) or ``memory://name``. Managed objects are named by their content,
+A storage is a local folder (or ``file://`` URL), ``memory://name``, a bucket (``s3://``, ``gs://``, ``az://``,
+``abfs://``) or, for reading, a web server. Managed objects are named by their content,
 ``objects/ab/<hash><suffix>``, and never change; other files under the root may be registered where they are.
 
 All paths are relative to the root and in POSIX form. Nothing outside the root is ever read or written: a path that
@@ -9,31 +10,81 @@ climbs, or a link that leads out, is refused.
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
-import stat
-import tempfile
-import weakref
 from collections.abc import Iterator
-from functools import cached_property
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
+from pathlib import Path
+from typing import BinaryIO, Protocol
 
-from formats.durable import TEMPORARY, fsync_dir, make_dirs_durably, write_durably
-from formats.folders import Folder, holds_folder, put_folder
-from formats.hashing import Hasher, is_hash, read_stable
-from formats.inside import open_inside
+from formats.cache import Cache
+from formats.folders import Folder
+from formats.hashing import is_hash
 from formats.keys import check_suffix
-from lakehouse.errors import InvalidFile, InvalidKey, NotFound, Unsupported, shown
+from formats.paths import file_size, path_of_url
+from formats.remote import RemoteOptions, check_url, is_remote
+from formats.storage_fsspec import MemoryPlace
+from formats.storage_local import LocalPlace
+from formats.storage_remote import RemotePlace
+from lakehouse.errors import InvalidKey, Unsupported, shown
 from lakehouse.types import Progress
 
-__all__ = ["Storage"]
+__all__ = ["Place", "Storage"]
 
 _OBJECTS = "objects"
-_CHOICES = "a local folder, file:///folder or memory://name"
+_CHOICES = "a local folder, file:///folder, memory://name, s3://, gs://, az:// or abfs://bucket/prefix, or https://host"
+
+
+class Place(Protocol):
+    """What each kind of storage does; paths were not checked yet."""
+
+    root: str
+
+    def put(self, path: str, source: bytes | Path, hash_: str, size: int, progress: Progress | None) -> None:
+        """Store bytes, durably, unless a file of this size is there."""
+        ...
+
+    def put_folder(self, path: str, folder: Folder, progress: Progress | None) -> None:
+        """Store a folder, durably."""
+        ...
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a file for reading."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Tell whether a file or folder is there."""
+        ...
+
+    def size(self, path: str) -> int:
+        """Return a file's bytes."""
+        ...
+
+    def holds(self, path: str, size: int) -> bool:
+        """Tell whether a file of this size is there."""
+        ...
+
+    def holds_folder(self, path: str, size: int, n_files: int) -> bool:
+        """Tell whether a folder of this size is there."""
+        ...
+
+    def local_path(self, path: str) -> Path:
+        """Return a path in the local file system."""
+        ...
+
+    def uri(self, path: str) -> str:
+        """Return an absolute URI."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Delete a file or folder."""
+        ...
+
+    def paths(self, prefix: str) -> Iterator[str]:
+        """Yield the paths of all files under a folder, sorted."""
+        ...
+
+    def relative(self, text: str) -> str | None:
+        """Return a path relative to the root, or None."""
+        ...
 
 
 class Storage:
@@ -42,13 +93,19 @@ class Storage:
     Parameters
     ----------
     root
-        A folder (created at the first write), a ``file://`` URL, or ``memory://name``, which lives as long as the
-        process.
+        A folder (created at the first write), a ``file://`` URL, ``memory://name``, which lives as long as the
+        process, or the URL of a bucket or web server.
+    options
+        How a remote root is reached; default: as the environment says.
+    cache
+        Where copies of remote files lie; default: as the settings say.
 
     Raises
     ------
     Unsupported
         Another protocol.
+    InvalidKey
+        The root holds a key, a password or a signature.
 
     Examples
     --------
@@ -63,21 +120,19 @@ class Storage:
     """
 
     root: str
-    """Canonical: an absolute path without links, or ``memory://name``."""
+    """Canonical: an absolute path without links, or a URL without a slash at its end."""
 
     protocol: str
-    """``file`` or ``memory``."""
+    """``file``, ``memory``, ``s3``, ``gs``, ``az``, ``abfs``, ``http`` or ``https``."""
 
     local: bool
     """Whether files have a path in the local file system."""
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.protocol, self.root = _canonical(os.fspath(root))
-        self.local = self.protocol == "file"
-        self._folder = Path(self.root) if self.local else None
-        # Folders whose own entry is known to be durable. One that exists may have been made a moment ago by another
-        # process that has not yet synced it, so this process syncs each once; a clean folder costs microseconds.
-        self._durable: set[Path] = set()
+    def __init__(
+        self, root: str | os.PathLike[str], *, options: RemoteOptions | None = None, cache: Cache | None = None
+    ) -> None:
+        self.protocol, self._place = _placed(os.fspath(root), options or RemoteOptions(), cache)
+        self.root, self.local = self._place.root, self.protocol == "file"
 
     def __repr__(self) -> str:
         return f"Storage({self.root!r})"
@@ -118,11 +173,8 @@ class Storage:
         if not is_hash(hash):
             raise InvalidKey(f"{shown(hash)} is no content hash: use formats.hashing")
         path = f"{_OBJECTS}/{hash[:2]}/{hash}{check_suffix(suffix)}"
-        size = len(source) if isinstance(source, bytes) else _file_size(source)
-        if self._folder is None:
-            self._put_in_memory(path, hash, size, source, progress)
-        else:
-            self._put_locally(self._folder / path, hash, size, source, progress)
+        size = len(source) if isinstance(source, bytes) else file_size(source)
+        self._place.put(path, source, hash, size, progress)
         return path
 
     def put_folder(self, folder: Folder, suffix: str, *, progress: Progress | None = None) -> str:
@@ -150,14 +202,7 @@ class Storage:
             A file changed since it was hashed.
         """
         path = f"{_OBJECTS}/{folder.hash[:2]}/{folder.hash}{check_suffix(suffix)}"
-        if self._folder is None:
-            for file in folder.files:
-                self._memory.pipe_file(self._memory_path(f"{path}/{file.name}"), b"".join(folder.read(file)))
-            _report(progress, folder.size)
-            return path
-        target = self._inside(path)
-        self._make_durable(target.parent)
-        put_folder(target, folder, progress=progress)
+        self._place.put_folder(path, folder, progress)
         return path
 
     def open(self, path: str, mode: str = "rb") -> BinaryIO:
@@ -172,67 +217,46 @@ class Storage:
         """
         if mode != "rb":
             raise Unsupported(f"mode {shown(mode)}: stored files are read only, open them with 'rb'")
-        if self._folder is None:
-            with _not_found(self, path):
-                stored: BinaryIO = self._memory.open(self._memory_path(path), "rb")
-                return stored
-        inside = self._inside(path).relative_to(self._folder)
-        with _not_found(self, path):
-            return os.fdopen(open_inside(self._folder, inside), "rb")
+        return self._place.open(path)
 
     def exists(self, path: str) -> bool:
         """Tell whether a file or a folder is there."""
-        if self._folder is None:
-            return bool(self._memory.exists(self._memory_path(path)))
-        return self._inside(path).exists()
+        return self._place.exists(path)
 
     def size(self, path: str) -> int:
         """Return a file's bytes."""
-        with _not_found(self, path):
-            if self._folder is None:
-                return int(self._memory.size(self._memory_path(path)))
-            return self._inside(path).stat().st_size
+        return self._place.size(path)
 
     def holds(self, path: str, size: int) -> bool:
         """Tell whether a file of this size is there, at the price of one stat."""
-        if self._folder is None:
-            return self.exists(path) and self.size(path) == size
-        return _has_size(self._inside(path), size)
+        return self._place.holds(path, size)
 
     def holds_folder(self, path: str, size: int, n_files: int) -> bool:
         """Tell whether a folder with so many bytes and files is there, at the price of one stat per file."""
-        if self._folder is None:
-            sizes = [self.size(name) for name in self.list(path)] if self.exists(path) else []
-            return (len(sizes), sum(sizes)) == (n_files, size)
-        return holds_folder(self._inside(path), size=size, n_files=n_files)
+        return self._place.holds_folder(path, size, n_files)
 
     def local_path(self, path: str) -> Path:
         """Return a path in the local file system, of a file or folder, that other libraries can read.
 
-        What lies in memory is copied to a temporary folder, which lives as long as this object.
+        What lies in memory is copied to a temporary folder, which lives as long as this object; what is remote is
+        copied to the cache.
+
+        Raises
+        ------
+        NotFound
+            There is no such file.
+        Unavailable
+            The store cannot be reached, or what arrives is damaged.
         """
-        if self._folder is None:
-            return self._copied(path)
-        found = self._inside(path)
-        if not found.exists():
-            raise NotFound(f"no file {shown(path)} in {self!r}")
-        return found
+        return self._place.local_path(path)
 
     def uri(self, path: str) -> str:
         """Return an absolute URI, percent-encoded for local files."""
-        if self._folder is None:
-            return f"{self.root}/{_relative_parts(path)}"
-        return self._inside(path).as_uri()
+        return self._place.uri(path)
 
     def remove(self, path: str) -> None:
         """Delete a file, or a folder with all that it holds."""
-        with _not_found(self, path):
-            if self._folder is None:
-                self._memory.rm(self._memory_path(path), recursive=True)
-            elif (found := self._inside(path)).is_dir():
-                shutil.rmtree(found)
-            else:
-                found.unlink()
+        self._place.remove(path)
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Yield the paths of all files under a folder, sorted; links and unfinished files are passed over.
@@ -242,18 +266,7 @@ class Storage:
         prefix
             A folder relative to the root; the root itself if empty.
         """
-        if self._folder is None:
-            top = self._memory_path(prefix) if prefix else self._memory_root
-            start = len(self._memory_root) + 1
-            yield from sorted(found[start:] for found in self._memory.find(top))
-            return
-        top_folder = self._inside(prefix) if prefix else self._folder
-        for folder, subfolders, files in os.walk(top_folder):
-            subfolders.sort()
-            for name in sorted(files):
-                found = Path(folder, name)
-                if not name.startswith(TEMPORARY) and not found.is_symlink():
-                    yield found.relative_to(self._folder).as_posix()
+        yield from self._place.paths(prefix)
 
     def relative(self, path_or_uri: str | os.PathLike[str]) -> str | None:
         """Return the path of a file relative to this root, or ``None`` if it lies elsewhere.
@@ -268,163 +281,18 @@ class Storage:
         InvalidKey
             It seems to lie in this root, but a link on the way leads out.
         """
-        text = os.fspath(path_or_uri)
-        if self._folder is None:
-            rest = text.removeprefix(self.root + "/")
-            return None if rest == text else _relative_parts(rest)
-        if "://" in text:
-            if urlsplit(text).scheme != "file":
-                return None
-            text = _path_of_url(text)
-        written = Path(os.path.abspath(text))  # noqa: PTH100  # without following links, which resolve() does
-        real = Path(os.path.realpath(text))
-        if real != self._folder and real.is_relative_to(self._folder):
-            return real.relative_to(self._folder).as_posix()
-        if written != self._folder and written.is_relative_to(self._folder):
-            raise InvalidKey(f"{shown(text)} is reached through a link that leads out of {self!r}: name the real file")
-        return None
-
-    def _put_locally(
-        self, target: Path, hash_: str, size: int, source: Path | bytes, progress: Progress | None
-    ) -> None:
-        self._inside(target.relative_to(self.root).as_posix())
-        self._make_durable(target.parent)
-        if _has_size(target, size):
-            # its writer may have died, or not be done, between its rename and its fsync
-            fsync_dir(target.parent)
-            _report(progress, size)
-            return
-        write_durably(target, source if isinstance(source, bytes) else _verified(source, hash_, progress))
-        if isinstance(source, bytes):
-            _report(progress, size)
-
-    def _make_durable(self, folder: Path) -> None:
-        if folder in self._durable and folder.is_dir():
-            return
-        if not make_dirs_durably(folder):
-            fsync_dir(folder.parent)
-        if folder.parent not in self._durable:
-            fsync_dir(folder.parent.parent)
-        self._durable |= {folder, folder.parent}
-
-    def _inside(self, path: str) -> Path:
-        """Return the real path of something under the root; a link that leads out is refused."""
-        joined = os.path.join(self.root, *_relative_parts(path).split("/"))  # noqa: PTH118
-        real = os.path.realpath(joined)
-        if real != joined and not Path(real).is_relative_to(self.root):
-            raise InvalidKey(f"{shown(path)} is reached through a link that leads out of {self!r}")
-        return Path(real)
-
-    def _put_in_memory(self, path: str, hash_: str, size: int, source: Path | bytes, progress: Progress | None) -> None:
-        if self.holds(path, size):
-            _report(progress, size)
-            return
-        data = source if isinstance(source, bytes) else b"".join(_verified(source, hash_, progress))
-        self._memory.pipe_file(self._memory_path(path), data)
-        if isinstance(source, bytes):
-            _report(progress, size)
-
-    @cached_property
-    def _memory(self) -> Any:
-        import fsspec
-
-        return fsspec.filesystem("memory")
-
-    @property
-    def _memory_root(self) -> str:
-        return "/" + self.root.removeprefix("memory://")
-
-    def _memory_path(self, path: str) -> str:
-        return f"{self._memory_root}/{_relative_parts(path)}"
-
-    @cached_property
-    def _copies(self) -> Path:
-        folder = Path(tempfile.mkdtemp(prefix="lakehouse-"))
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return folder
-
-    def _copied(self, path: str) -> Path:
-        if self._memory.isdir(self._memory_path(path)):
-            for name in self.list(path):
-                self._copied(name)
-            return self._copies / _relative_parts(path)
-        with self.open(path) as file:
-            data = file.read()
-        target = self._copies / _relative_parts(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not _has_size(target, len(data)) or target.read_bytes() != data:
-            target.write_bytes(data)
-        return target
+        return self._place.relative(os.fspath(path_or_uri))
 
 
-def _canonical(root: str) -> tuple[str, str]:
+def _placed(root: str, options: RemoteOptions, cache: Cache | None) -> tuple[str, Place]:
     if not root or "\0" in root:
         raise InvalidKey(f"{shown(root)} is no root of a storage: name {_CHOICES}")
-    scheme, mark, rest = root.partition("://")
+    scheme, mark, _ = root.partition("://")
     if not mark or scheme == "file":
-        return "file", os.path.realpath(_path_of_url(root) if mark else root)
+        return "file", LocalPlace(path_of_url(root) if mark else root)
     if scheme == "memory":
-        return "memory", f"memory://{_relative_parts(rest.strip('/') or 'default')}"
+        return "memory", MemoryPlace(root)
+    if is_remote(root):
+        return scheme, RemotePlace(check_url(root), options, cache)
     # only the scheme is shown: what follows may hold a key or a password
     raise Unsupported(f"storage {shown(scheme + '://')}… cannot be used here: name {_CHOICES}")
-
-
-def _path_of_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.netloc not in {"", "localhost"}:
-        raise InvalidKey(f"{shown(url.split('@')[-1])} names another host: write file:///folder")
-    # a file's name may hold '#' or '?', which are no fragment or query here
-    rest = url.partition("://")[2].removeprefix(parts.netloc)
-    return url2pathname(rest) if os.name == "nt" else unquote(rest, errors="surrogateescape")
-
-
-def _relative_parts(path: str) -> str:
-    parts = PurePosixPath(path).parts
-    if not parts or "\0" in path or ".." in parts or path.startswith("/") or (os.name == "nt" and "\\" in path):
-        raise InvalidKey(f"{shown(path)} is no path inside a storage: write it relative to the root, without '..'")
-    return "/".join(parts)
-
-
-def _verified(source: Path, expected: str, progress: Progress | None) -> Iterator[bytes]:
-    """Yield a file's bytes and raise at the end unless they have the hash, so that no wrong object is ever named."""
-    hasher = Hasher(size=_file_size(source))
-    for piece, _ in read_stable(source, progress=progress):
-        hasher.update(piece)
-        yield piece
-    if hasher.text() != expected:
-        raise InvalidFile(f"{shown(str(source))} changed since it was hashed: save it again when its writer is done")
-
-
-def _file_size(source: Path) -> int:
-    try:
-        return source.stat().st_size
-    except FileNotFoundError:
-        raise NotFound(f"no file at {shown(str(source))}") from None
-
-
-def _has_size(path: Path, size: int) -> bool:
-    try:
-        found = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return stat.S_ISREG(found.st_mode) and found.st_size == size
-
-
-def _report(progress: Progress | None, size: int) -> None:
-    if progress:
-        progress(size, size)
-
-
-class _not_found:  # noqa: N801  # reads as a statement: with _not_found(...)
-    """Turn FileNotFoundError into NotFound; a class, since a generator costs more than the call it guards."""
-
-    def __init__(self, storage: Storage, path: str) -> None:
-        self._storage, self._path = storage, path
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
-            raise NotFound(f"no file {shown(self._path)} in {self._storage!r}") from error
-        if isinstance(error, OSError) and error.errno == errno.ELOOP:
-            raise InvalidKey(f"{shown(self._path)} became a link while it was opened in {self._storage!r}") from error

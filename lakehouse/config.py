@@ -22,12 +22,23 @@ from typing import Final
 from lakehouse.errors import ConfigurationError, did_you_mean, shown
 from lakehouse.identity import checked_user, home, unconfigured_user
 
-__all__ = ["POINTER", "Settings", "current_user", "find_pointer", "read_pointer", "resolve", "using", "write_pointer"]
+__all__ = [
+    "POINTER",
+    "Settings",
+    "cache_settings",
+    "current_user",
+    "find_pointer",
+    "read_pointer",
+    "resolve",
+    "using",
+    "write_pointer",
+]
 
 POINTER: Final = ".lakehouse"
 """The name of the pointer file."""
 
-_NAMES: Final = ("instance", "user", "cache_dir", "log_level")
+_NAMES: Final = ("instance", "user", "cache_dir", "cache_size", "log_level")
+_CACHE_SIZE: Final = "20 GB"
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _CONTEXT: ContextVar[Mapping[str, str]] = ContextVar("lakehouse_settings", default=MappingProxyType({}))
 
@@ -52,6 +63,9 @@ class Settings:
     cache_dir: Path
     """Folder for local copies of remote files; it need not exist yet."""
 
+    cache_size: int
+    """Bytes that local copies may take; written as ``"20 GB"`` (powers of ten, or ``GiB`` of two)."""
+
     log_level: str
     """Level of the logger ``lakehouse``, one of DEBUG, INFO, WARNING, ERROR and CRITICAL."""
 
@@ -64,6 +78,7 @@ def resolve(
     instance: str | os.PathLike[str] | None = None,
     user: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
+    cache_size: str | None = None,
     log_level: str | None = None,
     start: str | os.PathLike[str] | None = None,
 ) -> Settings:
@@ -71,7 +86,7 @@ def resolve(
 
     Parameters
     ----------
-    instance, user, cache_dir, log_level
+    instance, user, cache_dir, cache_size, log_level
         The arguments, where given; see :class:`Settings`.
     start
         Where the search for a pointer begins and goes upward; the working folder, if left out.
@@ -83,21 +98,50 @@ def resolve(
     InvalidName
         The user's name cannot be stored.
     """
-    given = {"instance": instance, "user": user, "cache_dir": cache_dir, "log_level": log_level}
+    given = {
+        "instance": instance,
+        "user": user,
+        "cache_dir": cache_dir,
+        "cache_size": cache_size,
+        "log_level": log_level,
+    }
     arguments = {name: os.fspath(value) for name, value in given.items() if value is not None}
-    sources = (("argument", arguments), ("context", _CONTEXT.get()), *_stored(Path(start) if start else Path.cwd()))
+    sources = (("argument", arguments), *_around(Path(start) if start else Path.cwd()))
     found = {name: _first(name, sources) for name in _NAMES}
     name, where = found["user"] or unconfigured_user()
     level, level_from = found["log_level"] or ("WARNING", "default")
-    cache, cache_from = found["cache_dir"] or (str(_xdg("XDG_CACHE_HOME", ".cache")), "default")
+    cache, cache_from = found["cache_dir"] or _default_cache()
+    size, size_from = found["cache_size"] or (_CACHE_SIZE, "default")
     place, place_from = found["instance"] or (None, "default")
     return Settings(
         instance=place,
         user=checked_user(name, where),
         cache_dir=Path(cache).expanduser(),
+        cache_size=_bytes(size, size_from),
         log_level=_checked_level(level, level_from),
-        origin={"instance": place_from, "user": where, "cache_dir": cache_from, "log_level": level_from},
+        origin={
+            "instance": place_from,
+            "user": where,
+            "cache_dir": cache_from,
+            "cache_size": size_from,
+            "log_level": level_from,
+        },
     )
+
+
+def cache_settings() -> tuple[Path, int]:
+    """Return folder and bytes of the cache, without looking for anything else.
+
+    Examples
+    --------
+    >>> with using(cache_dir="/tmp/copies", cache_size="5 MB"):
+    ...     cache_settings()
+    (PosixPath('/tmp/copies'), 5000000)
+    """
+    sources = tuple(_around(Path.cwd()))
+    folder, _ = _first("cache_dir", sources) or _default_cache()
+    size, where = _first("cache_size", sources) or (_CACHE_SIZE, "default")
+    return Path(folder).expanduser(), _bytes(size, where)
 
 
 def current_user(argument: str | None = None) -> str:
@@ -122,6 +166,7 @@ def using(
     instance: str | os.PathLike[str] | None = None,
     user: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
+    cache_size: str | None = None,
     log_level: str | None = None,
 ) -> Iterator[None]:
     """Give settings to all that runs inside the block, in this thread or task; arguments still come first.
@@ -132,7 +177,13 @@ def using(
     ...     current_user()
     'grace'
     """
-    given = {"instance": instance, "user": user, "cache_dir": cache_dir, "log_level": log_level}
+    given = {
+        "instance": instance,
+        "user": user,
+        "cache_dir": cache_dir,
+        "cache_size": cache_size,
+        "log_level": log_level,
+    }
     inner = {name: os.fspath(value) for name, value in given.items() if value is not None}
     token = _CONTEXT.set({**_CONTEXT.get(), **inner})
     try:
@@ -215,6 +266,25 @@ def _first(name: str, sources: tuple[tuple[str, Mapping[str, str]], ...]) -> tup
         if name in values:
             return values[name], _variable(name) if where == "environment" else where
     return None
+
+
+def _around(start: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Yield all sources but the arguments, the one that comes first first."""
+    yield "context", _CONTEXT.get()
+    yield from _stored(start)
+
+
+def _default_cache() -> tuple[str, str]:
+    return str(_xdg("XDG_CACHE_HOME", ".cache")), "default"
+
+
+def _bytes(text: str, where: str) -> int:
+    """Return the bytes that a size such as ``20 GB`` means."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?\s*", text)
+    if found is None:
+        raise ConfigurationError(f"{shown(text)} is no size (from {where}): write one such as '20 GB' or '512 MiB'")
+    power = "kMGT".find(found[2].replace("K", "k")) + 1 if found[2] else 0
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
 
 
 def _stored(start: Path) -> Iterator[tuple[str, Mapping[str, str]]]:

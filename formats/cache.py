@@ -1,0 +1,239 @@
+"""A local cache of remote files: read-through, bounded, least recently used out first, safe under several processes.
+
+Files that never change make it coherent without asking anybody: an entry is named by what it is a copy of, and it is
+renamed into place only after its size and, where it is known, its hash were found right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from formats.durable import TEMPORARY
+from formats.folders import read_folder
+from formats.hashing import hash_file
+from lakehouse import config
+from lakehouse.errors import InvalidFile, Unavailable, shown
+
+__all__ = ["Cache"]
+
+_GRACE = 600.0
+_ABANDONED = 86_400.0
+_TRIES = 3
+
+
+class Cache:
+    """A folder of copies.
+
+    Parameters
+    ----------
+    folder
+        Where they lie; made when it is needed. Default: ``cache_dir`` of the settings.
+    limit
+        Bytes that it may hold. Default: ``cache_size`` of the settings.
+    grace
+        Seconds for which an entry that was handed out is not removed, since somebody may be about to open it; the
+        bound gives way to that.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> cache = Cache(Path(tempfile.mkdtemp()), limit=1_000_000)
+    >>> path = cache.fetch("s3://bucket/a.txt", lambda target: target.write_bytes(b"abc"), size=3, suffix=".txt")
+    >>> path.read_bytes(), cache.used()
+    (b'abc', 3)
+    """
+
+    def __init__(self, folder: Path | None = None, *, limit: int | None = None, grace: float = _GRACE) -> None:
+        found, size = config.cache_settings()
+        self.folder = (folder or found) / "files"
+        self._limit, self._grace = size if limit is None else limit, grace
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._filling: dict[str, threading.Lock] = {}
+        self._used: int | None = None  # as far as this process knows
+
+    def __repr__(self) -> str:
+        return f"Cache({str(self.folder)!r}, limit={self._limit})"
+
+    def __getstate__(self) -> tuple[Path, int, float]:
+        return self.folder, self._limit, self._grace
+
+    def __setstate__(self, state: tuple[Path, int, float]) -> None:
+        self.folder, self._limit, self._grace = state
+        self._begin()
+
+    def fetch(
+        self,
+        name: str,
+        fill: Callable[[Path], object],
+        *,
+        size: int | None = None,
+        hash: str | None = None,
+        suffix: str = "",
+    ) -> Path:
+        """Return the path of a copy, which is made if it is not there.
+
+        Parameters
+        ----------
+        name
+            What it is a copy of: whatever can change its content must be part of the name.
+        fill
+            Writes the file, or the folder, that is to be kept to the path that it is given.
+        size
+            Bytes expected, where known.
+        hash
+            Content hash expected, where known.
+        suffix
+            Of the file, for libraries that go by it.
+
+        Raises
+        ------
+        Unavailable
+            When what arrives is not what was expected, several times.
+        """
+        key = _key(name)
+        if (known := self._hit(key, size, suffix)) is not None:
+            return known
+        with self._filling_lock(key):
+            if (known := self._hit(key, size, suffix)) is not None:  # another thread was quicker
+                return known
+            return self._filled(name, key, fill, size, hash, suffix)
+
+    def add(self, name: str, data: bytes, *, suffix: str = "") -> None:
+        """Keep a copy of bytes that were just stored; a cache that cannot be written is no reason to fail."""
+        with suppress(OSError):
+            self.fetch(name, lambda target: target.write_bytes(data), size=len(data), suffix=suffix)
+
+    def used(self) -> int:
+        """Return the bytes that all entries hold."""
+        return sum(size for _, size, _ in self._entries())
+
+    def clear(self) -> int:
+        """Delete all entries; returns how many."""
+        count = 0
+        for path, _, _ in self._entries():
+            _discard(path)
+            count += 1
+        return count
+
+    # -- one entry -------------------------------------------------------------------------------------------------
+    def _hit(self, key: str, size: int | None, suffix: str) -> Path | None:
+        folder = self.folder / key[:2]
+        if size is not None:
+            candidates = [folder / f"{key}-{size}{suffix}"]
+        else:
+            candidates = list(folder.glob(f"{key}-*")) if folder.is_dir() else []
+        for path in candidates:
+            with suppress(FileNotFoundError):
+                # a power failure may leave a name with fewer bytes than were written
+                if _size(path) == _told(path):
+                    os.utime(path)
+                    return path
+        return None
+
+    def _filled(
+        self, name: str, key: str, fill: Callable[[Path], object], size: int | None, hash_: str | None, suffix: str
+    ) -> Path:
+        folder = self.folder / key[:2]
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = folder / f"{TEMPORARY}{secrets.token_hex(8)}"
+        try:
+            for attempt in range(1, _TRIES + 1):
+                _discard(draft)
+                fill(draft)
+                found = _size(draft)
+                if (size is None or found == size) and (hash_ is None or _hash(draft) == hash_):
+                    break
+                if attempt == _TRIES:
+                    raise Unavailable(
+                        f"{shown(name)} arrives damaged: {found} bytes of {'other content' if found == size else size}, "
+                        f"{_TRIES} times: try again, and look at the connection or the stored file"
+                    )
+            target = folder / f"{key}-{found}{suffix}"
+            _publish(draft, target)
+        except InvalidFile as error:
+            raise Unavailable(f"{shown(name)} changed while it was copied: try again") from error
+        finally:
+            _discard(draft)
+        self._make_room(found, target)
+        return target
+
+    def _filling_lock(self, key: str) -> threading.Lock:
+        with self._lock:
+            if len(self._filling) > 1_000:
+                self._filling = {k: lock for k, lock in self._filling.items() if lock.locked()}
+            return self._filling.setdefault(key, threading.Lock())
+
+    # -- all entries -----------------------------------------------------------------------------------------------
+    def _make_room(self, added: int, fresh: Path) -> None:
+        """Count what was added, and remove the entries that were not used for longest when it is too much."""
+        with self._lock:
+            self._used = self.used() if self._used is None else self._used + added
+            if self._used <= self._limit:
+                return
+            entries = sorted(self._entries(), key=lambda entry: entry[2])
+            used, youngest = sum(size for _, size, _ in entries), time.time() - self._grace
+            for path, size, at in entries:
+                if used <= self._limit or at > youngest:
+                    break
+                if path != fresh:
+                    _discard(path)
+                    used -= size
+            self._used = used
+
+    def _entries(self) -> list[tuple[Path, int, float]]:
+        """Return path, bytes and last use of every entry; what a dead process left half done is removed."""
+        found: list[tuple[Path, int, float]] = []
+        for path in self.folder.glob("*/*"):
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                if not path.name.startswith(TEMPORARY):
+                    found.append((path, _told(path), status.st_mtime))
+                elif status.st_mtime < time.time() - _ABANDONED:
+                    _discard(path)
+        return found
+
+
+def _told(path: Path) -> int:
+    """Return the bytes that an entry's name tells."""
+    return int(path.name.partition("-")[2].partition(".")[0])
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, or of all files of a folder."""
+    if not path.is_dir():
+        return path.stat().st_size
+    return sum(found.stat().st_size for found in path.rglob("*") if found.is_file())
+
+
+def _hash(path: Path) -> str:
+    return read_folder(path).hash if path.is_dir() else hash_file(path)
+
+
+def _publish(draft: Path, target: Path) -> None:
+    try:
+        draft.replace(target)
+    except OSError:  # a folder cannot replace one that is not empty: another process was quicker
+        if not target.is_dir():
+            raise
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _key(name: str) -> str:
+    return hashlib.blake2b(os.fsencode(name), digest_size=20).hexdigest()

@@ -1,0 +1,318 @@
+"""Remote roots: which URLs are admitted, how they are reached, and what is said when they are not.
+
+One :class:`RemoteOptions` configures fsspec, delta-rs, Polars and TileDB for the same root. Keys and tokens are never
+part of it: they come from the environment or a profile when they are needed, so that nothing which is shown, pickled
+or stored can hold them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from lakehouse.errors import (
+    ConfigurationError,
+    InvalidKey,
+    LakehouseError,
+    NotFound,
+    ReadOnly,
+    Unavailable,
+    Unsupported,
+    shown,
+)
+from lakehouse.optional import require
+
+__all__ = [
+    "READ_ONLY",
+    "SCHEMES",
+    "RemoteOptions",
+    "address_in",
+    "check_url",
+    "filesystem",
+    "is_remote",
+    "reaching",
+    "scrubbed",
+]
+
+
+SCHEMES = ("s3", "gs", "az", "abfs", "http", "https")
+"""Protocols of remote roots."""
+READ_ONLY = ("http", "https")
+_EXTRAS = {"gs": ("gcsfs", "gcs"), "az": ("adlfs", "azure"), "abfs": ("adlfs", "azure")}
+_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY")
+_USERINFO = re.compile(r"://[^/@\s\"']*@")
+_SIGNATURE = re.compile(r"((?:signature|credential|security-token|sig|token)=)[^&\s\"']+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteOptions:
+    """How a remote root is reached; what is left out comes from the environment or the profile.
+
+    Examples
+    --------
+    >>> RemoteOptions(endpoint="http://localhost:9000", region="eu-west-1")
+    RemoteOptions(endpoint='http://localhost:9000', region='eu-west-1', profile=None, anonymous=False, path_style=None)
+    >>> RemoteOptions(endpoint="http://me:secret@localhost:9000")
+    Traceback (most recent call last):
+    ...
+    lakehouse.errors.ConfigurationError: the endpoint 'http://…' holds a key or a password: leave it out, ...
+    """
+
+    endpoint: str | None = None
+    """URL of an S3-compatible store; default: ``AWS_ENDPOINT_URL_S3``, ``AWS_ENDPOINT_URL``, the profile, AWS."""
+    region: str | None = None
+    """Default: ``AWS_REGION``, ``AWS_DEFAULT_REGION``, the profile, ``us-east-1``."""
+    profile: str | None = None
+    """A section of the AWS configuration files; default: ``AWS_PROFILE``."""
+    anonymous: bool = False
+    """Send no credentials: for public buckets."""
+    path_style: bool | None = None
+    """Whether the bucket is part of the path instead of the host's name; default: where an endpoint is set."""
+
+    def __post_init__(self) -> None:
+        _check_endpoint(self.endpoint)
+
+    def found(self) -> RemoteOptions:
+        """Return these options with what environment and profile add."""
+        session = self._session()
+        profile = session.get_scoped_config() if session.profile in (None, *session.available_profiles) else {}
+        endpoint = self.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        endpoint = endpoint or profile.get("endpoint_url")
+        region = self.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        style = self.path_style if self.path_style is not None else endpoint is not None
+        return RemoteOptions(
+            endpoint=endpoint,
+            region=region or profile.get("region") or "us-east-1",
+            profile=self.profile or os.environ.get("AWS_PROFILE"),
+            anonymous=self.anonymous,
+            path_style=style,
+        )
+
+    def fsspec(self) -> dict[str, Any]:
+        """Return what s3fs takes; it finds the credentials by itself."""
+        known = self.found()
+        return {
+            "anon": known.anonymous,
+            "endpoint_url": known.endpoint,
+            "client_kwargs": {"region_name": known.region},
+            "config_kwargs": {
+                "s3": {"addressing_style": "path" if known.path_style else "virtual"},
+                # checksums of their own are refused by many stores that are not AWS
+                "request_checksum_calculation": "when_required",
+                "response_checksum_validation": "when_required",
+                **({} if "AWS_MAX_ATTEMPTS" in os.environ else {"retries": {"max_attempts": 4, "mode": "standard"}}),
+            },
+            **({"profile": known.profile} if known.profile else {}),
+        }
+
+    def object_store(self) -> dict[str, str]:
+        """Return what delta-rs and Polars take, with credentials of this moment: use it at once, keep it nowhere."""
+        known = self.found()
+        options = {
+            "AWS_REGION": str(known.region),
+            "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": str(not known.path_style).lower(),
+            "aws_conditional_put": "etag",
+        }
+        if known.endpoint:
+            options["AWS_ENDPOINT_URL"] = known.endpoint
+            options["AWS_ALLOW_HTTP"] = str(known.endpoint.startswith("http://")).lower()
+        if known.anonymous:
+            return options | {"AWS_SKIP_SIGNATURE": "true"}
+        return options | known._credentials("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+    def tiledb(self) -> dict[str, str]:
+        """Return what a TileDB context takes, with credentials of this moment."""
+        known = self.found()
+        options = {
+            "vfs.s3.region": str(known.region),
+            "vfs.s3.use_virtual_addressing": str(not known.path_style).lower(),
+            "vfs.s3.no_sign_request": str(known.anonymous).lower(),
+        }
+        if known.endpoint:
+            place = urlsplit(known.endpoint)
+            options |= {"vfs.s3.endpoint_override": place.netloc, "vfs.s3.scheme": place.scheme}
+        if known.anonymous:
+            return options
+        return options | known._credentials(
+            "vfs.s3.aws_access_key_id", "vfs.s3.aws_secret_access_key", "vfs.s3.aws_session_token"
+        )
+
+    def _session(self) -> Any:
+        import botocore.session
+
+        return botocore.session.Session(profile=self.profile)
+
+    def _credentials(self, key: str, secret: str, token: str) -> dict[str, str]:
+        """Return the credentials under the names that a library gives them; none where none are set."""
+        found = self._session().get_credentials()
+        if found is None:
+            return {}
+        frozen = found.get_frozen_credentials()
+        return {key: frozen.access_key, secret: frozen.secret_key} | ({token: frozen.token} if frozen.token else {})
+
+
+def is_remote(root: str | os.PathLike[str]) -> bool:
+    """Tell whether a root is a URL of another machine.
+
+    Examples
+    --------
+    >>> is_remote("s3://bucket/lake"), is_remote("/data/lake"), is_remote("memory://x")
+    (True, False, False)
+    """
+    scheme, mark, _ = os.fspath(root).partition("://")
+    return bool(mark) and scheme in SCHEMES
+
+
+def check_url(root: str) -> str:
+    """Return a remote root in one spelling: without a slash at its end.
+
+    Raises
+    ------
+    InvalidKey
+        It holds a key, a password or a signature, climbs, names no bucket, or names an address of the machine's own
+        metadata service.
+
+    Examples
+    --------
+    >>> check_url("s3://bucket/lake/")
+    's3://bucket/lake'
+    """
+    scheme, _, rest = root.partition("://")
+    holder, _, path = rest.partition("/")
+    secret = ":" in holder.partition("@")[0] if scheme == "abfs" and "@" in holder else "@" in holder
+    if secret or "?" in rest or "#" in holder:
+        raise InvalidKey(
+            f"{shown(scheme + '://')}… holds a key, a password or a signature: name the bucket and the prefix only, and "
+            "give credentials to the machine's environment (AWS_ACCESS_KEY_ID, AWS_PROFILE, ...)"
+        )
+    parts = [part for part in path.split("/") if part]
+    if not holder or ".." in parts or any(ord(c) < 32 or ord(c) == 127 for c in root) or "\\" in rest:
+        raise InvalidKey(f"{shown(root)} is no root of a storage: write it as {scheme}://bucket/prefix, without '..'")
+    if scheme in READ_ONLY:
+        _refuse_metadata_service(holder)
+    return "/".join([f"{scheme}://{holder}", *parts])
+
+
+def _refuse_metadata_service(host: str) -> None:
+    try:
+        address = ipaddress.ip_address(urlsplit("//" + host).hostname or "")
+    except ValueError:
+        return
+    if address.is_link_local:
+        raise InvalidKey(f"{host} is an address of this machine's own network: name a public server")
+
+
+def filesystem(root: str, options: RemoteOptions) -> Any:
+    """Return the fsspec file system of a root: one for all roots that are reached alike; it caches no listings.
+
+    Raises
+    ------
+    MissingExtra
+        When the protocol needs a package that is not installed.
+    """
+    scheme = root.partition("://")[0]
+    reached = options.found() if scheme == "s3" else options
+    # a client takes a third of a second to make; its threads do not follow a fork, and it keeps the first credentials
+    key = (os.getpid(), scheme, reached, *map(os.environ.get, _TOLD))
+    if (known := _made.get(key)) is None:
+        while len(_made) >= _MOST:
+            _made.pop(next(iter(_made)))
+        known = _made[key] = _new(scheme, reached)
+    return known
+
+
+_TOLD = ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_MAX_ATTEMPTS")
+_made: dict[object, Any] = {}
+_MOST = 16
+
+
+def _new(scheme: str, options: RemoteOptions) -> Any:
+    import fsspec
+
+    if scheme in _EXTRAS:
+        require(*_EXTRAS[scheme])
+    given = options.fsspec() if scheme == "s3" else {}
+    if scheme not in READ_ONLY:
+        given["use_listings_cache"] = False
+    made = fsspec.filesystem(scheme, skip_instance_cache=True, **given)
+    if scheme == "s3":
+        made.retries = 2  # botocore tries again by itself: this is for bodies that break off
+    return made
+
+
+def address_in(root: str, path: str) -> str:
+    """Return what fsspec calls a file: for a web server percent-encoded, else as it is."""
+    return f"{root}/{quote(path)}" if root.startswith(READ_ONLY) else f"{root}/{path}"
+
+
+@contextmanager
+def reaching(place: str, *, writing: bool = False) -> Iterator[None]:
+    """Turn what clients of remote stores raise into our errors, without the secrets that theirs may hold.
+
+    Parameters
+    ----------
+    place
+        What is reached, for messages.
+    writing
+        Whether it is being changed.
+
+    Raises
+    ------
+    NotFound, ReadOnly, Unavailable, ConfigurationError
+    """
+    try:
+        yield
+    except LakehouseError:
+        raise
+    except Exception as error:  # noqa: BLE001 - clients raise what they like
+        raise _translated(error, place, writing=writing) from None
+
+
+def _translated(error: Exception, place: str, *, writing: bool) -> LakehouseError:
+    kind, text = type(error).__name__, scrubbed(str(error))
+    if isinstance(error, FileNotFoundError):
+        return NotFound(f"no file at {place}" if "bucket" not in text else f"no bucket: {place} ({text})")
+    if isinstance(error, PermissionError):
+        msg = f"{place}: access was denied ({text})"
+        return ReadOnly(f"{msg}: these credentials may not write there") if writing else Unavailable(msg)
+    if "Credential" in kind or "Profile" in kind:
+        return ConfigurationError(
+            f"{place} needs credentials ({text}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile in "
+            "AWS_PROFILE, or pass RemoteOptions(anonymous=True) for a public bucket"
+        )
+    if isinstance(error, NotImplementedError):
+        return Unsupported(f"{place}: this storage cannot do that ({text})")
+    return Unavailable(f"{place} cannot be reached ({kind}: {text}): try again")
+
+
+def scrubbed(text: str) -> str:
+    """Return a text without passwords in URLs, signatures, and the secrets of this environment.
+
+    Examples
+    --------
+    >>> scrubbed("GET http://me:pw@host/x?X-Amz-Signature=abc failed")
+    'GET http://…@host/x?X-Amz-Signature=… failed'
+    """
+    text = _SIGNATURE.sub(r"\1…", _USERINFO.sub("://…@", text))
+    for secret in filter(None, map(os.environ.get, _SECRETS)):
+        text = text.replace(secret, "…")
+    return text
+
+
+def _check_endpoint(endpoint: str | None) -> None:
+    if endpoint is None:
+        return
+    scheme, mark, rest = endpoint.partition("://")
+    if "@" in rest.partition("/")[0] or "?" in rest:
+        raise ConfigurationError(
+            f"the endpoint {shown(scheme + '://…')} holds a key or a password: leave it out, and set "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead"
+        )
+    if not mark or scheme not in READ_ONLY:
+        raise ConfigurationError(f"the endpoint {shown(endpoint)} is no URL: write http://host:port or https://host")

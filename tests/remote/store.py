@@ -1,0 +1,175 @@
+"""A real S3 process on the loopback, and a proxy in front of it that does what object stores and networks do."""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+SLOW_DOWN = (
+    b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+)
+INTERNAL = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>We erred.</Message></Error>"
+
+
+class S3Process:
+    """moto's server in a process of its own."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._wait()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise RuntimeError("moto's server did not start")
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=20)
+
+
+@dataclass
+class Rule:
+    """What happens to requests that match, the next ``times`` of them."""
+
+    action: str
+    """before, after, dropped, slow, truncated, throttled, unconditional"""
+    method: str = ".*"
+    path: str = ".*"
+    times: int = 1
+    seen: int = field(default=0)
+
+    def hits(self, method: str, path: str) -> bool:
+        if self.seen >= self.times or not re.fullmatch(self.method, method) or not re.search(self.path, path):
+            return False
+        self.seen += 1
+        return True
+
+
+class Proxy:
+    """Passes requests on to a store, except for what its rules say."""
+
+    def __init__(self, port: int) -> None:
+        self.rules: list[Rule] = []
+        self.log: list[tuple[str, str]] = []
+        self.headers: list[dict[str, str]] = []
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, port))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def rule(self, action: str, **given: object) -> Rule:
+        self.rules.append(made := Rule(action, **given))  # type: ignore[arg-type]
+        return made
+
+    def count(self, method: str, path: str) -> int:
+        return sum(m == method and re.search(path, p) is not None for m, p in self.log)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _handler(proxy: Proxy, port: int) -> type[http.server.BaseHTTPRequestHandler]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None: ...
+
+        def _any(self) -> None:
+            body = self._body()
+            proxy.log.append((self.command, self.path))
+            headers = {k: v for k, v in self.headers.items() if k.lower() not in ("transfer-encoding", "expect")}
+            if body:
+                headers["Content-Length"] = str(len(body))
+            rule = next((r for r in proxy.rules if r.hits(self.command, self.path)), None)
+            action = rule.action if rule else ""
+            if action == "before":
+                return self._answer(500, {}, INTERNAL)
+            if action == "throttled":
+                return self._answer(503, {"Content-Type": "application/xml"}, SLOW_DOWN)
+            if action == "slow":
+                time.sleep(0.5)
+            if action == "unconditional":
+                headers = {k: v for k, v in headers.items() if k.lower() not in ("if-none-match", "if-match")}
+            status, found, content = self._forward(headers, body)
+            if action == "after":
+                return self._answer(500, {}, INTERNAL)
+            if action == "dropped":
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return None
+            return self._answer(status, found, content, cut=action == "truncated")
+
+        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _any  # noqa: N815 - names of the base class
+
+        def _body(self) -> bytes:
+            if self.headers.get("Expect", "").lower() == "100-continue":
+                pass  # the base class has answered it
+            if "chunked" in self.headers.get("Transfer-Encoding", ""):
+                parts = []
+                while size := int(self.rfile.readline().split(b";")[0], 16):
+                    parts.append(self.rfile.read(size))
+                    self.rfile.readline()
+                self.rfile.readline()
+                return b"".join(parts)
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+        def _forward(self, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            try:
+                connection.request(self.command, self.path, body or None, headers)
+                reply = connection.getresponse()
+                kept = {k: v for k, v in reply.getheaders() if k.lower() not in ("transfer-encoding", "connection")}
+                return reply.status, kept, reply.read()
+            finally:
+                connection.close()
+
+        def _answer(self, status: int, headers: dict[str, str], content: bytes, *, cut: bool = False) -> None:
+            self.send_response_only(status)
+            for name, value in headers.items():
+                if name.lower() != "content-length" or self.command == "HEAD":
+                    self.send_header(name, value)
+            if self.command != "HEAD":
+                self.send_header("Content-Length", str(len(content)))
+            elif "content-length" not in {name.lower() for name in headers}:
+                self.send_header("Content-Length", "0")
+            self.end_headers()
+            if self.command == "HEAD":
+                return
+            self.wfile.write(content[: len(content) // 2] if cut else content)
+            if cut:
+                self.wfile.flush()
+                self.close_connection = True
+
+    return Handler
+
+
+Make = Callable[[], str]
