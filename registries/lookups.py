@@ -10,11 +10,11 @@ import datetime as dt
 import math
 import numbers
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.engine.pruning import Bound
+from lakehouse.engine.pruning import Among, Bound, Demand
 from lakehouse.engine.scan import quoted
 from lakehouse.errors import InputError, UnknownField, did_you_mean, shown
 from registries.binding import registry_of
@@ -67,17 +67,27 @@ class Condition:
         Further tables that it reads, or the same one a second time.
     bounds
         What it demands of the columns themselves, so that files without such rows need not be read.
+    uids
+        Where it is one, the query whose first column are the uids of the rows that meet it; its parameters are the same.
     """
 
     sql: str
     parameters: tuple[Any, ...] = ()
     tables: frozenset[str] = frozenset()
-    bounds: tuple[Bound, ...] = ()
+    bounds: tuple[Demand, ...] = ()
+    uids: str = ""
 
     def within(self, column: str, selected: str, table: str) -> Condition:
         """Return the condition that ``column`` holds a value selected from the rows of ``table`` that meet this one."""
-        inner = f"{quoted(column)} in (select {quoted(selected)} from {quoted(table)} where {self.sql})"
-        return Condition(inner, self.parameters, self.tables | {table})
+        inner = f"select {quoted(selected)} from {quoted(table)} where {self.sql}"
+        uids = inner if column == "uid" else ""
+        return Condition(f"{quoted(column)} in ({inner})", self.parameters, self.tables | {table}, uids=uids)
+
+    @classmethod
+    def of_uids(cls, uids: Sequence[str]) -> Condition:
+        """Return the condition that the uid is one of these."""
+        bounds = (Among("uid", sorted(uids)),)
+        return cls('"uid" in (select unnest(?::VARCHAR[]))', (list(uids),), bounds=bounds)
 
 
 def condition(meta: Meta, lookup: str, value: object) -> Condition:
@@ -165,7 +175,7 @@ def _compare(meta: Meta, declared: Column[Any], operator: str, value: object) ->
     return Condition(f"{column} {_COMPARISONS[operator]} ?", (parameter,), bounds=bounds)
 
 
-def _bounds(column: str, operator: str, value: Any) -> tuple[Bound, ...]:
+def _bounds(column: str, operator: str, value: Any) -> tuple[Demand, ...]:
     """Return what a comparison says of the column's values; a bound that is met itself may be too wide, never too narrow."""
     if isinstance(value, float) and not abs(value) < _EXACT:
         return ()
@@ -199,8 +209,13 @@ def _member(column: str, declared: Column[Any], values: object, where: str) -> C
         return Condition("false")
     kind = "DOUBLE" if any(isinstance(p, float) for p in parameters) else _SQL_TYPES[declared.python]
     exact = not any(isinstance(p, float) and not abs(p) < _EXACT for p in parameters)
-    bounds = (Bound(declared.name, min(parameters), max(parameters)),) if exact else ()
+    demand = Among if declared.python is str else _span
+    bounds = (demand(declared.name, sorted(parameters)),) if exact else ()
     return Condition(f"{column} in (select unnest(?::{kind}[]))", (parameters,), bounds=bounds)
+
+
+def _span(column: str, ranked: Sequence[Any]) -> Demand:
+    return Bound(column, ranked[0], ranked[-1])
 
 
 def _value(declared: Column[Any], value: object, where: str) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pyarrow as pa
 
+from lakehouse.engine.pruning import Demand
 from lakehouse.engine.scan import quoted
 from lakehouse.engine.snapshot import Order
 from lakehouse.errors import InputError, MultipleFound, RecordNotFound, UnknownField, did_you_mean, shown
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from lakehouse.engine import Snapshot
     from registries.instance import Instance
     from registries.record import Record
 
@@ -26,6 +28,7 @@ __all__ = ["Query", "check_limit"]
 
 R = TypeVar("R", bound="Record")
 _MOST = 2**63 - 1
+_FEW = 10_000
 
 
 @dataclass(frozen=True)
@@ -112,25 +115,36 @@ class Query(Generic[R]):
             parts.append(f"limit {self.most}")
         return " ".join(parts)
 
-    def _run(self, statement: str, *, ordered: bool = False) -> pa.Table:
-        table, others = self.registry.meta.table, frozenset[str]().union(*(part.tables for part in self.conditions))
-        snapshot, tables = self.home.snapshot(self.when), sorted(others | {table})
-        if (
-            table in others
-        ):  # what it demands of the rows that are returned does not hold for those of its other mention
-            return snapshot.arrow(statement, self.parameters, tables)
-        bounds = tuple(bound for part in self.conditions for bound in part.bounds)
-        if ordered and self.most is not None:
-            name = self.order[0] if self.order else "uid"
-            order = Order(table, name.removeprefix("-"), name.startswith("-"), self.most, bounds)
-            return snapshot.first(order, statement, self.parameters, tables)
-        return snapshot.arrow(statement, self.parameters, tables, bounds={table: bounds})
+    def _rows(self, snapshot: Snapshot) -> pa.Table:
+        """Return the rows, in order if one is asked for."""
+        table, bounds = self.registry.meta.table, self._bounds()
+        if self.most is None or bounds is None:
+            return snapshot.arrow(self.sql, self.parameters, self._tables(), bounds={table: bounds or ()})
+        name = self.order[0] if self.order else "uid"
+        order = Order(table, name.removeprefix("-"), name.startswith("-"), self.most, bounds)
+        return snapshot.first(order, self.sql, self.parameters, self._tables())
+
+    def _tables(self) -> list[str]:
+        return sorted({self.registry.meta.table}.union(*(part.tables for part in self.conditions)))
+
+    def _bounds(self) -> tuple[Demand, ...] | None:
+        """Return what every row has to meet; None when a condition reads the same registry, for all of its rows."""
+        if any(self.registry.meta.table in part.tables for part in self.conditions):
+            return None
+        return tuple(bound for part in self.conditions for bound in part.bounds)
+
+    def _settled(self, snapshot: Snapshot) -> Query[R]:
+        """Return the query with related records found beforehand where they are few: then few files are read."""
+        if not snapshot.is_large(self.registry.meta.table):
+            return self
+        return replace(self, conditions=tuple(_found(snapshot, part) for part in self.conditions))
 
     # Ends
 
     def arrow(self) -> pa.Table:
         """Return the rows as a pyarrow Table."""
-        return self._run(self.sql, ordered=True)
+        snapshot = self.home.snapshot(self.when)
+        return self._settled(snapshot)._rows(snapshot)
 
     def df(self) -> pd.DataFrame:
         """Return the rows as a pandas DataFrame."""
@@ -185,12 +199,18 @@ class Query(Generic[R]):
 
     def count(self) -> int:
         """Return the number of records."""
-        table = quoted(self.registry.meta.table)
+        snapshot = self.home.snapshot(self.when)
+        return self._settled(snapshot)._count(snapshot)
+
+    def _count(self, snapshot: Snapshot) -> int:
+        table = self.registry.meta.table
         if self.most is None:
-            statement = self._statement(f"select count(*) as n from {table}", ordered=False)
+            statement = self._statement(f"select count(*) as n from {quoted(table)}", ordered=False)
         else:
-            statement = f"select count(*) as n from ({self._statement(f'select uid from {table}', ordered=False)})"
-        return int(self._run(statement)["n"][0].as_py())
+            uids = self._statement(f"select uid from {quoted(table)}", ordered=False)
+            statement = f"select count(*) as n from ({uids})"
+        found = snapshot.arrow(statement, self.parameters, self._tables(), bounds={table: self._bounds() or ()})
+        return int(found["n"][0].as_py())
 
     def exists(self) -> bool:
         """Return whether there is any record."""
@@ -208,6 +228,15 @@ class Query(Generic[R]):
         most = "" if self.most is None else f".limit({self.most})"
         when = "" if self.when is None else f".at({str(self.when)!r})"
         return f"<Query {self._shape()}{order}{most}{when}>"
+
+
+def _found(snapshot: Snapshot, part: Condition) -> Condition:
+    """Return a condition on related records as one on the uids that they lead to, unless these are many."""
+    if not part.uids:
+        return part
+    statement = f"select distinct * from ({part.uids}) limit {_FEW + 1}"
+    uids = snapshot.arrow(statement, part.parameters, sorted(part.tables)).column(0).drop_null()
+    return part if len(uids) > _FEW else Condition.of_uids(uids.to_pylist())
 
 
 def _direction(name: str) -> str:

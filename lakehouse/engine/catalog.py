@@ -173,8 +173,16 @@ class Session(Protocol):
         """Whether bulk inserts left hashes of their unique values."""
         ...
 
-    def filter_blocks(self, table: str, group: str, bucket: int) -> list[bytes]:
-        """Return the sorted hashes of a bucket, a block per bulk insert."""
+    def filter_depths(self, table: str, group: str) -> list[int]:
+        """Return the bits that number the buckets of runs, each once."""
+        ...
+
+    def filter_blocks(self, table: str, group: str, first: int, last: int) -> list[bytes]:
+        """Return the blocks of sorted hashes with numbers from first to last."""
+        ...
+
+    def filter_bytes(self, table: str, group: str) -> int:
+        """Return the size of all blocks."""
         ...
 
     def referenced_paths(self, table: str) -> set[str]:
@@ -202,6 +210,10 @@ class Session(Protocol):
 
     def add_filter(self, table: str, group: str, blocks: Iterable[tuple[int, bytes]]) -> None:
         """Add the sorted hashes of a bulk insert, by bucket."""
+        ...
+
+    def drop_filter(self, table: str, group: str, first: int, last: int) -> None:
+        """Remove the blocks with numbers from first to last, after they were merged."""
         ...
 
     def set_lease(self, holder: str, until: float, *, new_epoch: bool) -> int:

@@ -71,6 +71,8 @@ _ADDED = (
     _Addition(
         "ALTER TABLE file ADD COLUMN stats TEXT", "CREATE TEMP VIEW file AS SELECT *, NULL AS stats FROM main.file"
     ),
+    # blocks are numbered so that runs of different depths stand side by side; until here all had ten bits
+    _Addition("UPDATE unique_block SET bucket = bucket + 1024", "SELECT 1"),
 )
 FORMAT = 1 + len(_ADDED)
 """The format of the catalog that this program writes; older ones are migrated when they are opened for writing."""

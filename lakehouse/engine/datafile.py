@@ -25,6 +25,7 @@ __all__ = ["is_sound", "read_column", "read_rows", "sorted_by_uid", "write_files
 T = TypeVar("T")
 R = TypeVar("R")
 _ROW_GROUP = 50_000
+_PAGE_ROWS = 2_048  # DuckDB's vector: of columns that are read for few rows, it unpacks the pages of these alone
 _SAMPLE = 1_000
 _WORKERS = min(4, os.cpu_count() or 1)
 _ALONE = 100_000
@@ -182,8 +183,8 @@ def _rows_per_file(rows: pa.Table, options: Options) -> int:
 
 def _write(folder: Folder, stem: str, rows: pa.Table, version: TableVersion) -> DataFile:
     """Write one file under a name never used before; its bytes are durable on return."""
-    texts = (c for c in ("uid", "hash", "key") if c in rows.schema.names and rows.schema.field(c).type == pa.string())
-    blooms = {c: {"ndv": max(len(rows), 1)} for c in texts}
+    repetitive = _repetitive(rows)
+    blooms = {c: {"ndv": max(len(rows), 1)} for c in _sought(rows.schema, version, repetitive)}
     footer: list[pq.FileMetaData] = []
 
     def encode(sink: BinaryIO) -> None:
@@ -192,9 +193,10 @@ def _write(folder: Folder, stem: str, rows: pa.Table, version: TableVersion) -> 
             rows.schema,
             compression="zstd",
             compression_level=-3,
-            use_dictionary=_repetitive(rows),  # pyright: ignore[reportArgumentType]
+            use_dictionary=repetitive,  # pyright: ignore[reportArgumentType]
             write_statistics=_comparable(rows.schema),  # pyright: ignore[reportArgumentType]
             bloom_filter_options=blooms,
+            max_rows_per_page=_PAGE_ROWS,
             store_schema=False,  # it would make readers see our dictionaries as a type of their own
         ) as writer:
             writer.write_table(rows, row_group_size=_ROW_GROUP)
@@ -206,10 +208,16 @@ def _write(folder: Folder, stem: str, rows: pa.Table, version: TableVersion) -> 
     return DataFile(name, size, len(rows), *bounds, version.version, statistics_of(footer[0]))
 
 
-def _repetitive(rows: pa.Table) -> list[str] | bool:
+def _sought(schema: pa.Schema, version: TableVersion, repetitive: Sequence[str]) -> list[str]:
+    """Return the columns by which few rows are looked for: of references, those that name many different rows."""
+    named = {"uid", "hash", "key"} | (version.spec.references.keys() - set(repetitive))
+    return [item.name for item in schema if item.name in named and item.type == pa.string()]
+
+
+def _repetitive(rows: pa.Table) -> list[str]:
     """Return the columns worth a dictionary, by a sample; trying it on all-different values costs a third of the time."""
     if len(rows) < _SAMPLE:
-        return True
+        return list(rows.schema.names)
     sample = rows.slice(0, _SAMPLE)
     return [item.name for item in rows.schema if _repeats(sample[item.name])]
 

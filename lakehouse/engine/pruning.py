@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from lakehouse.engine.changes import DataFile
 
-__all__ = ["Bound", "Keep", "Stage", "best_first", "holding", "statistics_of", "within"]
+__all__ = ["Among", "Bound", "Demand", "Keep", "Stage", "best_first", "statistics_of", "within"]
 
 _ORDERED = ("INT32", "INT64")
 """How Parquet holds whole numbers, dates and times; decimals fall out by their type in Python."""
@@ -45,6 +45,30 @@ class Bound:
             return bool(above and (self.high is None or encoded(self.high) >= lowest))
         except TypeError:  # a number against a text: whoever runs the query says so
             return True
+
+
+@dataclass(frozen=True)
+class Among:
+    """That a query asks for rows whose column holds one of some texts.
+
+    Examples
+    --------
+    >>> Among("uid", ["b", "f"]).admits(["c", "e"]), Among("uid", ["b", "f"]).admits(["c", "f"])
+    (False, True)
+    """
+
+    column: str
+    wanted: Sequence[str]
+    """In order."""
+
+    def admits(self, values: Sequence[Any]) -> bool:
+        """Whether one of the texts lies between a lowest and a highest."""
+        first = bisect_left(self.wanted, values[0])
+        return first < len(self.wanted) and self.wanted[first] <= values[1]
+
+
+Demand = Bound | Among
+"""What a query demands of a column."""
 
 
 def encoded(value: Any) -> Any:
@@ -91,24 +115,13 @@ def _extremes(footer: pq.FileMetaData, group: int, position: int) -> Iterator[An
 
 
 # -- choosing ------------------------------------------------------------------------------------------------------
-def within(bounds: Iterable[Bound]) -> Keep:
-    """Return which files may have rows within all bounds."""
+def within(bounds: Iterable[Demand]) -> Keep:
+    """Return which files may have rows that meet all bounds."""
     wanted = list(bounds)
 
     def keep(file: DataFile) -> bool:
         known = ((bound, values_of(file, bound.column)) for bound in wanted)
         return all(values is None or bound.admits(values) for bound, values in known)
-
-    return keep
-
-
-def holding(uids: Iterable[object]) -> Keep:
-    """Return which files may have a row with one of these uids."""
-    wanted = sorted(uid for uid in uids if isinstance(uid, str))
-
-    def keep(file: DataFile) -> bool:
-        first = bisect_left(wanted, file.low)
-        return first < len(wanted) and wanted[first] <= file.high
 
     return keep
 

@@ -129,10 +129,24 @@ class SqlSession:
         """Whether bulk inserts left hashes of their unique values."""
         return bool(self._all("SELECT 1 FROM unique_block WHERE tbl = ? AND grp = ? LIMIT 1", table, group))
 
-    def filter_blocks(self, table: str, group: str, bucket: int) -> list[bytes]:
-        """Return the sorted hashes of a bucket, a block per bulk insert."""
-        sql = "SELECT body FROM unique_block WHERE tbl = ? AND grp = ? AND bucket = ?"
-        return [body for (body,) in self._all(sql, table, group, bucket)]
+    def filter_depths(self, table: str, group: str) -> list[int]:
+        """Return the bits that number the buckets of runs, each once."""
+        sql = "SELECT max(bucket) FROM unique_block WHERE tbl = ? AND grp = ? AND bucket < ?"
+        found, below = list[int](), 1 << 62
+        while (bucket := self._one(sql, table, group, below)) is not None:
+            found.append(bucket.bit_length() - 1)
+            below = 1 << found[-1]
+        return found
+
+    def filter_blocks(self, table: str, group: str, first: int, last: int) -> list[bytes]:
+        """Return the blocks of sorted hashes with numbers from first to last."""
+        sql = "SELECT body FROM unique_block WHERE tbl = ? AND grp = ? AND bucket BETWEEN ? AND ?"
+        return [body for (body,) in self._all(sql, table, group, first, last)]
+
+    def filter_bytes(self, table: str, group: str) -> int:
+        """Return the size of all blocks."""
+        sql = "SELECT coalesce(sum(length(body)), 0) FROM unique_block WHERE tbl = ? AND grp = ?"
+        return int(self._one(sql, table, group))
 
     def referenced_paths(self, table: str) -> set[str]:
         """Return every data file that a publication or a change row names."""
@@ -195,6 +209,12 @@ class SqlSession:
         """Add the sorted hashes of a bulk insert, by bucket."""
         rows = [(table, group, bucket, body) for bucket, body in blocks]
         self._con.executemany("INSERT INTO unique_block VALUES(?, ?, ?, ?)", rows)
+
+    def drop_filter(self, table: str, group: str, first: int, last: int) -> None:
+        """Remove the blocks with numbers from first to last, after they were merged."""
+        self._con.execute(
+            "DELETE FROM unique_block WHERE tbl = ? AND grp = ? AND bucket BETWEEN ? AND ?", (table, group, first, last)
+        )
 
     def set_lease(self, holder: str, until: float, *, new_epoch: bool) -> int:
         """Take (``new_epoch``) or renew the lease; returns its epoch."""

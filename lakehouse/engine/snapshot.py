@@ -14,7 +14,7 @@ import pyarrow as pa
 from lakehouse.engine.arrow import pc
 from lakehouse.engine.catalog import Catalog, Session
 from lakehouse.engine.moments import is_readable
-from lakehouse.engine.pruning import Bound, Keep, best_first, holding, within
+from lakehouse.engine.pruning import Among, Bound, Demand, Keep, best_first, within
 from lakehouse.engine.scan import Scanner, Source, quoted, source_of
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.state import StateCache, TableState
@@ -24,7 +24,7 @@ __all__ = ["Order", "Snapshot"]
 
 T = TypeVar("T")
 _FEW = 64
-_ANY: Mapping[str, Sequence[Bound]] = {}
+_ANY: Mapping[str, Sequence[Demand]] = {}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Order:
     column: str
     descending: bool
     limit: int
-    bounds: tuple[Bound, ...] = ()
+    bounds: tuple[Demand, ...] = ()
     """What the query demands of every row."""
 
 
@@ -115,6 +115,10 @@ class Snapshot:
             self._states[table] = known
         return known
 
+    def is_large(self, table: str) -> bool:
+        """Whether the published rows of a table are too many to be kept in memory."""
+        return not self.state(table).base.small
+
     # -- point look-ups --------------------------------------------------------------------------------------------
     def get(self, table: str, uid: str) -> dict[str, Any] | None:
         """Return one row, or None."""
@@ -135,7 +139,7 @@ class Snapshot:
         return state.lookup(column, wanted) if state.in_memory else self._scan_for(state, column, wanted)
 
     def _scan_for(self, state: TableState, column: str, values: list[object]) -> pa.Table:
-        keep = holding(values) if column == "uid" else within([_span(column, values)]) if values else None
+        keep = within([_demand(column, values)]) if values else None
         name, sql_column = state.table.name, quoted(column)
         sources = {name: source_of(state, keep)}
         if len(values) <= _FEW:  # as equalities they reach zone maps and bloom filters
@@ -170,7 +174,7 @@ class Snapshot:
         params: Sequence[Any] = (),
         tables: Sequence[str] = (),
         *,
-        bounds: Mapping[str, Sequence[Bound]] = _ANY,
+        bounds: Mapping[str, Sequence[Demand]] = _ANY,
     ) -> pa.Table:
         """Run a query over tables on the engine's own connection.
 
@@ -269,8 +273,10 @@ def _admitted(state: TableState, column: str, values: Sequence[object]) -> list[
     return wanted
 
 
-def _span(column: str, values: Sequence[object]) -> Bound:
-    """Return the bound that values of one column lie within."""
+def _demand(column: str, values: Sequence[object]) -> Demand:
+    """Return what looking for values of one column demands of it."""
+    if texts := [value for value in values if isinstance(value, str)]:
+        return Among(column, sorted(texts))
     try:
         return Bound(column, min(values), max(values))  # type: ignore[type-var]
     except TypeError:  # lists and maps have no order

@@ -20,6 +20,7 @@ import pyarrow as pa
 from lakehouse.engine.arrow import pc
 from lakehouse.engine.catalog import Session
 from lakehouse.engine.changes import Op, ReadColumn, Segment
+from lakehouse.engine.hashruns import Hashes, blocks_of, known
 from lakehouse.engine.requirements import Requirement, RowsUntouched
 from lakehouse.engine.snapshot import Snapshot
 from lakehouse.engine.table import TableSpec
@@ -42,8 +43,6 @@ _SEPARATOR = "\x1f"
 _ESCAPE = "\x1e"
 _BULK = 1_000
 _HASHED_BYTES = 512
-_BUCKET_SHIFT = np.uint64(54)  # the upper 10 bits
-_Hashes = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -71,12 +70,12 @@ class Claim:
         return len(self.values) > _BULK
 
     @cached_property
-    def hashes(self) -> _Hashes:
+    def hashes(self) -> Hashes:
         """The hash of each value."""
         return _hashes(self.values)
 
     @cached_property
-    def sorted_hashes(self) -> _Hashes:
+    def sorted_hashes(self) -> Hashes:
         """The hashes in order."""
         return np.sort(self.hashes)
 
@@ -212,7 +211,7 @@ def take(session: Session, claims: Sequence[Claim], head: Snapshot) -> None:
             session.release(claim.table, claim.name, claim.released)
     for claim in claims:
         if claim.bulk:
-            session.add_filter(claim.table, claim.name, _buckets(claim.sorted_hashes))
+            session.add_filter(claim.table, claim.name, blocks_of(claim.sorted_hashes))
         elif len(claim.values):
             if session.has_filter(claim.table, claim.name):
                 suspects = _in_filter(session, claim)
@@ -265,7 +264,7 @@ def _repeated(values: pa.Array) -> str | None:
 
 
 # -- hashes --------------------------------------------------------------------------------------------------------
-def _hashes(values: pa.Array) -> _Hashes:
+def _hashes(values: pa.Array) -> Hashes:
     """Return a 64-bit hash of each text, from its length and first 512 bytes: the same in every process and version.
 
     Words of eight bytes are mixed as in SplitMix64 (Steele, Lea and Flood, OOPSLA 2014). Texts that collide cost a
@@ -279,7 +278,7 @@ def _hashes(values: pa.Array) -> _Hashes:
     letters = np.frombuffer(values.buffers()[2] or b"", np.uint8)[ends[0] : ends[-1]]
     words = np.ndarray(len(letters) + 1, "<u8", np.concatenate([letters, np.zeros(8, np.uint8)]), strides=(1,))
     starts, lengths = ends[:-1] - ends[0], np.diff(ends)
-    hashes: _Hashes = lengths.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    hashes: Hashes = lengths.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     live = np.arange(len(lengths))
     for offset in range(0, _HASHED_BYTES, 8):
         live = live[lengths[live] > offset]
@@ -294,30 +293,15 @@ def _hashes(values: pa.Array) -> _Hashes:
     return hashes
 
 
-def _buckets(hashes: _Hashes) -> list[tuple[int, bytes]]:
-    """Return sorted hashes cut at the bucket borders."""
-    buckets = (hashes >> _BUCKET_SHIFT).astype(np.int64)
-    starts = np.flatnonzero(np.r_[True, buckets[1:] != buckets[:-1]])
-    ends = [*starts[1:], len(hashes)]
-    return [(int(buckets[s]), hashes[s:e].astype("<u8").tobytes()) for s, e in zip(starts, ends, strict=True)]
-
-
 def _in_filter(session: Session, claim: Claim) -> npt.NDArray[np.bool_]:
     """Return which values the filter suspects of being taken."""
-    hashes = claim.hashes
-    order = np.argsort(hashes)
-    ranked, hit = hashes[order], np.zeros(len(hashes), dtype=bool)
-    buckets = (ranked >> _BUCKET_SHIFT).astype(np.int64)
-    for bucket in np.unique(buckets):
-        start, end = np.searchsorted(buckets, [bucket, bucket + 1])
-        for body in session.filter_blocks(claim.table, claim.name, int(bucket)):
-            hit[start:end] |= _contains(np.frombuffer(body, "<u8"), ranked[start:end])
-    suspects = np.zeros(len(hashes), dtype=bool)
-    suspects[order] = hit
+    order = np.argsort(claim.hashes)
+    suspects = np.zeros(len(order), dtype=bool)
+    suspects[order] = known(session, claim.table, claim.name, claim.hashes[order])
     return suspects
 
 
-def _contains(known: _Hashes, hashes: _Hashes) -> npt.NDArray[np.bool_]:
+def _contains(known: Hashes, hashes: Hashes) -> npt.NDArray[np.bool_]:
     """Return which hashes are in a sorted array."""
     positions = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
     found: npt.NDArray[np.bool_] = known[positions] == hashes

@@ -93,3 +93,32 @@ def test_what_a_query_demands_of_its_rows_does_not_narrow_a_second_mention_of_th
     ).all()
     assert early == []
     assert [a.version for a in big.Artifact.filter(is_latest=True, key="a.bin", created_at__gte=DAY).all()] == [19]
+
+
+def test_artifacts_of_a_label_are_found_in_the_files_that_hold_them(big: Instance) -> None:
+    artifacts = [big.Artifact(f"{n}".encode(), key=f"{n}.bin").save() for n in range(12)]
+    for artifact in artifacts[::5]:
+        artifact.labels.add("label 07")
+    big.flush()
+    query = big.Artifact.filter(ulabels__name="label 07")
+    for _ in range(2):
+        assert sorted(found.key for found in query.all()) == ["0.bin", "10.bin", "5.bin"]
+        assert query.count() == 3
+        assert query.order_by("-created_at").limit(1).one() == artifacts[10]
+        assert big.Artifact.filter(ulabels__name="label 07", key="5.bin").one() == artifacts[5]
+        artifacts[2].labels.add("label 07")
+        artifacts[0].labels.remove("label 07")
+        assert sorted(found.key for found in query.all()) == ["10.bin", "2.bin", "5.bin"]
+        artifacts[2].labels.remove("label 07")
+        artifacts[0].labels.add("label 07")
+        big.flush()
+
+
+def test_many_related_records_are_found_as_well_as_few(big: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("registries.query._FEW", 2)
+    for n in range(4):
+        big.Artifact(f"{n}".encode(), key=f"{n}.bin").save().labels.add("label 09")
+    big.flush()
+    assert big.Artifact.filter(ulabels__name="label 09").count() == 4
+    assert big.Artifact.filter(ulabels__name="label 09", ulabels__isnull=False).count() == 4
+    assert big.Artifact.filter(ulabels__isnull=True).count() == 0
