@@ -223,7 +223,7 @@ def record(session: Session, claims: Iterable[Claim]) -> None:
     """Take values of rows that are known to hold them: the catalog is rebuilt from these rows."""
     for claim in claims:
         if claim.bulk:
-            session.add_filter(claim.table, claim.name, _buckets(claim.sorted_hashes))
+            session.add_filter(claim.table, claim.name, blocks_of(claim.sorted_hashes))
         else:
             session.claim(claim.table, claim.name, claim.values.to_pylist())
 
