@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from lakehouse.engine.changes import Segment
-from lakehouse.engine.pruning import Bound
+from lakehouse.engine.pruning import Demand
 from lakehouse.engine.requirements import LookupUntouched, Requirement, TableUntouched
 from lakehouse.engine.scan import Source
 from lakehouse.engine.snapshot import Order, Snapshot
@@ -140,7 +140,7 @@ class TrackedView(TransactionView):
         params: Sequence[Any] = (),
         tables: Sequence[str] = (),
         *,
-        bounds: Mapping[str, Sequence[Bound]] | None = None,
+        bounds: Mapping[str, Sequence[Demand]] | None = None,
     ) -> pa.Table:
         """Run a query over tables on the engine's own connection."""
         self._reads.whole(tables)
