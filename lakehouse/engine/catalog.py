@@ -17,7 +17,18 @@ import pyarrow as pa
 from lakehouse.engine.changes import DataFile, Segment
 from lakehouse.engine.table import TableVersion
 
-__all__ = ["Catalog", "ChangeRow", "CommitInfo", "Meta", "Publication", "Session", "Tag", "from_micros", "to_micros"]
+__all__ = [
+    "Catalog",
+    "ChangeRow",
+    "CommitInfo",
+    "Meta",
+    "Pin",
+    "Publication",
+    "Session",
+    "Tag",
+    "from_micros",
+    "to_micros",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -91,6 +102,16 @@ class Publication:
 
     version: int
     commit: int
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What keeps a commit readable for a time."""
+
+    name: str
+    commit: int
+    until: datetime
+    """UTC."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +204,14 @@ class Session(Protocol):
 
     def filter_bytes(self, table: str, group: str) -> int:
         """Return the size of all blocks."""
+        ...
+
+    def pins(self) -> list[Pin]:
+        """Return all pins, by commit; those whose time is over may be among them."""
+        ...
+
+    def kept_files(self, table: str) -> list[DataFile]:
+        """Return the published files that some retained commit may be read from."""
         ...
 
     def referenced_paths(self, table: str) -> set[str]:

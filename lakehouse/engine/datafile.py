@@ -266,7 +266,9 @@ def _read(folder: Folder, file: DataFile, columns: Sequence[str] | None) -> pa.T
         raise DataLoss(
             f"{folder.uri}/{file.path} is gone, though the catalog names it: restore it from a backup"
         ) from error
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError) as error:
+        if getattr(error, "errno", None):  # the disk's fault, not the file's
+            raise
         raise DataLoss(f"{folder.uri}/{file.path} is damaged ({error}): restore it from a backup") from error
 
 

@@ -79,7 +79,7 @@ class Lake:
         self._user_sql = UserSql()
         self._lease = Lease(catalog, options)
         self.publisher = Publisher(folder, catalog, self.schemas, self.states, self._lease, options)
-        self._retention = Retention(folder, catalog, self.schemas, self._lease, self.publisher, options)
+        self.retention = Retention(folder, catalog, self.schemas, self._lease, self.publisher, options)
         self.committer = Committer(folder, catalog, self.schemas, self.states, options, user)
         self._history = History(catalog, self.schemas, self.states)
         self.tags = Tags(catalog, lambda: self.user)
@@ -240,7 +240,7 @@ class Lake:
 
     def pinned(self, at: int | None = None, *, seconds: float = 3600.0) -> AbstractContextManager[int]:
         """Keep a commit (default: the head) readable inside a block, and for ``seconds`` at most."""
-        return self._retention.pinned(at, seconds)
+        return self.retention.pinned(at, seconds)
 
     def commits(self, limit: int | None = None) -> list[CommitInfo]:
         """Return the newest commits, newest first."""
@@ -437,7 +437,7 @@ class Lake:
 
     def vacuum(self) -> int | None:
         """Drop what no retained commit needs; returns the number of files deleted, None when the lease is taken."""
-        return self._retention.vacuum()
+        return self.retention.vacuum()
 
 
 def _refuse_weaker(outer: Transaction, *, serializable: bool) -> None:

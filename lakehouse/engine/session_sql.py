@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakehouse.engine.catalog import ChangeRow, CommitInfo, Meta, Publication, Tag, from_micros, to_micros
+from lakehouse.engine.catalog import ChangeRow, CommitInfo, Meta, Pin, Publication, Tag, from_micros, to_micros
 from lakehouse.engine.changes import DataFile, Op, Segment, decode
 from lakehouse.engine.faults import reach
 from lakehouse.engine.table import KEYS, TableSpec, TableVersion
@@ -62,13 +62,18 @@ class SqlSession:
 
     def files(self, table: str, published: int) -> list[DataFile]:
         """Return the files of a publication, by lowest uid."""
-        sql = (
-            "SELECT path, size, n, low, high, version, stats FROM file "
-            "WHERE tbl = ? AND born <= ? AND (died IS NULL OR died > ?) ORDER BY low"
-        )
+        sql = "WHERE tbl = ? AND born <= ? AND (died IS NULL OR died > ?) ORDER BY low"
+        return self._files(sql, table, published, published)
+
+    def kept_files(self, table: str) -> list[DataFile]:
+        """Return the published files that some retained commit may be read from."""
+        return self._files("WHERE tbl = ? ORDER BY low", table)
+
+    def _files(self, where: str, *values: Any) -> list[DataFile]:
+        rows = self._all(f"SELECT path, size, n, low, high, version, stats FROM file {where}", *values)
         return [
-            DataFile(path, size, rows, low, high, version, json.loads(stats) if stats else {})
-            for path, size, rows, low, high, version, stats in self._all(sql, table, published, published)
+            DataFile(path, size, n, low, high, version, json.loads(stats) if stats else {})
+            for path, size, n, low, high, version, stats in rows
         ]
 
     def segments(self, table: str, above: int, upto: int, versions: Sequence[TableVersion]) -> list[Segment]:
@@ -272,6 +277,11 @@ class SqlSession:
     def pin(self, name: str, commit: int, until: float) -> None:
         """Keep a commit readable until a time."""
         self._con.execute("INSERT INTO pin VALUES(?, ?, ?)", (name, commit, until))
+
+    def pins(self) -> list[Pin]:
+        """Return all pins, by commit; those whose time is over may be among them."""
+        rows = self._all("SELECT name, id, until FROM pin ORDER BY id, name")
+        return [Pin(name, commit, from_micros(int(until * 1e6))) for name, commit, until in rows]
 
     def unpin(self, name: str) -> None:
         """Drop a pin."""

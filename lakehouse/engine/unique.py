@@ -36,6 +36,7 @@ __all__ = [
     "merged",
     "record",
     "take",
+    "unclaimed",
     "untouched",
 ]
 
@@ -226,6 +227,14 @@ def record(session: Session, claims: Iterable[Claim]) -> None:
             session.add_filter(claim.table, claim.name, blocks_of(claim.sorted_hashes))
         else:
             session.claim(claim.table, claim.name, claim.values.to_pylist())
+
+
+def unclaimed(session: Session, claim: Claim) -> int:
+    """Return how many values are neither claimed one by one nor in the filter."""
+    held = np.asarray(pc.is_in(claim.values, session.claimed(claim.table, claim.name)).to_numpy(zero_copy_only=False))
+    if session.has_filter(claim.table, claim.name):
+        held = held | _in_filter(session, claim)
+    return int(len(held) - np.count_nonzero(held))
 
 
 def is_final(claim: Claim, base: Snapshot) -> bool:
