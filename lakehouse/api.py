@@ -59,7 +59,8 @@ def init(
     root
         The folder; made when absent. Default: ``LAKEHOUSE_INSTANCE``, else the working folder.
     catalog
-        Where the SQLite file goes; default: into the root. Name a local path when the root is on a network drive.
+        Where the SQLite file goes; default: into the root. Name a local path when the root is on a network drive. A
+        team or a cluster names a database instead, with ``postgresql://user@host/database?schema=name``.
     user
         Who works here; default: ``LAKEHOUSE_USER``, git's configuration, the login.
     pointer

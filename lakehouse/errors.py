@@ -24,7 +24,9 @@
     │   └── Expired                         the snapshot is older than what is retained
     ├── Unavailable (OSError)               try again later
     │   ├── Busy (TimeoutError)             a lock was not free in time
-    │   └── Abandoned                       the maintenance lease was lost to another
+    │   ├── Abandoned                       the maintenance lease was lost to another
+    │   ├── Disconnected                    the server closed the connection; nothing was committed
+    │   └── OutcomeUnknown                  nor could it be asked whether a commit was made: repeat that one
     ├── IntegrityError                      stop and look at the instance
     │   ├── Diverged                        Delta and catalog do not belong together
     │   ├── DataLoss                        a file that must exist does not
@@ -47,6 +49,7 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "DataLoss",
+    "Disconnected",
     "Diverged",
     "Duplicate",
     "Expired",
@@ -62,6 +65,7 @@ __all__ = [
     "MultipleFound",
     "NewerFormat",
     "NotFound",
+    "OutcomeUnknown",
     "ReadOnly",
     "RecordNotFound",
     "ReferenceMissing",
@@ -178,6 +182,17 @@ class Busy(Unavailable, TimeoutError):
 
 class Abandoned(Unavailable):
     """The maintenance lease was lost to another process, which carries on."""
+
+
+class Disconnected(Unavailable):
+    """The catalog's server closed the connection; what was under way did not happen, and may be begun again."""
+
+
+class OutcomeUnknown(Unavailable):
+    """The connection was lost while committing, and the server cannot be asked what became of it.
+
+    Committing the same transaction again, or one with the same ``client_txn``, is safe: it commits once.
+    """
 
 
 class IntegrityError(LakehouseError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from formats.storage import Storage as ObjectStore
+from lakehouse.engine import is_postgres
 from lakehouse.errors import InputError, InvalidKey, LakehouseError, ReadOnly, Unavailable, Unsupported, shown
 from registries.names import is_utf8
 
@@ -101,19 +102,23 @@ def check_path(place: object, what: str) -> str:
 
 
 def catalog_file(catalog: str | os.PathLike[str]) -> str:
-    """Return the path of the file that is to hold a catalog.
+    """Return the path of the file, or the URL of the Postgres database, that is to hold a catalog.
 
     Raises
     ------
     Unsupported
-        When it is a URL, which may hold a password and is not shown.
+        When it is another URL, which may hold a password and is not shown.
     InputError
         When it is a folder or empty.
     """
+    if isinstance(catalog, str) and is_postgres(catalog):
+        return catalog
     text = check_path(catalog, "catalog")
     scheme, mark, _ = text.partition("://")
     if mark:
-        raise Unsupported(f"the catalog is a {shown(scheme + mark)} URL, which cannot be used here: name a local path")
+        raise Unsupported(
+            f"the catalog is a {shown(scheme + mark)} URL, which cannot be used here: name a local path, or postgresql://..."
+        )
     path = _expanded(text)
     if text == "" or (os.path.exists(path) and not os.path.isfile(path)):  # noqa: PTH110, PTH113  these never raise
         raise InputError(f"the catalog {shown(text)} is no file: name one such as '/local/path/catalog.db'")

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.catalogs import catalog, postgres_url, pytest_generate_tests
+
+__all__ = ["catalog", "postgres_url", "pytest_generate_tests"]
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # A loaded two-core machine makes single examples slow at random: the time-out of the whole test is the limit.

@@ -100,7 +100,8 @@ def init(
     ] = None,
     *,
     catalog: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Where the SQLite catalog goes. Default: into the folder.")
+        str | None,
+        typer.Option(metavar="FILE|URL", help="A SQLite file, or a postgresql:// URL. Default: a file in the folder."),
     ] = None,
 ) -> None:
     """Make an instance in a folder.

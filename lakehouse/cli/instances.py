@@ -67,19 +67,18 @@ def _facts(instance: Instance) -> dict[str, Any]:
     with lake.catalog.read() as session:
         meta = session.meta()
         head, published = session.commit(session.head()), session.commit(meta.head_json)
-    catalog = Path(lake.catalog.path)
     return {
         "root": str(instance.root),
         "id": lake.id,
         "user": instance.handle,
-        "catalog": str(catalog),
+        "catalog": lake.catalog.name,
         "head": _commit(head),
         "published": _commit(published),
         "records": _counts(instance),
         "bytes": {
             "objects": _size(instance.root / OWN_STORAGE),
             "tables": _size(instance.root / _TABLES),
-            "catalog": sum(_size(file) for file in catalog.parent.glob(catalog.name + "*")),
+            "catalog": lake.catalog.size(),
         },
     }
 

@@ -117,12 +117,8 @@ def _below(folder: Path, lake: Instance) -> Iterator[tuple[Path, str]]:
 
 def _own(folder: Path, lake: Instance) -> set[str]:
     """Return the names in a folder that are the instance's own."""
-    catalog = Path(lake.lake.catalog.path)
     names = {*_OWN} if _same(folder, lake.root) else set()
-    if _same(folder, catalog.parent):
-        names |= {catalog.name + ending for ending in ("", "-wal", "-shm", "-journal")}
-        names.add(catalog.with_suffix(".lock").name)
-    return names
+    return names | {file.name for file in lake.lake.catalog.files if _same(folder, file.parent)}
 
 
 def _same(folder: Path, other: Path) -> bool:

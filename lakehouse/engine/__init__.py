@@ -8,6 +8,7 @@ from lakehouse.engine.catalog import CommitInfo, Tag
 from lakehouse.engine.home import is_lake
 from lakehouse.engine.lake import Lake
 from lakehouse.engine.options import Options
+from lakehouse.engine.postgres_address import is_postgres
 from lakehouse.engine.requirements import (
     KeysAbsent,
     Requirement,
@@ -37,4 +38,5 @@ __all__ = [
     "Transaction",
     "Unreferenced",
     "is_lake",
+    "is_postgres",
 ]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
@@ -291,8 +292,37 @@ class Session(Protocol):
 class Catalog(Protocol):
     """A database that holds a lake's catalog."""
 
-    def read(self) -> AbstractContextManager[Session]:
-        """Open a consistent reading session."""
+    @property
+    def name(self) -> str:
+        """What it is called in messages; no secret is in it."""
+        ...
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The local files that it consists of, whether they are there or not."""
+        ...
+
+    def size(self) -> int:
+        """Return how many bytes it takes."""
+        ...
+
+    def exists(self) -> bool:
+        """Whether its tables were created."""
+        ...
+
+    def create(self, home: str) -> bool:
+        """Create the tables for a lake whose root lies there; False when another process was first."""
+        ...
+
+    def read(self, *, brief: bool = False) -> AbstractContextManager[Session]:
+        """Open a consistent reading session.
+
+        Parameters
+        ----------
+        brief
+            Little more than ``meta`` and ``head`` will be asked for, in this order: what is asked afterwards may be
+            answered by a younger state, which costs a server fewer round trips.
+        """
         ...
 
     def locked(self, epoch: int | None = None) -> AbstractContextManager[Session]:

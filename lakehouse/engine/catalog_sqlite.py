@@ -6,10 +6,11 @@ import os
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from formats.durable import fsync_dir
 from lakehouse.engine.faults import reach
@@ -230,17 +231,33 @@ class SqliteCatalog:
             fsync_dir(self.path.parent)  # SQLite sees to its journals' entries, not to the database file's
         return True
 
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return str(self.path)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it consists of, whether they are there or not."""
+        beside = [self.path.with_name(f"{self.path.name}{ending}") for ending in ("-wal", "-shm", "-journal")]
+        return self.path, *beside, self.path.with_suffix(".lock")
+
+    def size(self) -> int:
+        """Return how many bytes it takes."""
+        return sum(file.stat().st_size for file in self.files if file.exists())
+
     # -- sessions --------------------------------------------------------------------------------------------------
     @contextmanager
-    def read(self) -> Iterator[SqlSession]:
-        """Open a consistent reading session."""
+    def read(self, *, brief: bool = False) -> Iterator[SqlSession]:
+        """Open a consistent reading session; it costs the same, ``brief`` or not."""
+        del brief
         with GATE.passed():
             con = self._connection()
             if con.in_transaction:  # reading inside a locked session sees the same state
-                yield SqlSession(con)
+                yield SqlSession(_Statements(con))
                 return
             with _transaction(con, "BEGIN", self.path):
-                yield SqlSession(con)
+                yield SqlSession(_Statements(con))
 
     @contextmanager
     def locked(self, epoch: int | None = None) -> Iterator[SqlSession]:
@@ -249,7 +266,7 @@ class SqliteCatalog:
             raise ReadOnly(f"{self.path} was opened for reading only: open the instance without read_only=True")
         with self._lock.held(), GATE.passed(), _transaction(self._connection(), "BEGIN IMMEDIATE", self.path) as con:
             reach("lock.taken")
-            session = SqlSession(con)
+            session = SqlSession(_Statements(con))
             if epoch is not None and session.meta().epoch != epoch:
                 raise Abandoned(f"the maintenance lease {epoch} was lost to another process")
             yield session
@@ -274,6 +291,34 @@ def _stand_in(con: sqlite3.Connection) -> None:
     con.execute("PRAGMA temp_store = MEMORY")
     for addition in _ADDED[found - 1 :] if found else ():
         con.execute(addition.stand_in)
+
+
+class _Statements:
+    """The shared SQL on a SQLite connection."""
+
+    is_value = "val = ?"
+
+    def __init__(self, con: sqlite3.Connection) -> None:
+        self._con = con
+
+    def rows(self, sql: str, *values: Any) -> list[Any]:
+        return self._con.execute(sql, values).fetchall()
+
+    def run(self, sql: str, *values: Any) -> int:
+        return self._con.execute(sql, values).rowcount
+
+    def many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._con.executemany(sql, rows)
+
+    def claim(self, table: str, group: str, values: Sequence[str]) -> str | None:
+        sql = "INSERT OR IGNORE INTO unique_value VALUES(?, ?, ?)"
+        return next((v for v in values if not self._con.execute(sql, (table, group, v)).rowcount), None)
+
+    def packed(self, text: str) -> str:
+        return text
+
+    def unpacked(self, kept: Any) -> str:
+        return str(kept)
 
 
 @contextmanager

@@ -19,10 +19,12 @@ from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.state import StateCache
 from lakehouse.engine.transaction import Transaction
 from lakehouse.engine.unique import Claim, is_final, take
-from lakehouse.errors import Conflict, DataLoss, Duplicate, Expired, SchemaChanged
+from lakehouse.errors import Conflict, DataLoss, Disconnected, Duplicate, Expired, SchemaChanged
 
 __all__ = ["Committer"]
 
+_RECONNECTIONS = 3
+"""How often a commit is tried again whose connection was lost before it was made."""
 _SHORT = 0.005
 """Planning that took no longer, in seconds, is re-checked under the lock alone: there is next to nothing to check."""
 
@@ -85,7 +87,7 @@ class Committer:
         if (prepared := self._prepare(txn)) is None:
             return txn.base.commit
         reach("commit.planned")
-        checked, not_before = txn.base.commit, 0
+        checked, not_before, again = txn.base.commit, 0, _RECONNECTIONS
         while True:
             began, rows = self._stage(prepared.changes, not_before)
             reach("commit.staged")
@@ -103,6 +105,10 @@ class Committer:
                         )
             except _Restage as restage:
                 not_before = restage.swept_before
+                continue
+            except Disconnected:  # certainly not committed, and what was planned still holds if the re-check says so
+                if (again := again - 1) < 0:
+                    raise
                 continue
             reach("commit.done")
             return done

@@ -1,17 +1,20 @@
-"""Where a lake lies: the marker that makes a folder a lake, its catalog file, moved and copied folders."""
+"""Where a lake lies: the marker that makes a folder a lake, the catalog it names, moved and copied folders."""
 
 from __future__ import annotations
 
 import json
+import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from formats.durable import make_dirs_durably, write_durably
 from lakehouse.engine.catalog import Catalog
-from lakehouse.engine.catalog_sqlite import SqliteCatalog
+from lakehouse.engine.catalogs import CatalogPlace, catalog_of
 from lakehouse.engine.options import Options
 from lakehouse.engine.place import refuse_network_file_system
+from lakehouse.engine.postgres_address import PostgresAddress, is_postgres
 from lakehouse.errors import ConfigurationError, InputError, InstanceNotFound, NewerFormat, Unsupported
 
 __all__ = ["MARKER", "Home", "is_lake"]
@@ -20,6 +23,8 @@ MARKER = "lake.json"
 """The file that makes a folder a lake: its id, its format and where its catalog lies."""
 _CATALOG = "catalog.db"
 _FORMAT = 1
+_MARKER_WAIT = 5.0
+"""How long, in seconds, a process that finds the schema of a new lake made waits for the marker of its maker."""
 
 
 def is_lake(root: str | Path) -> bool:
@@ -29,15 +34,15 @@ def is_lake(root: str | Path) -> bool:
 
 @dataclass(frozen=True)
 class Home:
-    """A lake's folder and its catalog file."""
+    """A lake's folder and where its catalog lies."""
 
     root: Path
-    catalog: Path
+    catalog: CatalogPlace
     lake: str
     """The id that the marker names."""
 
     @classmethod
-    def made(cls, root: Path, catalog: Path | None, options: Options, *, mode: int | None) -> Self:
+    def made(cls, root: Path, catalog: CatalogPlace | None, options: Options, *, mode: int | None) -> Self:
         """Make folder, catalog and marker, or find those that another process made.
 
         Raises
@@ -47,22 +52,37 @@ class Home:
         InputError
             When the root is a file.
         """
-        path = catalog if catalog is not None else root / _CATALOG
+        place = catalog if catalog is not None else root / _CATALOG
         if root.exists() and not root.is_dir():
             raise InputError(f"{root} is a file: name a folder for the instance")
         if is_lake(root):  # never a second catalog: if the first is gone, that must be said
             return cls.found(root)
-        refuse_network_file_system(path)
+        if isinstance(place, Path):
+            refuse_network_file_system(place)
         make_dirs_durably(root)
-        make_dirs_durably(path.parent)
-        opened = SqliteCatalog(path, options, mode=_mode(root) if mode is None else mode)
-        opened.create(str(root))
-        with opened.read() as session:
-            lake = session.meta().lake
-        opened.close()
+        if isinstance(place, Path):
+            make_dirs_durably(place.parent)
+        with closing(catalog_of(place, options, mode=_mode(root) if mode is None else mode)) as opened:
+            created = opened.create(str(root))
+            with opened.read() as session:
+                lake, home, used = session.meta().lake, session.meta().home, session.head() > 0
+        if not created and not isinstance(place, Path):
+            cls._refuse_foreign(root, place, home, used=used)
         if not is_lake(root):  # another process may have been quicker
-            cls.mark(root, path, lake)
+            cls.mark(root, place, lake)
         return cls.found(root)
+
+    @staticmethod
+    def _refuse_foreign(root: Path, place: PostgresAddress, home: str, *, used: bool) -> None:
+        """Refuse a schema that holds another lake: only a process that creates this one, too, may have made it."""
+        deadline = time.monotonic() + _MARKER_WAIT
+        while not is_lake(root) and (used or home != str(root)):
+            if time.monotonic() > deadline:
+                raise ConfigurationError(
+                    f"{place} holds the catalog of another lake, made in {home}: name a schema of its own for {root} "
+                    f"with ?schema=, or restore the file {MARKER} if that lake is this one"
+                )
+            time.sleep(0.02)
 
     @classmethod
     def found(cls, root: Path) -> Self:
@@ -73,6 +93,8 @@ class Home:
         InstanceNotFound, ConfigurationError, NewerFormat, Unsupported
         """
         home = cls.marked(root)
+        if not isinstance(home.catalog, Path):
+            return home
         if not home.catalog.exists():
             raise InstanceNotFound(
                 f"the catalog {home.catalog} of {root} is gone: `lakehouse restore BACKUP` puts a backup in its place, "
@@ -90,19 +112,32 @@ class Home:
         InstanceNotFound, ConfigurationError, NewerFormat, Unsupported
         """
         marker = _read_marker(root)
-        if "://" in marker["catalog"]:
-            raise Unsupported(
-                f"the catalog of {root} is a database on a server: back it up and restore it with that server's own "
-                "tools (pg_dump and pg_restore)"
-            )
+        if is_postgres(marker["catalog"]):
+            return cls(root, PostgresAddress.restored(marker["catalog"], marker["schema"]), marker["lake"])
         return cls(root, root / marker["catalog"], marker["lake"])  # an absolute path stays as it is
 
     @classmethod
-    def mark(cls, root: Path, catalog: Path, lake: str) -> Self:
+    def mark(cls, root: Path, catalog: CatalogPlace, lake: str) -> Self:
         """Write the marker."""
-        where = catalog.relative_to(root).as_posix() if catalog.is_relative_to(root) else str(catalog)
-        write_durably(root / MARKER, json.dumps({"format": _FORMAT, "lake": lake, "catalog": where}).encode())
+        marker = {"format": _FORMAT, "lake": lake, **_written(catalog, root)}
+        write_durably(root / MARKER, json.dumps(marker).encode())
         return cls(root, catalog, lake)
+
+    @property
+    def catalog_file(self) -> Path:
+        """The catalog's SQLite file.
+
+        Raises
+        ------
+        Unsupported
+            When it is a database on a server.
+        """
+        if isinstance(self.catalog, Path):
+            return self.catalog
+        raise Unsupported(
+            f"the catalog of {self.root} is a database on a server: back it up and restore it with that server's own "
+            "tools (pg_dump and pg_restore)"
+        )
 
     def settle(self, catalog: Catalog) -> None:
         """Note where a moved lake lies now; refuse a copy whose original is still there under the same id."""
@@ -126,10 +161,18 @@ def _mode(folder: Path) -> int:
     return 0o660 if folder.stat().st_mode & 0o2000 else 0o600
 
 
+def _written(place: CatalogPlace, root: Path) -> dict[str, str]:
+    """Return what the marker says about the catalog: relative to the root, so that a moved folder opens."""
+    if isinstance(place, PostgresAddress):
+        return {"catalog": place.url, "schema": place.schema}
+    return {"catalog": place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)}
+
+
 def _read_marker(folder: Path) -> dict[str, Any]:
     try:
         marker: dict[str, Any] = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        marker = {"format": int(marker["format"]), "lake": str(marker["lake"]), "catalog": str(marker["catalog"])}
+        texts = {key: str(marker[key]) for key in ("lake", "catalog")}
+        marker = {"format": int(marker["format"]), "schema": str(marker.get("schema", "")), **texts}
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InstanceNotFound(f"{folder} is no instance: lakehouse.init({str(folder)!r}) makes one") from error
     except (ValueError, KeyError, TypeError) as error:

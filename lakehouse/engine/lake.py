@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from lakehouse.engine.background import BackgroundPublisher
-from lakehouse.engine.catalog import CommitInfo
-from lakehouse.engine.catalog_sqlite import SqliteCatalog
+from lakehouse.engine.catalog import Catalog, CommitInfo
+from lakehouse.engine.catalogs import catalog_of, place_of
 from lakehouse.engine.commit import Committer
 from lakehouse.engine.folder import LocalFolder
 from lakehouse.engine.history import Changes, History
@@ -71,7 +71,7 @@ class Lake:
     >>> lake.close()
     """
 
-    def __init__(self, root: Path, catalog: SqliteCatalog, options: Options, *, user: str, read_only: bool) -> None:
+    def __init__(self, root: Path, catalog: Catalog, options: Options, *, user: str, read_only: bool) -> None:
         self.root, self.options, self.read_only = root, options, read_only
         folder = LocalFolder(root)
         self.catalog, self.schemas = catalog, Schemas(catalog)
@@ -126,7 +126,8 @@ class Lake:
         specs
             Tables; their Delta tables appear with their first publication.
         catalog
-            Where the SQLite file goes; default: into the root.
+            Where the SQLite file goes, or the ``postgresql://`` URL of a database, with ``?schema=`` for a schema of
+            a certain name; default: a file in the root. A password is kept in this process's memory alone.
         options
             Thresholds and time-outs of this process.
         user
@@ -140,8 +141,8 @@ class Lake:
             When the catalog would lie on a network file system.
         """
         folder = Path(root).expanduser().absolute()
-        path = Path(catalog).expanduser().absolute() if catalog is not None else None
-        Home.made(folder, path, options or Options(), mode=mode)
+        place = place_of(catalog, str(folder)) if catalog is not None else None
+        Home.made(folder, place, options or Options(), mode=mode)
         return cls.open(folder, specs, options=options, user=user)
 
     @classmethod
@@ -166,15 +167,15 @@ class Lake:
             When the folder is a copy of another lake that is still there.
         """
         home = Home.found(Path(root).expanduser().absolute())
-        catalog = SqliteCatalog(home.catalog, options or Options(), read_only=read_only)
+        catalog = catalog_of(home.catalog, options or Options(), read_only=read_only)
         if not catalog.exists():
             catalog.close()
-            raise IntegrityError(f"{home.catalog} is empty: restore it from a backup")
+            raise IntegrityError(f"{catalog.name} is empty: restore it from a backup")
         lake = cls(home.root, catalog, options or Options(), user=user, read_only=read_only)
         try:
             if lake.id != home.lake:
                 raise ConfigurationError(
-                    f"{home.catalog} is the catalog of lake {lake.id}, not of {home.lake} in {home.root}"
+                    f"{catalog.name} is the catalog of lake {lake.id}, not of {home.lake} in {home.root}"
                 )
             if not read_only:
                 home.settle(catalog)
@@ -214,7 +215,7 @@ class Lake:
     # -- reading ---------------------------------------------------------------------------------------------------
     def head(self) -> int:
         """Return the newest commit."""
-        with self.catalog.read() as session:
+        with self.catalog.read(brief=True) as session:
             return session.head()
 
     def snapshot(self, at: At = None) -> Snapshot:
@@ -233,7 +234,7 @@ class Lake:
         """
         if at is None and (txn := self._open_transaction()) is not None:
             return txn.snapshot
-        with self.catalog.read() as session:
+        with self.catalog.read(brief=True) as session:
             self.schemas.refresh(session)
             commit = resolved(session, at)
         return Snapshot(self.catalog, self.schemas, self.states, self._scanner, commit)
@@ -283,7 +284,7 @@ class Lake:
         """Begin a transaction on the head; hand it to :meth:`commit`. See :meth:`transaction` for ``serializable``."""
         if self.read_only:
             raise ReadOnly(f"{self.root} is open for reading only: open it without read_only=True")
-        with self.catalog.read() as session:
+        with self.catalog.read(brief=True) as session:
             self.schemas.refresh(session)
             base = Snapshot(self.catalog, self.schemas, self.states, self._scanner, session.head())
         return Transaction(base, self.schemas, client_txn=client_txn, message=message, serializable=serializable)

@@ -25,6 +25,14 @@ class Options:
     """How long staging may take before its files can be swept, in seconds."""
     lock_timeout: float = 30.0
     """How long to wait for the head lock, in seconds; then ``Busy``."""
+    statement_timeout: float = 120.0
+    """How long a Postgres server may work on one statement, and a session may idle inside a transaction, in seconds."""
+    lock_idle: float = 10.0
+    """How long a client may sleep while it holds the head lock of a Postgres catalog, in seconds; then it loses it."""
+    reconnect: float = 10.0
+    """How long to try to reach a Postgres server that is restarting or has no free slot, in seconds."""
+    connections: int = 8
+    """Most connections of a process to a Postgres catalog."""
     attempts: int = 100
     """How often a transaction is planned again after a conflict."""
     bulk_rows: int = 10_000

@@ -93,7 +93,7 @@ def rebuild(
     """
     folder = LocalFolder(root)
     home = _home(folder, root, catalog)
-    place = Place(home.catalog, options or Options())
+    place = Place(home.catalog_file, options or Options())
     with place.held():
         if (there := place.found()) is not None:
             raise InputError(

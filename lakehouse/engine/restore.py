@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.engine.backup import CatalogFile, copied, examined
-from lakehouse.engine.catalog import CommitInfo
+from lakehouse.engine.catalog import Catalog, CommitInfo
 from lakehouse.engine.catalog_sqlite import SqliteCatalog
 from lakehouse.engine.datafile import is_sound
 from lakehouse.engine.deltalog import DeltaLog
@@ -89,7 +89,7 @@ def restore(
     home, said = Home.marked(root), examined(backup)
     if said.lake != home.lake:
         raise ConfigurationError(f"{backup} is of lake {said.lake}, not of {home.lake} in {root}")
-    place = Place(home.catalog, options or Options())
+    place = Place(home.catalog_file, options or Options())
     with place.held():
         report = _Restoration(home, place, said, user).run(discard_newer=discard_newer, progress=progress)
     with Lake.open(root, options=options, user=user) as lake:
@@ -187,7 +187,7 @@ def _lacking(catalog: Path, backup: Path) -> int:
     return found
 
 
-def live_files(catalog: SqliteCatalog, schemas: Schemas, table: str) -> list[Any]:
+def live_files(catalog: Catalog, schemas: Schemas, table: str) -> list[Any]:
     """Return the data files that a table's newest state is read from: published ones, and staged ones of the tail."""
     with catalog.read() as session:
         head = session.head()

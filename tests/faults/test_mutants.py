@@ -53,7 +53,7 @@ def restored_catalog_is_noticed(scene: Scene) -> None:
     scene.work(times=2)
     scene.interrupted("publish.log_synced", scene.a.publisher.publish)
     with scene.a.catalog.locked() as session:
-        session._con.execute("UPDATE commits SET uid = 'another' WHERE id = (SELECT max(id) FROM commits)")
+        session._db.run("UPDATE commits SET uid = 'another' WHERE id = (SELECT max(id) FROM commits)")
     with pytest.raises(Diverged):
         scene.b.flush(timeout=1)
 
@@ -149,13 +149,17 @@ def blind_publication(patch: Patch) -> None:
 
     def ratify(self: Any, table: str, old: int, new: Any, adds: Any, removes: Any, epoch: int) -> None:
         with self._catalog.locked() as session:
-            con = session._con
-            con.execute("INSERT OR REPLACE INTO publication VALUES(?, ?, ?, 0)", (table, new.version, new.commit))
+            db = session._db
+            db.run("DELETE FROM publication WHERE tbl = ? AND version = ?", table, new.version)
+            db.run("INSERT INTO publication VALUES(?, ?, ?, 0)", table, new.version, new.commit)
             for f in adds:
-                row = (table, f.path, f.size, f.rows, f.low, f.high, f.schema, new.commit)
-                con.execute("INSERT OR REPLACE INTO file VALUES(?, ?, ?, ?, ?, ?, ?, ?, NULL)", row)
+                db.run("DELETE FROM file WHERE tbl = ? AND path = ?", table, f.path)
+                db.many(
+                    "INSERT INTO file VALUES(?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
+                    [session._file_row(table, f, new.commit)],
+                )
             for path in removes:
-                con.execute("UPDATE file SET died = ? WHERE tbl = ? AND path = ?", (new.commit, table, path))
+                db.run("UPDATE file SET died = ? WHERE tbl = ? AND path = ?", new.commit, table, path)
 
     patch.setattr(publish.Publisher, "ratify", ratify)
 
@@ -165,7 +169,7 @@ def publishing_drops_changes(patch: Patch) -> None:
 
     def ratify(self: Any, table: str, old: int, new: Any, *rest: Any) -> bool:
         done = real(self, table, old, new, *rest)
-        self._con.execute("DELETE FROM change WHERE tbl = ? AND id <= ?", (table, new.commit))
+        self._db.run("DELETE FROM change WHERE tbl = ? AND id <= ?", table, new.commit)
         return done
 
     patch.setattr(session_sql.SqlSession, "ratify", ratify)
@@ -184,7 +188,7 @@ def vacuum_takes_the_horizon_literally(patch: Patch) -> None:
 
     def advance(self: Any, oldest: int, swept_before: int) -> None:
         real(self, oldest, swept_before)
-        self._con.execute("DELETE FROM change WHERE id <= (SELECT oldest_readable FROM meta)")
+        self._db.run("DELETE FROM change WHERE id <= (SELECT oldest_readable FROM meta)")
 
     patch.setattr(session_sql.SqlSession, "advance_horizon", advance)
 

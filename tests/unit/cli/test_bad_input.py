@@ -118,7 +118,7 @@ SECRET = [
 @pytest.mark.parametrize("flag", ["--json", "--verbose"])
 def test_a_secret_in_a_url_is_not_shown_and_not_written(lake, entrance, url, flag):
     done = lake(*given(entrance, url), flag)
-    assert done.code in (1, 3)
+    assert done.code in (1, 3, 4)  # 4: the database's host cannot be reached
     # --verbose shows lines of source code as well, and none of them may have the argument
     assert "SECRET" not in done.out + done.err
     assert not [path for path in Path.cwd().rglob("*") if "SECRET" in str(path)]

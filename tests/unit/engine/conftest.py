@@ -10,16 +10,17 @@ import pytest
 
 from lakehouse.engine import Lake
 from lakehouse.engine.faults import install
+from tests.catalogs import CatalogFor
 from tests.unit.engine.support import create, quiet
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Lake]]:
+def make(tmp_path: Path, catalog: CatalogFor) -> Iterator[Callable[..., Lake]]:
     """Return a maker of lakes; all are closed at the end."""
     made: list[Lake] = []
 
     def maker(name: str = "lake", **options: Any) -> Lake:
-        made.append(create(tmp_path / name, **options))
+        made.append(create(tmp_path / name, catalog=catalog(tmp_path / name), **options))
         return made[-1]
 
     yield maker

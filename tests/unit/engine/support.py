@@ -25,9 +25,9 @@ def quiet(**changes: Any) -> Options:
     return Options(**{"auto_publish": False, "lock_timeout": 10.0, **changes})
 
 
-def create(root: Path, **options: Any) -> Lake:
+def create(root: Path, *, catalog: str | None = None, **options: Any) -> Lake:
     """Return a new lake with the shared tables."""
-    return Lake.create(root, SPECS, options=quiet(**options), user="ann")
+    return Lake.create(root, SPECS, catalog=catalog, options=quiet(**options), user="ann")
 
 
 def label(uid: str, name: str | None = None, n: int | None = None) -> dict[str, Any]:

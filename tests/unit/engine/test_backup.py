@@ -34,6 +34,8 @@ from lakehouse.errors import (
 from tests.faults.scene import Die, die_at
 from tests.unit.engine.support import LABEL, SPECS, UID, add, label, once_at, plain, quiet, rows_of, uids
 
+pytestmark = pytest.mark.catalogs("sqlite")  # a Postgres catalog is backed up by its server's own tools
+
 Make = Callable[..., Lake]
 
 

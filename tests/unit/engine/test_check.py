@@ -144,6 +144,7 @@ def test_a_head_json_of_another_lake_or_of_the_future_is_harm(filled: Lake) -> N
     assert [f.kind for f in _again(filled).of(Severity.WARNING)] == ["out of step"]
 
 
+@pytest.mark.catalogs("sqlite")  # its file is changed by hand
 def test_broken_references_and_values_held_twice_are_found(filled: Lake) -> None:
     """They cannot come about through the engine: rows are put into the catalog behind its back."""
     con = sqlite3.connect(filled.root / "catalog.db")
@@ -151,13 +152,13 @@ def test_broken_references_and_values_held_twice_are_found(filled: Lake) -> None
     con.commit()
     con.close()
     with filled.catalog.locked() as session:
-        session._con.execute("DELETE FROM unique_value WHERE val = 'name of b'")
+        session._db.run("DELETE FROM unique_value WHERE val = 'name of b'")
     filled.states.clear()
     assert ("unguarded", "label") in _harm(_again(filled, deep=True))
     filled.run(lambda txn: txn.insert("label", [label("twin", "name of b")]))
     with filled.catalog.locked() as session:
-        body = session._con.execute("SELECT body FROM change WHERE tbl = 'label' ORDER BY id DESC").fetchone()[0]
-        session._con.execute("UPDATE change SET op = 'upsert', body = ?", (body.replace(b"twin", b"a\0\0\0"),))
+        body = session._db.rows("SELECT body FROM change WHERE tbl = 'label' ORDER BY id DESC")[0][0]
+        session._db.run("UPDATE change SET op = 'upsert', body = ?", body.replace(b"twin", b"a\0\0\0"))
     report = _again(filled)
     assert ("duplicate", "label") in _harm(report)
     assert "name of b" in next(f for f in report.findings if f.kind == "duplicate").message
@@ -166,15 +167,14 @@ def test_broken_references_and_values_held_twice_are_found(filled: Lake) -> None
 def test_a_reference_to_a_row_that_is_gone_is_found(filled: Lake) -> None:
     filled.run(lambda txn: txn.delete("label", ["b"]))
     with filled.catalog.locked() as session:
-        body = session._con.execute("SELECT body FROM change WHERE op = 'delete'").fetchone()[0]
-        session._con.execute(
-            "UPDATE change SET body = ? WHERE op = 'delete'", (body[::-1].replace(b"b", b"a", 1)[::-1],)
-        )
+        body = session._db.rows("SELECT body FROM change WHERE op = 'delete'")[0][0]
+        session._db.run("UPDATE change SET body = ? WHERE op = 'delete'", body[::-1].replace(b"b", b"a", 1)[::-1])
     report = _again(filled)
     assert ("broken reference", "link.label") in _harm(report)
     assert "l to a" in report.of(Severity.HARM)[0].message
 
 
+@pytest.mark.catalogs("sqlite")  # its file is changed by hand
 def test_a_damaged_catalog_is_found_by_a_deep_check(filled: Lake) -> None:
     for step in range(60):
         add(filled, f"k{step:03}")

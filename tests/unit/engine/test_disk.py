@@ -12,6 +12,7 @@ from lakehouse.engine import Lake
 from lakehouse.errors import Unavailable
 from tests.unit.engine.support import add, label, plain, rows_of, uids
 
+pytestmark = pytest.mark.catalogs("sqlite")  # the disk is that of the SQLite file
 BULK = [label(f"k{n:03}") for n in range(40)]
 
 

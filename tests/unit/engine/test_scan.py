@@ -13,6 +13,9 @@ def keys(start: int, stop: int) -> list[str]:
     return [f"{n:05d}" for n in range(start, stop)]
 
 
+pytestmark = pytest.mark.catalogs("sqlite")  # scans never reach the catalog
+
+
 @pytest.fixture
 def large(make: object) -> Lake:
     """Return a lake whose table lies in several published files and is scanned."""

@@ -13,6 +13,7 @@ from lakehouse.engine import Lake
 from lakehouse.errors import InvalidQuery
 from tests.unit.engine.support import add, create, label, renames, uids
 
+pytestmark = pytest.mark.catalogs("sqlite")  # user SQL never reaches the catalog
 WIDE_OPEN = {
     "read_csv": "SELECT * FROM read_csv('/etc/passwd')",
     "read_csv_auto": "SELECT * FROM read_csv_auto('/etc/passwd', header=false)",
