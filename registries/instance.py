@@ -11,13 +11,13 @@ from types import TracebackType, new_class
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from lakehouse.config import current_user
-from lakehouse.engine import CommitInfo, Lake, Snapshot, TableSpec, Transaction
-from lakehouse.errors import InputError, ReadOnly, shown
+from lakehouse.engine import Batch, Changes, CommitInfo, Lake, Snapshot, TableSpec, Tag, Transaction
+from lakehouse.errors import InputError, InvalidName, ReadOnly, shown
 from lakehouse.ids import derived_uid
 from registries import artifact, feature, label, storage, transform, user, views
 from registries import run as runs
 from registries.binding import REGISTRIES
-from registries.names import check_text
+from registries.names import check_message, check_name, check_text
 from registries.places import catalog_file, local_root, refusing
 from registries.query import Query, check_limit
 from registries.record import Record
@@ -32,6 +32,9 @@ __all__ = ["Instance"]
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
+
+_SHARED = frozenset({"user", "storage"})
+"""Tables of rows that a first save makes along the way and that later saves count on: a revert leaves them."""
 
 _running: ContextVar[tuple[Instance, str] | None] = ContextVar("lakehouse_run", default=None)
 
@@ -198,13 +201,56 @@ class Instance:
         """Run a plan in a transaction, or in the one that is open; it may run again after a conflict."""
         return self._writer.run(plan)
 
-    def transaction(self, message: str = "") -> AbstractContextManager[Transaction]:
-        """Make one commit of everything that is saved inside; an exception takes all of it back."""
-        return self._writer.transaction(message)
+    def transaction(self, message: str = "", *, serializable: bool = False) -> AbstractContextManager[Transaction]:
+        """Make one commit of everything that is saved inside; an exception takes all of it back.
+
+        Parameters
+        ----------
+        message
+            Kept with the commit.
+        serializable
+            Whether everything that is read inside must be the same still at the end; see ``lh.transaction``.
+        """
+        return self._writer.transaction(message, serializable=serializable)
+
+    def batch(self, *, every: int = 100, seconds: float = 1.0, message: str = "") -> AbstractContextManager[Batch]:
+        """Gather the saves inside in groups, each of them one commit; see ``lh.batch``."""
+        return self._writer.batch(every=every, seconds=seconds, message=message)
+
+    def revert(self, at: At, *, message: str = "") -> int:
+        """Undo one commit by another, and return that one's id; see ``lh.revert``."""
+        check_message(message)
+        return self.lake.revert(point(at), message=message, kept=_SHARED)
 
     def flush(self) -> int:
         """Publish everything to Delta now; return the commit up to which it is published."""
+        self.lake.flush_batch()
         return self.lake.flush()
+
+    # History
+
+    def tag(self, name: str, at: At = None, *, message: str = "", move: bool = False) -> Tag:
+        """Name a commit, which then stays readable; see ``lh.tag``."""
+        self.refuse_reading_only()
+        if not isinstance(name, str):
+            raise InvalidName(f"tag {shown(name)} is a {type(name).__name__}: text is accepted")
+        check_message(message)
+        self.lake.flush_batch()
+        return self.lake.tags.add(check_name(name, "tag"), point(at), message=message, move=move)
+
+    def tags(self) -> list[Tag]:
+        """Return the tags, by commit."""
+        return self.lake.tags.list()
+
+    def untag(self, name: str) -> None:
+        """Drop a tag."""
+        self.refuse_reading_only()
+        self.lake.tags.drop(name)
+
+    def changes(self, since: At = None, until: At = None, *, table: str | type[Record] | None = None) -> Changes:
+        """Return the rows that were changed in a range of commits, before and after; see ``lh.changes``."""
+        name = table.meta.table if isinstance(table, type) and issubclass(table, Record) else table
+        return self.lake.changes(point(since), point(until), table=name)
 
     # Provenance
 

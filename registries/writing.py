@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from lakehouse.engine import Transaction
+from lakehouse.engine import Batch, Transaction
 from lakehouse.errors import Duplicate, InputError, shown
 from registries.names import check_message
 from registries.record import Record
@@ -19,7 +21,7 @@ __all__ = ["Writer"]
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
-_States = list[tuple[Record, dict[str, Any]]]
+_States: TypeAlias = list[tuple[Record, dict[str, Any]]]
 
 
 class _Thread(threading.local):
@@ -29,6 +31,15 @@ class _Thread(threading.local):
         self.depth = 0
         self.ensured: set[str] = set()
         self.undo: _States = []
+        self.batch: dict[Any, _Gathered] | None = None
+
+
+@dataclass
+class _Gathered:
+    """What has to happen once a save of a batch is committed, or given up."""
+
+    before: _States
+    ensured: set[str] = field(default_factory=set)
 
 
 class Writer:
@@ -52,14 +63,15 @@ class Writer:
             record.prepare(self._home)
         before = [(record, record.state()) for record in found]
         try:
-            if len(found) != 1 or self._thread.depth or not self._insert(before):
-                self.run(lambda txn: self._plan(txn, before))
+            joins = self._thread.depth or self._thread.batch is not None  # what is taken shows in the end only
+            if len(found) != 1 or joins or not self._insert(before):
+                self.run(lambda txn: self._plan(txn, before), before)
         except BaseException:
             _undo(before)
             raise
         if self._thread.depth:
             self._thread.undo += before
-        else:
+        elif self._thread.batch is None:
             _release(before)
         return found  # type: ignore[return-value]
 
@@ -85,22 +97,36 @@ class Writer:
             return False
         return True
 
-    def run(self, plan: Callable[[Transaction], T]) -> T:
+    def run(self, plan: Callable[[Transaction], T], before: _States | None = None) -> T:
         """Run a plan in a transaction, or in the one that is open."""
         self._home.refuse_reading_only()
-        thread = self._thread
+        thread, context = self._thread, copy_context()
+        gathered, began = _Gathered(before or []), False
 
         def planned(txn: Transaction) -> T:
-            thread.ensured = set()
-            return plan(txn)
+            nonlocal began
+            again, began = began, True
+            thread.ensured = gathered.ensured = set()
+            return context.run(plan, txn) if again else plan(txn)  # also in the run that was under way then
 
-        result = self._home.lake.run(planned)
-        if not thread.depth:  # inside an open transaction the rows may still be rolled back
+        if thread.batch is None:
+            result = self._home.lake.run(planned)
+        else:
+            result = self._gather(thread.batch, planned, gathered)
+        if not thread.depth and thread.batch is None:  # else the rows may still be rolled back
             self._known |= thread.ensured
         return result
 
+    def _gather(self, batch: dict[Any, _Gathered], plan: Callable[[Transaction], T], gathered: _Gathered) -> T:
+        batch[plan] = gathered
+        try:
+            return self._home.lake.run(plan)
+        except BaseException:
+            batch.pop(plan, None)
+            raise
+
     @contextmanager
-    def transaction(self, message: str = "") -> Iterator[Transaction]:
+    def transaction(self, message: str = "", *, serializable: bool = False) -> Iterator[Transaction]:
         """Make one commit of everything that is saved inside; an exception takes all of it back."""
         self._home.refuse_reading_only()
         check_message(message)
@@ -108,7 +134,7 @@ class Writer:
         mark = len(thread.undo)
         thread.depth += 1
         try:
-            with self._home.lake.transaction(message=message) as txn:
+            with self._home.lake.transaction(message=message, serializable=serializable) as txn:
                 yield txn
         except BaseException:
             _undo(thread.undo[mark:])
@@ -117,8 +143,34 @@ class Writer:
         finally:
             thread.depth -= 1
             if not thread.depth:
-                _release(thread.undo)
+                if thread.batch is None:
+                    _release(thread.undo)
                 thread.undo = []
+
+    @contextmanager
+    def batch(self, *, every: int, seconds: float, message: str) -> Iterator[Batch]:
+        """Gather the saves inside in groups, each of them one commit."""
+        self._home.refuse_reading_only()
+        check_message(message)
+        thread = self._thread
+        outer = thread.batch
+        thread.batch = {} if outer is None else outer
+        try:
+            with self._home.lake.batch(every=every, seconds=seconds, message=message, settled=self._settled) as batch:
+                yield batch
+        finally:
+            thread.batch = outer
+
+    def _settled(self, plan: object, error: Exception | None) -> None:
+        """Let go of what a committed save needed, or take back what a lost one did to its records."""
+        gathered = (self._thread.batch or {}).pop(plan, None)
+        if gathered is None:
+            return
+        if error is None:
+            self._known |= gathered.ensured
+            _release(gathered.before)
+        else:
+            _undo(gathered.before)
 
     def is_new(self, table: str, uid: str, txn: Transaction) -> bool:
         """Return whether a row that every save needs is still to be made; once committed it is not looked for again."""

@@ -4,7 +4,9 @@ The catalog is the log's head and Delta is its body: a commit is one SQL transac
 publishing folds what was committed into open Delta tables afterwards. ``Lake`` is the way in.
 """
 
+from lakehouse.engine.batch import Batch
 from lakehouse.engine.catalog import CommitInfo, Tag
+from lakehouse.engine.history import Changes
 from lakehouse.engine.home import is_lake
 from lakehouse.engine.lake import Lake
 from lakehouse.engine.options import Options
@@ -23,6 +25,8 @@ from lakehouse.engine.table import TableSpec
 from lakehouse.engine.transaction import Transaction
 
 __all__ = [
+    "Batch",
+    "Changes",
     "CommitInfo",
     "KeysAbsent",
     "Lake",

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import random
-import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -23,7 +20,6 @@ from lakehouse.engine.moments import At, resolved
 from lakehouse.engine.options import Options
 from lakehouse.engine.publish import Publisher
 from lakehouse.engine.retention import Retention
-from lakehouse.engine.revert import Reversal
 from lakehouse.engine.scan import Scanner
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.snapshot import Snapshot
@@ -31,14 +27,11 @@ from lakehouse.engine.sql import TableName, UserSql
 from lakehouse.engine.state import StateCache
 from lakehouse.engine.table import TableSpec
 from lakehouse.engine.tags import Tags
-from lakehouse.engine.transaction import Transaction
+from lakehouse.engine.writing import Writing
 from lakehouse.errors import (
     Busy,
     ConfigurationError,
-    Conflict,
-    InputError,
     IntegrityError,
-    LakehouseError,
     ReadOnly,
 )
 
@@ -50,7 +43,7 @@ __all__ = ["Lake"]
 T = TypeVar("T")
 
 
-class Lake:
+class Lake(Writing):
     """An open lake; safe to use from many threads, and in a forked child (which never publishes).
 
     Make one with :meth:`create` or :meth:`open`; it is a context manager that closes itself.
@@ -81,10 +74,10 @@ class Lake:
         self.publisher = Publisher(folder, catalog, self.schemas, self.states, self._lease, options)
         self.retention = Retention(folder, catalog, self.schemas, self._lease, self.publisher, options)
         self.committer = Committer(folder, catalog, self.schemas, self.states, options, user)
-        self._history = History(catalog, self.schemas, self.states)
+        self.history = History(catalog, self.schemas, self.states)
         self.tags = Tags(catalog, lambda: self.user)
         self._background = BackgroundPublisher(self.catalog, self.publisher, options)
-        self._local, self._pid = threading.local(), os.getpid()
+        Writing.__init__(self)
         with catalog.read() as session:
             self.id = session.meta().lake
             self.schemas.refresh(session)
@@ -232,11 +225,15 @@ class Lake:
         Expired
             When a table is read at a commit that is no longer retained.
         """
-        if at is None and (txn := self._open_transaction()) is not None:
+        if at is None and (txn := self.seen_transaction()) is not None:
             return txn.snapshot
         with self.catalog.read(brief=True) as session:
             self.schemas.refresh(session)
             commit = resolved(session, at)
+        return self.at_commit(commit)
+
+    def at_commit(self, commit: int) -> Snapshot:
+        """Return all tables at a commit that is known to exist."""
         return Snapshot(self.catalog, self.schemas, self.states, self._scanner, commit)
 
     def pinned(self, at: int | None = None, *, seconds: float = 3600.0) -> AbstractContextManager[int]:
@@ -265,7 +262,7 @@ class Lake:
         Expired
             When the changes since then are no longer retained.
         """
-        return self._history.changes(self.snapshot(0), since, until, table)
+        return self.history.changes(self.snapshot(0), since, until, table)
 
     def sql(
         self,
@@ -278,147 +275,6 @@ class Lake:
     ) -> duckdb.DuckDBPyRelation:
         """Run one SELECT over all tables, in a DuckDB of its own that reads nothing else; see ``engine.sql``."""
         return self._user_sql.run(self.snapshot(at), query, params, tables=tables, views=views)
-
-    # -- writing ---------------------------------------------------------------------------------------------------
-    def begin(self, *, client_txn: str | None = None, message: str = "", serializable: bool = False) -> Transaction:
-        """Begin a transaction on the head; hand it to :meth:`commit`. See :meth:`transaction` for ``serializable``."""
-        if self.read_only:
-            raise ReadOnly(f"{self.root} is open for reading only: open it without read_only=True")
-        with self.catalog.read(brief=True) as session:
-            self.schemas.refresh(session)
-            base = Snapshot(self.catalog, self.schemas, self.states, self._scanner, session.head())
-        return Transaction(base, self.schemas, client_txn=client_txn, message=message, serializable=serializable)
-
-    def commit(self, txn: Transaction) -> int:
-        """Commit a transaction and return the commit's id; a retry with the same ``client_txn`` returns the first's."""
-        if txn.state == "rolled back":
-            raise LakehouseError("this transaction is rolled back: begin a new one")
-        done = self.committer.commit(txn)
-        txn.state, txn.outcome = "committed", done
-        self._background.poke()
-        return done
-
-    def run(self, plan: Callable[[Transaction], T], *, message: str = "", serializable: bool = False) -> T:
-        """Plan and commit; after a conflict plan again on a newer snapshot.
-
-        Parameters
-        ----------
-        plan
-            Gets a transaction, reads and changes through it, and may be called several times. Inside
-            ``with lake.transaction()`` it joins that one.
-        serializable
-            Whether everything that it reads must be the same still when it is committed.
-
-        Raises
-        ------
-        Conflict
-            When planning again cannot help.
-        """
-        if (txn := self._open_transaction()) is not None:
-            _refuse_weaker(txn, serializable=serializable)
-            return txn.run(plan)
-        return self._attempt(lambda fresh: fresh.run(plan), message, serializable=serializable)
-
-    def _attempt(self, body: Callable[[Transaction], T], message: str, *, serializable: bool = False) -> T:
-        for attempt in range(self.options.attempts):
-            txn = self.begin(message=message, serializable=serializable)
-            try:
-                with self._joined(txn):
-                    result = body(txn)
-                self.commit(txn)
-            except Conflict as error:
-                if not error.transient:
-                    raise
-                time.sleep(random.uniform(0, min(0.0005 * 2**attempt, 0.05)))
-                continue
-            return result
-        raise Busy(f"gave up after {self.options.attempts} conflicts with other writers: try again")
-
-    @contextmanager
-    def transaction(self, message: str = "", *, serializable: bool = False) -> Iterator[Transaction]:
-        """Commit all that the block does as one; nested blocks are savepoints.
-
-        On a conflict at the end, what was done through :meth:`run` is planned again; other reads of the block are not
-        repeated.
-
-        Parameters
-        ----------
-        serializable
-            Whether everything that the block reads (rows looked up, tables queried, also through :meth:`sql`) must be
-            the same still when it is committed: then all blocks in this mode are as if one had run after the other.
-            Without it two blocks may each read what the other one changes (write skew). A block that read outside
-            :meth:`run` is not planned again after such a conflict.
-
-        Raises
-        ------
-        ChangedSinceRead
-            In the serialisable mode: what was read has changed since.
-        """
-        if (outer := self._open_transaction()) is not None:
-            _refuse_weaker(outer, serializable=serializable)
-            with outer.savepoint():
-                yield outer
-            return
-        txn = self.begin(message=message, serializable=serializable)
-        try:
-            with self._joined(txn):
-                yield txn
-        except BaseException:
-            txn.state = "rolled back"
-            raise
-        try:
-            self.commit(txn)
-        except Conflict as error:
-            txn.state = "rolled back"
-            if not (error.transient and txn.replayable):
-                raise
-            plans = list(txn.plans)
-            self._attempt(lambda fresh: [fresh.run(plan) for plan in plans], message, serializable=serializable)
-            txn.state = "committed"
-
-    @contextmanager
-    def _joined(self, txn: Transaction) -> Iterator[None]:
-        """Let what the block saves and reads be of this transaction."""
-        self._local.txn = txn
-        try:
-            yield
-        finally:
-            self._local.txn = None
-
-    def _open_transaction(self) -> Transaction | None:
-        if self._pid != os.getpid():  # a fork inside a transaction does not inherit it
-            self._local, self._pid = threading.local(), os.getpid()
-        txn: Transaction | None = getattr(self._local, "txn", None)
-        return txn
-
-    def revert(self, at: At, *, message: str = "", kept: Collection[str] = ()) -> int:
-        """Undo one commit by another, and return that one's id; a revert can be reverted.
-
-        Parameters
-        ----------
-        at
-            The commit to undo.
-        message
-            Kept with the new commit; default: which commit it undoes.
-        kept
-            Tables whose inserted rows stay.
-
-        Raises
-        ------
-        Conflict
-            When something later depends on it: a row that it touched was changed since (``ChangedSinceRead``), is
-            referred to (``StillReferenced``), refers to what is gone (``ReferenceMissing``), or its unique value or
-            key is taken by another (``Duplicate``).
-        Expired
-            When its changes are no longer retained.
-        """
-        if self._open_transaction() is not None:
-            raise InputError("a revert is a commit of its own: leave the transaction first")
-        reversal = Reversal.of(self._history, self.snapshot(0), at, kept)
-        try:
-            return self._attempt(reversal.run, message or reversal.message).outcome
-        except Conflict as error:
-            raise reversal.told(error) from error
 
     # -- maintenance -----------------------------------------------------------------------------------------------
     def flush(self, *, timeout: float = 60.0) -> int:
@@ -439,8 +295,3 @@ class Lake:
     def vacuum(self) -> int | None:
         """Drop what no retained commit needs; returns the number of files deleted, None when the lease is taken."""
         return self.retention.vacuum()
-
-
-def _refuse_weaker(outer: Transaction, *, serializable: bool) -> None:
-    if serializable and outer.reads is None:
-        raise InputError("the transaction around this one is not serialisable: ask for it there")

@@ -33,6 +33,7 @@ class _Mark:
     lengths: dict[str, int]
     requirements: int
     plans: int
+    planned: bool
 
 
 class Transaction:
@@ -175,7 +176,9 @@ class Transaction:
     def savepoint(self) -> Iterator[None]:
         """Undo what the block did to this transaction if it raises."""
         self._check_open()
-        mark = _Mark({t: len(log) for t, log in self.log.items()}, len(self.requirements), len(self.plans))
+        mark = _Mark(
+            {t: len(log) for t, log in self.log.items()}, len(self.requirements), len(self.plans), self._planned
+        )
         try:
             yield
         except BaseException:
@@ -183,6 +186,7 @@ class Transaction:
                 del log[mark.lengths.get(table, 0) :]
             del self.requirements[mark.requirements :]
             del self.plans[mark.plans :]
+            self._planned = mark.planned
             self._written.clear()
             self.snapshot.reset()
             raise
