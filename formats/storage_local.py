@@ -36,7 +36,7 @@ class LocalPlace:
         self._inside(path)
         target = self._folder / path
         self._make_durable(target.parent)
-        if _has_size(target, size):
+        if _has_size(target, size) and _touched(target):
             # its writer may have died, or not be done, between its rename and its fsync
             fsync_dir(target.parent)
             report(progress, size)
@@ -49,6 +49,7 @@ class LocalPlace:
         """Write durably under a name that appears last."""
         target = self._inside(path)
         self._make_durable(target.parent)
+        _touched(target)
         put_folder(target, folder, progress=progress)
 
     def open(self, path: str) -> BinaryIO:
@@ -139,6 +140,15 @@ class LocalPlace:
         if folder.parent not in self._durable:
             fsync_dir(folder.parent.parent)
         self._durable |= {folder, folder.parent}
+
+
+def _touched(path: Path) -> bool:
+    """Let a sweep see that somebody is about to refer to an object; False when it is not there, or another user's."""
+    try:
+        os.utime(path)
+    except (FileNotFoundError, PermissionError):
+        return False
+    return True
 
 
 def _has_size(path: Path, size: int) -> bool:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         sql,
         transaction,
     )
+    from lakehouse.maintenance import backup, check, rebuild, restore, vacuum
     from registries import Artifact, Feature, Run, Storage, Transform, ULabel, User
     from registries import Artifact as File
 
@@ -45,6 +46,8 @@ __all__ = [
     "Transform",
     "ULabel",
     "User",
+    "backup",
+    "check",
     "connect",
     "current",
     "disconnect",
@@ -52,21 +55,26 @@ __all__ = [
     "flush",
     "init",
     "open",
+    "rebuild",
+    "restore",
     "save",
     "snapshots",
     "sql",
     "transaction",
+    "vacuum",
 ]
 
 logging.getLogger("lakehouse").addHandler(logging.NullHandler())
 
 if not TYPE_CHECKING:
     _API = ("connect", "current", "disconnect", "flush", "init", "open", "save", "snapshots", "sql", "transaction")
+    _MAINTENANCE = ("backup", "check", "rebuild", "restore", "vacuum")
     _REGISTRIES = ("Artifact", "Feature", "Run", "Storage", "Transform", "ULabel", "User")
 
     # Where each name is found: its module and its name there.
     _TABLE = {
         **{name: ("lakehouse.api", name) for name in _API},
+        **{name: ("lakehouse.maintenance", name) for name in _MAINTENANCE},
         **{name: ("registries", name) for name in _REGISTRIES},
         "File": ("registries", "Artifact"),
     }

@@ -30,6 +30,7 @@ __all__ = [
     "flush",
     "init",
     "open",
+    "place_of",
     "save",
     "snapshots",
     "sql",
@@ -121,7 +122,7 @@ def connect(
     check_namesake()
     if root is not None:
         check_path(root, "root")
-    place = _place(root)
+    place = place_of(root)
     if place is None:
         raise InstanceNotFound(
             f"no instance is named, and none lies in {Path.cwd()} or above: "
@@ -250,7 +251,7 @@ def _switch(instance: Instance) -> Instance:
     return instance
 
 
-def _place(root: str | os.PathLike[str] | None) -> str | Path | None:
+def place_of(root: str | os.PathLike[str] | None) -> str | Path | None:
     """Return what is named; else the nearest of a pointer and an instance, upward from the working folder."""
     settings = config.resolve(instance=root)
     origin = settings.origin["instance"]

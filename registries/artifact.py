@@ -275,6 +275,7 @@ class Artifact(
     def _stored(self, txn: Transaction, home: Instance, content: Content) -> dict[str, Any]:
         """Return the columns that the content fills; its bytes are durable when this returns."""
         wanted, store = self._place or home.stores.chosen(self._target)
+        txn.storing()
         shared = None if content.lies_at else self._shared(txn.snapshot, content)
         if shared is not None and (self._target is None or shared["storage"] == wanted):
             place = {"storage": shared["storage"], "path": shared["path"]}

@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from lakehouse.config import current_user
 from lakehouse.engine import Batch, Changes, CommitInfo, Lake, Snapshot, TableSpec, Tag, Transaction
+from lakehouse.engine.backup import BackupReport
+from lakehouse.engine.findings import CheckReport
 from lakehouse.errors import InputError, InvalidName, ReadOnly, shown
 from lakehouse.ids import derived_uid
+from lakehouse.types import Progress
 from registries import artifact, feature, label, storage, transform, user, views
 from registries import run as runs
 from registries.binding import REGISTRIES
 from registries.names import check_message, check_name, check_text
-from registries.places import catalog_file, local_root, refusing
+from registries.places import catalog_file, check_path, local_root, refusing
 from registries.query import Query, check_limit
 from registries.record import Record
 from registries.stores import Stores
 from registries.times import At, point
+from registries.upkeep import InstanceVacuum, Upkeep
 from registries.writing import Writer
 
 if TYPE_CHECKING:
@@ -69,6 +73,7 @@ class Instance:
         lake.stamp_runs(lambda: self.run_uid)
         self.user_uid = derived_uid("user", self.handle)
         self._writer = Writer(self)
+        self._upkeep = Upkeep(self)
         self.stores = Stores(self, self._writer)
         self._bound: dict[str, type[Record]] = {name: self._bind(cls) for name, cls in REGISTRIES.items()}
         for bound in self._bound.values():
@@ -251,6 +256,64 @@ class Instance:
         """Return the rows that were changed in a range of commits, before and after; see ``lh.changes``."""
         name = table.meta.table if isinstance(table, type) and issubclass(table, Record) else table
         return self.lake.changes(point(since), point(until), table=name)
+
+    # Maintenance
+
+    def vacuum(
+        self, *, retention: float | None = None, dry_run: bool = False, progress: Progress | None = None
+    ) -> InstanceVacuum:
+        """Drop commits older than the retention, and files and stored objects that nothing needs any more.
+
+        Parameters
+        ----------
+        retention
+            How long commits stay readable, in seconds; a week, where none is given.
+        dry_run
+            Only say what would be dropped.
+        progress
+            Is told of the objects deleted.
+
+        Raises
+        ------
+        Busy
+            When another process is publishing or vacuuming.
+        """
+        return self._upkeep.vacuum(retention=retention, dry_run=dry_run, progress=progress)
+
+    def check(self, *, deep: bool = False, progress: Progress | None = None) -> CheckReport:
+        """Find what is missing, damaged or contradicts itself in tables and storage; nothing is changed.
+
+        Parameters
+        ----------
+        deep
+            Read every file and compare contents; else sizes are compared.
+        progress
+            Is told of the data files, then of the stored artifacts that are done.
+        """
+        return self._upkeep.check(deep=deep, progress=progress)
+
+    def backup(self, target: str | os.PathLike[str], *, progress: Progress | None = None) -> BackupReport:
+        """Copy the catalog to a new file, as of one commit, while others go on saving.
+
+        What it names lies beside it, in ``tables`` and ``storage``: a copy of the instance needs them too, copied
+        after the backup was made.
+
+        Parameters
+        ----------
+        target
+            The new file.
+        progress
+            Is told of the pages copied.
+
+        Raises
+        ------
+        InputError
+            When the file is there already.
+        Unsupported
+            When the catalog is no SQLite file.
+        """
+        self.lake.flush_batch()
+        return self._upkeep.backup(Path(check_path(target, "target")).absolute(), progress=progress)
 
     # Provenance
 

@@ -15,7 +15,7 @@ from lakehouse.cli.screen import LogLines, Options, Screen
 from lakehouse.cli.text import Format
 
 if TYPE_CHECKING:
-    from lakehouse.cli import instances, listing, querying, saving
+    from lakehouse.cli import instances, listing, maintenance, querying, saving
 
 else:
 
@@ -30,6 +30,7 @@ else:
 
     instances = _Later("lakehouse.cli.instances")
     listing = _Later("lakehouse.cli.listing")
+    maintenance = _Later("lakehouse.cli.maintenance")
     querying = _Later("lakehouse.cli.querying")
     saving = _Later("lakehouse.cli.saving")
 
@@ -250,3 +251,74 @@ def snapshots(
 def flush(ctx: typer.Context) -> None:
     """Publish all commits to the Delta tables."""
     instances.flush(ctx.obj)
+
+
+@app.command(epilog=_EVERYWHERE)
+def vacuum(
+    ctx: typer.Context,
+    *,
+    retention: Annotated[
+        str | None,
+        typer.Option(metavar="SPAN", help="How long commits stay readable: 30m, 12h, 7d, 2w or 0. Default: 7d."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+) -> None:
+    """Delete old commits, and files that nothing needs.
+
+    Files of tables and stored objects go once no commit that can still be read refers to them; what is being saved
+    at the moment, pinned and tagged commits stay.
+    """
+    maintenance.vacuum(ctx.obj, retention=retention, dry_run=dry_run)
+
+
+@app.command(epilog=_EVERYWHERE)
+def check(
+    ctx: typer.Context,
+    *,
+    deep: Annotated[bool, typer.Option("--deep", help="Read every file and compare contents, not only sizes.")] = False,
+) -> None:
+    """Find what is missing, damaged or contradicts itself.
+
+    Nothing is changed, and nobody needs to stop. The exit code is 1 when anything is harmed.
+    """
+    maintenance.check(ctx.obj, deep=deep)
+
+
+@app.command(epilog=_EVERYWHERE)
+def backup(ctx: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")]) -> None:
+    """Copy the catalog to a file, while others go on saving."""
+    maintenance.backup(ctx.obj, file)
+
+
+@app.command(epilog=_EVERYWHERE)
+def restore(
+    ctx: typer.Context,
+    *,
+    backup: Annotated[Path, typer.Option(metavar="FILE", help="What `lakehouse backup` made.")],
+    discard_newer: Annotated[
+        bool,
+        typer.Option(
+            "--discard-newer", help="Give up commits that the backup lacks; without it such a backup is refused."
+        ),
+    ] = False,
+) -> None:
+    """Put a backup into the catalog's place.
+
+    Nobody may have the instance open meanwhile.
+    """
+    maintenance.restore(ctx.obj, backup, discard_newer=discard_newer)
+
+
+@app.command(epilog=_EVERYWHERE)
+def rebuild(
+    ctx: typer.Context,
+    *,
+    catalog: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Where it goes, if lake.json is lost too. Default: the folder.")
+    ] = None,
+) -> None:
+    """Make a lost catalog anew from what was published.
+
+    What was committed after the last publication is lost: the command says from which commit on.
+    """
+    maintenance.rebuild(ctx.obj, catalog=catalog)

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 from lakehouse.cli.screen import Screen
 from lakehouse.cli.text import visible
+from lakehouse.types import Progress
 
-__all__ = ["bar"]
+__all__ = ["bar", "counted"]
 
 
 @contextmanager
@@ -40,3 +41,32 @@ def bar(screen: Screen, total: int, *, wanted: bool = True) -> Iterator[Callable
     with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task("", total=total)
         yield lambda name, done: shown.update(task, description=visible(name), advance=done)
+
+
+@contextmanager
+def counted(screen: Screen, what: str) -> Iterator[Progress]:
+    """Show a bar over things that are counted, such as files; what is yielded takes how many are done, and of how many.
+
+    Parameters
+    ----------
+    screen
+        Says whether there is a terminal.
+    what
+        What is counted.
+    """
+    if not screen.shows_progress:
+        yield lambda done, total: None
+        return
+    from rich import progress as rich
+    from rich.console import Console
+
+    columns = (
+        rich.SpinnerColumn(),
+        rich.TextColumn("{task.description}", markup=False),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TimeElapsedColumn(),
+    )
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(what, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)

@@ -40,6 +40,7 @@ _SPOKEN = (
     ),
     (r"registries change through save\(\), and a SELECT's result is exported with .*", "--format csv exports its rows"),
     (r"(\w+)\.filter\(\)\.df\(\) lists them all", r"`lakehouse ls --registry \1` lists them all"),
+    (r"restore with discard_newer=True", "add --discard-newer"),
     (r"pass user= or set LAKEHOUSE_USER", "set LAKEHOUSE_USER"),
 )
 

@@ -216,7 +216,8 @@ class _Checker:
         spec = self._lake.schemas.current(table).spec
         yield from _held_twice(self._snapshot, table, ("uid",))
         for column, target in spec.references.items():
-            yield from _broken(self._snapshot, table, column, target)
+            if target in self._lake.schemas.names():
+                yield from _broken(self._snapshot, table, column, target)
         for group in spec.unique:
             yield from _held_twice(self._snapshot, table, group)
             if self._deep:

@@ -188,6 +188,9 @@ class Committer:
         self._refuse_other_schema(session, prepared)
         if began < meta.swept_before:
             raise _Restage(meta.swept_before)
+        stores = prepared.txn.stores_since
+        if stores is not None and stores < meta.swept_before:
+            raise Expired("files that this transaction stored may have been swept meanwhile: plan again")
         if prepared.requirements:
             self._recheck(session, prepared, checked)
 

@@ -97,7 +97,7 @@ class Home:
             return home
         if not home.catalog.exists():
             raise InstanceNotFound(
-                f"the catalog {home.catalog} of {root} is gone: `lakehouse restore BACKUP` puts a backup in its place, "
+                f"the catalog {home.catalog} of {root} is gone: `lakehouse restore --backup FILE` puts a backup in its place, "
                 "`lakehouse rebuild` makes one from what was published"
             )
         refuse_network_file_system(home.catalog)

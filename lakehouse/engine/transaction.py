@@ -77,6 +77,8 @@ class Transaction:
         self.state, self.began = "open", time.monotonic()
         self.outcome = -1
         """The commit that it became; one without changes: that it was planned on."""
+        self.stores_since: int | None = None
+        """When (microseconds) the first file was stored that rows of this transaction refer to."""
         self._planning = 0
         self._written: dict[str, tuple[int, set[object]]] = {}
         self.reads = Reads(lambda: self._planning > 0) if serializable else None
@@ -91,6 +93,17 @@ class Transaction:
     def replayable(self) -> bool:
         """Whether every change, and every read that counts, was made by a plan."""
         return self._planned and (self.reads is None or self.reads.repeatable)
+
+    def storing(self) -> None:
+        """Be told that a file is about to be stored, or found stored, which rows of this transaction will refer to.
+
+        A vacuum deletes files that were stored long ago and that no row refers to; a commit that comes too late for
+        it is refused, and planning again stores the file again.
+        """
+        if self.stores_since is None:
+            with self.base.session() as session:
+                swept = session.meta().swept_before
+            self.stores_since = max(time.time_ns() // 1000, swept)  # the clock may have been set back since
 
     # -- changes ---------------------------------------------------------------------------------------------------
     def insert(self, table: str, rows: Rows, *, fresh: bool = False) -> None:
