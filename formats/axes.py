@@ -1,55 +1,28 @@
-"""The annotation tables of an AnnData file (``obs`` and ``var``), in every layout since 2017.
-
-- anndata 0.5: a compound dataset whose first member is the index; categories lie in ``uns``
-- anndata 0.7: a group with ``column-order``; categories lie in ``__categories``
-- since 0.8: a group whose columns each name their encoding
-"""
+"""Reading the annotation tables of an AnnData file (``obs`` and ``var``), in every layout since 2017."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import h5py
 import pyarrow as pa
 
-from formats.base import ColumnInfo
-from formats.hdf5 import dtype_name
-
-__all__ = ["axis_columns", "axis_length", "axis_table"]
+__all__ = ["axis_names", "axis_table"]
 
 
-def axis_length(axis: Any) -> int:
-    """Return the number of observations or variables.
-
-    Raises
-    ------
-    ValueError
-        The axis has no index.
-    """
-    if isinstance(axis, h5py.Dataset):
-        return _length(axis)
-    index = axis.get(_index_name(axis))
-    if index is None:
-        raise ValueError(f"{axis.name} has no index")
-    if isinstance(index, h5py.Group):  # a categorical or nullable index
-        index = index["codes"] if "codes" in index else index["values"]
-    return _length(index)
-
-
-def axis_columns(axis: Any, uns: Any) -> tuple[ColumnInfo, ...]:
-    """Return the columns of an axis without reading them.
+def axis_names(axis: Any) -> list[str]:
+    """Read the names of an axis.
 
     Parameters
     ----------
     axis
-        ``obs`` or ``var`` of a file.
-    uns
-        The file's ``uns`` group or ``None``; old files keep categories there.
+        ``obs`` or ``var`` of an HDF5 file or a zarr store.
     """
-    if isinstance(axis, h5py.Dataset):
-        names = (axis.dtype.names or ())[1:]
-        return tuple(ColumnInfo(name, _compound_dtype(axis.dtype[name], name, uns)) for name in names)
-    return tuple(ColumnInfo(name, _column_dtype(axis[name])) for name in _column_names(axis))
+    if not hasattr(axis, "keys"):
+        return [str(name) for name in _texts(axis[axis.dtype.names[0]]).to_pylist()]
+    from anndata.io import read_elem
+
+    name = axis.attrs.get("_index", "_index")
+    return [str(name) for name in read_elem(axis[name.decode() if isinstance(name, bytes) else name])]
 
 
 def axis_table(axis: Any, uns: Any, index_name: str) -> pa.Table:
@@ -57,12 +30,14 @@ def axis_table(axis: Any, uns: Any, index_name: str) -> pa.Table:
 
     Parameters
     ----------
-    axis, uns
-        As for :func:`axis_columns`.
+    axis
+        ``obs`` or ``var`` of an HDF5 file or a zarr store.
+    uns
+        The file's ``uns`` group or ``None``; old files keep categories there.
     index_name
         The name of the first column if the file gives the index none of its own.
     """
-    if isinstance(axis, h5py.Dataset):
+    if not hasattr(axis, "keys"):
         return _compound_table(axis, uns, index_name)
     from anndata.io import read_elem
 
@@ -75,42 +50,9 @@ def axis_table(axis: Any, uns: Any, index_name: str) -> pa.Table:
     return pa.Table.from_arrays([pa.chunked_array([pa.array(index)]), *table.columns], names)
 
 
-def _length(dataset: Any) -> int:
-    if len(dataset.shape) != 1:
-        raise ValueError(f"{dataset.name} has {len(dataset.shape)} dimensions where one is expected")
-    return int(dataset.shape[0])
-
-
-def _index_name(axis: Any) -> str:
-    name = axis.attrs.get("_index", "_index")
-    return name.decode() if isinstance(name, bytes) else str(name)
-
-
-def _column_names(axis: Any) -> list[str]:
-    order = axis.attrs.get("column-order")
-    if order is None:
-        return [name for name in axis if name not in {_index_name(axis), "__categories"}]
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in order]
-
-
-def _column_dtype(column: Any) -> str:
-    if isinstance(column, h5py.Dataset):
-        return "category" if "categories" in column.attrs else dtype_name(column.dtype)
-    encoding = column.attrs.get("encoding-type", "")
-    if encoding == "categorical" or "codes" in column:
-        return "category"
-    if encoding == "nullable-string-array":
-        return "string"
-    return dtype_name(column["values"].dtype) if "values" in column else str(encoding or "unknown")
-
-
-def _compound_dtype(dtype: Any, name: str, uns: Any) -> str:
-    return "category" if _old_categories(uns, name) is not None else dtype_name(dtype)
-
-
 def _old_categories(uns: Any, column: str) -> Any:
-    found = uns.get(f"{column}_categories") if isinstance(uns, h5py.Group) else None
-    return found if isinstance(found, h5py.Dataset) else None
+    found = uns.get(f"{column}_categories") if hasattr(uns, "keys") else None
+    return found if found is not None and not hasattr(found, "keys") else None
 
 
 def _compound_table(axis: Any, uns: Any, index_name: str) -> pa.Table:

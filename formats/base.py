@@ -7,6 +7,7 @@ is found through the entry-point group ``lakehouse.formats`` and should pass
 
 from __future__ import annotations
 
+import shutil
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,7 @@ from typing import Any, ClassVar
 
 from lakehouse.errors import InvalidFile, LakehouseError, NotFound, UnknownFormat, Unsupported, shown
 
-__all__ = ["ColumnInfo", "Description", "Format", "is_instance_of", "new_file", "reading"]
+__all__ = ["ColumnInfo", "Description", "Format", "is_instance_of", "new_file", "new_path", "reading"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class ColumnInfo:
     """Such as ``int64``, ``float32``, ``string``, ``bool``, ``category`` or ``timestamp[ns]``; arrays add their
     layout and shape, as in ``float32 csr (700, 765)``."""
 
-    storage: str = ""
+    storage: str = field(default="", compare=False)
     """How an array lies there, such as ``chunks (100, 765), gzip``; empty where nothing is to be said."""
 
     def __repr__(self) -> str:
@@ -253,6 +254,8 @@ def reading(path: Path, name: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise NotFound(f"no file at {shown(str(path))}") from error
     except Exception as error:  # foreign bytes may provoke anything in a parser
+        if not path.exists():
+            raise NotFound(f"no file at {shown(str(path))}") from error
         detail = (str(error).splitlines() or [""])[0][:200]
         raise InvalidFile(f"{shown(str(path))} cannot be read as {name}: {detail}{_looks_like(path, name)}") from error
 
@@ -267,7 +270,21 @@ def new_file(path: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def new_path(path: Path) -> Iterator[Path]:
+    """Remove the file or folder that was begun if writing it fails."""
+    try:
+        yield path
+    except BaseException:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        path.unlink(missing_ok=True)
+        raise
+
+
 def _looks_like(path: Path, name: str) -> str:
+    if path.is_dir():
+        return "; some of its files may be damaged or missing"
     start = _first_bytes(path)
     if not start:
         return "; it is empty"

@@ -16,9 +16,15 @@ from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]
 
 from formats.base import reading
 from formats.limits import refuse_oversize
+from formats.nodes import Node
 from lakehouse.errors import InvalidFile, shown
 
-__all__ = ["checked", "declared_bytes", "dtype_name", "refuse_declared"]
+__all__ = ["checked", "declared_bytes", "dtype_name", "node_of", "opened_checked", "refuse_declared"]
+
+_ENCODING = frozenset(
+    {"encoding-type", "_index", "column-order", "shape", "h5sparse_format", "h5sparse_shape", "mod-order", "axis"}
+)
+"""Attributes that are read; others may be large."""
 
 _MAX_DEPTH = 64
 
@@ -42,6 +48,17 @@ def checked(path: Path, name: str) -> Iterator[h5py.File]:
     with reading(path, name), _opened(path) as file:
         _walk(file, path, (), lambda _dataset: None)
         yield file
+
+
+def opened_checked(path: Path) -> h5py.File:
+    """Return an open file that was looked at as :func:`checked` does; the caller closes it."""
+    file = _opened(path)
+    try:
+        _walk(file, path, (), lambda _dataset: None)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _opened(path: Path) -> h5py.File:
@@ -104,6 +121,37 @@ def dtype_name(dtype: Any) -> str:
     if h5py.check_string_dtype(dtype) is not None or dtype.kind in "SUO":
         return "string"
     return "compound" if dtype.names else str(dtype.name)
+
+
+def node_of(item: Any, path: str = "") -> Node:
+    """Return the structure of a group or dataset of a file that :func:`checked` opened."""
+    attributes = {name: _plain(item.attrs[name]) for name in item.attrs if name in _ENCODING}
+    if "categories" in item.attrs:
+        attributes["categories"] = True  # a reference into the file, of which it counts that it is there
+    if not isinstance(item, h5py.Dataset):
+        children = {name: node_of(item[name], f"{path}/{name}".lstrip("/")) for name in item if _is_part(item[name])}
+        return Node(path, children, attributes)
+    members = item.dtype.fields or {}
+    fields = tuple((name, dtype_name(kind[0].base), tuple(kind[0].shape)) for name, kind in members.items())
+    shape = tuple(int(length) for length in item.shape or ())
+    return Node(
+        path, None, attributes, shape, dtype_name(item.dtype), item.dtype.itemsize, fields, storage=_storage(item)
+    )
+
+
+def _is_part(item: Any) -> bool:
+    return isinstance(item, h5py.Group | h5py.Dataset)  # a named type is neither
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return [_plain(inner) for inner in value.tolist()] if hasattr(value, "tolist") and value.ndim else value
+
+
+def _storage(dataset: Any) -> str:
+    chunks = f"chunks {tuple(dataset.chunks)}" if dataset.chunks else ""
+    return ", ".join(part for part in (chunks, dataset.compression or "") if part)
 
 
 def _walk(group: Any, path: Path, above: tuple[int, ...], visit: Callable[[Any], None]) -> None:

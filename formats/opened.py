@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
+from formats.base import is_instance_of
+
 __all__ = ["closing"]
 
 T = TypeVar("T")
@@ -57,6 +59,8 @@ def _rebuilt(obj: Any) -> Any:
     wanted = _class_of(type(obj))
     if hasattr(obj, "_async_array"):  # a zarr array
         return wanted(obj._async_array)
+    if is_instance_of(obj, "numpy.ndarray"):
+        return obj.view(wanted)
     if type(obj).__name__ == "InMemoryDataset":
         return wanted(obj.to_table())  # shares the columns
     if hasattr(obj, "get_fragments"):  # an Arrow dataset of files

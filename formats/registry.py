@@ -25,10 +25,19 @@ _BUILT_IN = {
     "jsonl": "formats.jsonlines:JsonLinesFormat",
     "json": "formats.json:JsonFormat",
     "h5ad": "formats.anndata:H5adFormat",
+    "h5mu": "formats.mudata:H5muFormat",
+    "zarr-mudata": "formats.mudata:MuDataZarrFormat",
+    "zarr-anndata": "formats.anndatazarr:AnnDataZarrFormat",
+    "zarr": "formats.zarr:ZarrFormat",
+    "10x-h5": "formats.tenx:TenxFormat",
+    "mtx": "formats.tenx:MtxFormat",
+    "hdf5": "formats.hdf5plain:Hdf5Format",
+    "npy": "formats.numpyfile:NpyFormat",
+    "npz": "formats.numpyfile:NpzFormat",
     "blob": "formats.blob:BlobFormat",
     "folder": "formats.folder:FolderFormat",
 }
-_FOLDERS: tuple[str, ...] = ()
+_FOLDERS: tuple[str, ...] = ("zarr-mudata", "zarr-anndata", "zarr", "mtx")
 """What a folder may be, in the order of asking; any other is a ``folder``."""
 
 _SUFFIXES = {
@@ -53,6 +62,14 @@ _SUFFIXES = {
     ".json.gz": ("json",),
     ".json.zst": ("json",),
     ".h5ad": ("h5ad",),
+    ".h5mu": ("h5mu",),
+    ".h5": ("10x-h5", "hdf5"),
+    ".hdf5": ("hdf5",),
+    ".hdf": ("hdf5",),
+    ".npy": ("npy",),
+    ".npz": ("npz",),
+    ".zarr": ("zarr-mudata", "zarr-anndata", "zarr"),
+    ".zarr.zip": ("zarr-mudata", "zarr-anndata", "zarr"),
 }
 """Where a suffix may mean several things, the first that recognizes the file; the last, if none does."""
 
@@ -63,6 +80,10 @@ _TYPES = {
     "polars.LazyFrame": "parquet",
     "pyarrow.dataset.Dataset": "parquet",
     "anndata.AnnData": "h5ad",
+    "mudata.MuData": "h5mu",
+    "numpy.ndarray": "npy",
+    "zarr.Array": "zarr",
+    "zarr.Group": "zarr",
     "builtins.bytes": "blob",
 }
 _loaded: dict[str, Format] = {}
@@ -199,8 +220,9 @@ def _by_object(obj: object) -> Format:
 
 
 def _by_both(obj: object, suffix: str) -> Format:
-    fmt = _by_suffix(suffix)
-    if fmt is None:
+    known = [_built_in(name) for name in _SUFFIXES.get(suffix, ())] or [fmt for fmt in [_by_suffix(suffix)] if fmt]
+    candidates = [fmt for fmt in known if suffix in fmt.suffixes]  # some suffixes are read and not written
+    if not candidates:
         default = _by_object(obj)
         if default.name == "blob":
             return default  # bytes go under any suffix that nobody else claims
@@ -208,10 +230,10 @@ def _by_both(obj: object, suffix: str) -> Format:
             f"no format is known for the suffix {suffix!r}; a {type(obj).__qualname__} is written as "
             f"{' or '.join(_suffixes_for(obj))}"
         )
-    if not fmt.accepts(obj):
-        hint = " or ".join(_suffixes_for(obj)) or "nothing"
-        raise UnknownFormat(f"{suffix!r} holds no {type(obj).__qualname__}, which is written as {hint}")
-    return fmt
+    if (fmt := next((one for one in candidates if one.accepts(obj)), None)) is not None:
+        return fmt
+    hint = " or ".join(_suffixes_for(obj)) or "nothing"
+    raise UnknownFormat(f"{suffix!r} holds no {type(obj).__qualname__}, which is written as {hint}")
 
 
 def _suffixes_for(obj: object) -> list[str]:

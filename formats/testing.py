@@ -14,7 +14,6 @@ Subclass :class:`FormatConformance` in a test module, fill in what is abstract, 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -37,7 +36,7 @@ class FormatConformance:
     """Whether bytes of another kind are refused; not so where anything is valid."""
 
     detects_truncation: ClassVar[bool] = True
-    """Whether a file that was cut in half is refused; not so for plain text."""
+    """Whether a file that was cut in half is refused; not so for plain text, nor for a folder of many files."""
 
     def objects(self) -> Sequence[Any]:
         """Return a few small objects that the format writes."""
@@ -69,13 +68,13 @@ class FormatConformance:
         for number, obj, suffix in self._cases():
             dumped = self.format.dump(obj, suffix=suffix or None)
             if dumped is not None:
-                assert dumped == self._written(obj, tmp_path / f"{number}{suffix}").read_bytes()
+                assert dumped == _bytes_of(self._written(obj, tmp_path / f"{number}{suffix}"))
 
     def test_writing_twice_gives_equal_bytes(self, tmp_path: Path) -> None:
         """Or saving again would store a second object."""
         for number, obj, suffix in self._cases():
-            first = self._written(obj, tmp_path / f"{number}a{suffix}").read_bytes()
-            assert first == self._written(obj, tmp_path / f"{number}b{suffix}").read_bytes()
+            first = _bytes_of(self._written(obj, tmp_path / f"{number}a{suffix}"))
+            assert first == _bytes_of(self._written(obj, tmp_path / f"{number}b{suffix}"))
 
     def test_writing_leaves_the_object_as_it_was(self, tmp_path: Path) -> None:
         """The caller goes on working with it."""
@@ -88,21 +87,22 @@ class FormatConformance:
         """And leaves the file alone."""
         for number, obj, suffix in self._cases():
             path = self._written(obj, tmp_path / f"{number}{suffix}")
-            before = path.read_bytes()
+            before = _bytes_of(path)
             described = self.format.describe(path)
             assert isinstance(described, Description)
             assert (described.format, described.kind) == (self.format.name, self.format.kind)
             if described.shape is not None:
                 assert described.n_rows == described.shape[0] == len(self.format.load(path))
-            assert path.read_bytes() == before
+            assert _bytes_of(path) == before
 
     def test_open_returns_something_lazy(self, tmp_path: Path) -> None:
         """It opens what describe describes."""
         for number, obj, suffix in self._cases():
             opened = self.format.open(self._written(obj, tmp_path / f"{number}{suffix}"))
             assert opened is not None
-            with contextlib.suppress(AttributeError):
-                getattr(opened, "file", opened).close()
+            if hasattr(opened, "__exit__"):
+                with opened:
+                    pass
 
     def test_odd_file_names_are_plain_names(self, tmp_path: Path) -> None:
         """No glob, URL or partition is read into a name."""
@@ -137,6 +137,16 @@ class FormatConformance:
         _, _, suffix = next(self._cases())
         self._refused(tmp_path / f"missing{suffix}", NotFound)
 
+    def test_a_folder_that_lacks_everything_is_refused(self, tmp_path: Path) -> None:
+        """With a typed error, by all that read."""
+        number, obj, suffix = next(self._cases())
+        path = self._written(obj, tmp_path / f"{number}{suffix}")
+        if path.is_dir():
+            for found in path.rglob("*"):
+                if found.is_file():
+                    found.unlink()
+            self._refused(path, InvalidFile)
+
     def test_an_unknown_object_is_refused(self, tmp_path: Path) -> None:
         """Before any file is made."""
         path = tmp_path / "x"
@@ -159,6 +169,13 @@ class FormatConformance:
             error = _error(lambda read=read: read(path))
             assert isinstance(error, kind), f"{read.__name__} raised {error!r}"
             assert path.name[:20] in str(error)
+
+
+def _bytes_of(path: Path) -> bytes | dict[str, bytes]:
+    """Return the bytes of a file, or those of a folder's files by name."""
+    if path.is_file():
+        return path.read_bytes()
+    return {found.relative_to(path).as_posix(): found.read_bytes() for found in path.rglob("*") if found.is_file()}
 
 
 def _error(call: Any) -> BaseException | None:

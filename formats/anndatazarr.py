@@ -1,0 +1,149 @@
+"""AnnData in zarr, version 2 or 3: folders, or zip files called ``.zarr.zip``.
+
+``load`` returns an ``AnnData`` in memory. ``open`` returns one whose ``X``, layers and other arrays stay in the store:
+a subset such as ``adata[:100, ["CD8A"]].to_memory()`` reads the chunks that it touches; ``obs``, ``var`` and ``uns``
+are in memory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from formats.anndata import known_warnings, unchanged
+from formats.annotated import anndata_shape, anndata_slots, is_anndata
+from formats.axes import axis_names, axis_table
+from formats.base import Description, Format, is_instance_of, new_path, reading
+from formats.convert import convert
+from formats.limits import refuse_oversize
+from formats.nodes import Node
+from formats.opened import closing
+from formats.zarrmeta import is_store, read_nodes
+from formats.zarrstore import open_store, quiet
+from lakehouse.errors import LakehouseError, UnknownFormat
+
+__all__ = ["AnnDataZarrFormat"]
+
+_STAYS = ("X", "layers", "obsm", "varm", "obsp", "varp", "raw")
+_ON_DISK = ("layers", "obsm", "varm", "obsp", "varp")
+
+
+class AnnDataZarrFormat(Format):
+    """Annotated matrices in zarr.
+
+    ``describe`` reads metadata alone, as :class:`formats.zarr.ZarrFormat` does.
+    """
+
+    name: ClassVar[str] = "zarr-anndata"
+    kind: ClassVar[str] = "AnnData"
+    suffixes: ClassVar[tuple[str, ...]] = (".zarr",)
+    types: ClassVar[tuple[str, ...]] = ("anndata.AnnData",)
+
+    def recognizes(self, path: Path) -> bool:
+        """Tell whether the store has ``obs`` and ``var``, and no modalities."""
+        return is_store(path) and is_anndata(top_of(path, self.name))
+
+    def write(self, obj: object, path: Path) -> None:
+        """Write an AnnData as version 2, which every version of anndata reads; the object stays as it was."""
+        self.check_accepts(obj)
+        adata: Any = obj
+        adata = adata.copy() if adata.is_view and not adata.isbacked else adata
+        with new_path(path), unchanged(adata), known_warnings(), quiet():
+            try:
+                adata.write_zarr(path)
+            except (OSError, MemoryError, Warning, LakehouseError):
+                raise
+            except Exception as error:  # anndata's writers have no error in common
+                raise UnknownFormat(f"this AnnData cannot be stored in zarr: {str(error)[:300]}") from error
+
+    def load(self, path: Path) -> Any:
+        """Return an ``AnnData`` in memory."""
+        top = self._checked(path)
+        refuse_oversize(path, top.declared_bytes(), hint="open() reads X piecewise")
+        import anndata
+
+        with reading(path, self.name), known_warnings(), quiet():
+            return anndata.io.read_zarr(open_store(path, self.name))
+
+    def load_as(self, path: Path, form: str) -> Any:
+        """Return X with the names of its axes as ``pandas``, ``polars`` or ``arrow``, or alone as ``numpy``."""
+        return convert(self.load(path), form, path)
+
+    def open(self, path: Path) -> Any:
+        """Return an ``AnnData`` whose arrays stay in the store."""
+        top = self._checked(path)
+        refuse_oversize(path, top.declared_bytes(skip=_STAYS), hint="it holds too much besides its arrays")
+        with reading(path, self.name), known_warnings(), quiet():
+            store = open_store(path, self.name)
+            if top.get("obs").is_array:  # type: ignore[union-attr]  # anndata 0.5; its parts make sense only together
+                return closing(self.load(path), store.store.close)
+            return closing(_lazy(store), store.store.close)
+
+    def describe(self, path: Path) -> Description:
+        """Read names, types, shapes, chunks and codecs."""
+        top = top_of(path, self.name)
+        with reading(path, self.name):
+            shape = anndata_shape(top)
+            slots = anndata_slots(top)
+        return Description(
+            self.name, self.kind, shape[0], shape, slots=slots, read_names=lambda axis: self._names(path, axis)
+        )
+
+    def obs_table(self, path: Path) -> Any:
+        """Return the observations for SQL; the index is the first column, ``obs_id`` unless it has a name."""
+        return self._axis_table(path, "obs")
+
+    def var_table(self, path: Path) -> Any:
+        """Return the variables for SQL; the index is the first column, ``var_id`` unless it has a name."""
+        return self._axis_table(path, "var")
+
+    def _axis_table(self, path: Path, axis: str) -> Any:
+        self._refuse_axis(path, axis)
+        with reading(path, self.name), known_warnings(), quiet():
+            store = open_store(path, self.name)
+            return axis_table(store[axis], store.get("uns"), f"{axis}_id")
+
+    def _names(self, path: Path, axis: str) -> list[str]:
+        self._refuse_axis(path, axis)
+        with reading(path, self.name), known_warnings(), quiet():
+            return axis_names(open_store(path, self.name)[axis])
+
+    def _refuse_axis(self, path: Path, axis: str) -> None:
+        found = self._checked(path).get(axis)
+        assert found is not None
+        refuse_oversize(path, found.declared_bytes())
+
+    def _checked(self, path: Path) -> Node:
+        top = top_of(path, self.name)
+        with reading(path, self.name):
+            anndata_shape(top)
+        return top
+
+
+def top_of(path: Path, name: str) -> Node:
+    """Return the structure of a store; a missing one is told as not found."""
+    with reading(path, name):
+        return read_nodes(path, name)
+
+
+def _lazy(store: Any) -> Any:
+    """Return an AnnData over a store whose arrays are not read."""
+    from anndata import AnnData
+    from anndata.io import read_elem
+
+    parts: dict[str, Any] = {name: read_elem(store[name]) for name in ("obs", "var", "uns") if name in store}
+    for slot in _ON_DISK:
+        if slot in store:
+            parts[slot] = {name: _on_disk(member) for name, member in store[slot].members()}
+    matrix = _on_disk(store["X"]) if "X" in store else None
+    return AnnData(X=matrix, **parts)
+
+
+def _on_disk(member: Any) -> Any:
+    """Return a dense array or sparse matrix that reads what is asked for; anything else is read."""
+    from anndata.io import read_elem, sparse_dataset
+
+    encoding = str(member.attrs.get("encoding-type", ""))
+    if encoding in ("csr_matrix", "csc_matrix"):
+        return sparse_dataset(member)
+    return member if is_instance_of(member, "zarr.Array") and member.ndim >= 2 else read_elem(member)
