@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         transaction,
     )
     from lakehouse.maintenance import backup, check, rebuild, restore, vacuum
+    from lakehouse.timeline import batch, changes, revert, tag, tags, untag
     from registries import Artifact, Feature, Run, Storage, Transform, ULabel, User
     from registries import Artifact as File
 
@@ -47,6 +48,8 @@ __all__ = [
     "ULabel",
     "User",
     "backup",
+    "batch",
+    "changes",
     "check",
     "connect",
     "current",
@@ -57,10 +60,14 @@ __all__ = [
     "open",
     "rebuild",
     "restore",
+    "revert",
     "save",
     "snapshots",
     "sql",
+    "tag",
+    "tags",
     "transaction",
+    "untag",
     "vacuum",
 ]
 
@@ -69,12 +76,14 @@ logging.getLogger("lakehouse").addHandler(logging.NullHandler())
 if not TYPE_CHECKING:
     _API = ("connect", "current", "disconnect", "flush", "init", "open", "save", "snapshots", "sql", "transaction")
     _MAINTENANCE = ("backup", "check", "rebuild", "restore", "vacuum")
+    _TIMELINE = ("batch", "changes", "revert", "tag", "tags", "untag")
     _REGISTRIES = ("Artifact", "Feature", "Run", "Storage", "Transform", "ULabel", "User")
 
     # Where each name is found: its module and its name there.
     _TABLE = {
         **{name: ("lakehouse.api", name) for name in _API},
         **{name: ("lakehouse.maintenance", name) for name in _MAINTENANCE},
+        **{name: ("lakehouse.timeline", name) for name in _TIMELINE},
         **{name: ("registries", name) for name in _REGISTRIES},
         "File": ("registries", "Artifact"),
     }

@@ -226,8 +226,23 @@ def save(records: R | Iterable[R]) -> list[R]:
     return current().save(_listed(records))
 
 
-def transaction(message: str = "") -> AbstractContextManager[Transaction]:
+def transaction(message: str = "", *, serializable: bool = False) -> AbstractContextManager[Transaction]:
     """Make one commit of everything that is saved inside the block; an exception takes all of it back.
+
+    Parameters
+    ----------
+    message
+        Kept with the commit.
+    serializable
+        Whether everything that is read inside the block (records, queries, ``lh.sql``) must be the same still when it
+        is committed: then all blocks in this mode are as if one had run after the other. Without it two blocks may
+        each read what the other one changes, and both be committed (write skew).
+
+    Raises
+    ------
+    Conflict
+        When another writer came in between and the saves cannot be planned again; in the serialisable mode
+        ``ChangedSinceRead`` when something that the block read has changed: run the block again.
 
     Examples
     --------
@@ -241,7 +256,7 @@ def transaction(message: str = "") -> AbstractContextManager[Transaction]:
     'import batch 7'
     >>> lh.disconnect()
     """
-    return current().transaction(message)
+    return current().transaction(message, serializable=serializable)
 
 
 def _switch(instance: Instance) -> Instance:

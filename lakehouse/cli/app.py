@@ -15,7 +15,7 @@ from lakehouse.cli.screen import LogLines, Options, Screen
 from lakehouse.cli.text import Format
 
 if TYPE_CHECKING:
-    from lakehouse.cli import instances, listing, maintenance, querying, saving
+    from lakehouse.cli import instances, listing, maintenance, querying, saving, timeline
 
 else:
 
@@ -33,6 +33,7 @@ else:
     maintenance = _Later("lakehouse.cli.maintenance")
     querying = _Later("lakehouse.cli.querying")
     saving = _Later("lakehouse.cli.saving")
+    timeline = _Later("lakehouse.cli.timeline")
 
 __all__ = ["app"]
 
@@ -204,7 +205,7 @@ def sql(
     query: Annotated[str, typer.Argument(help="One SELECT; - reads it from standard input.")],
     *,
     at: Annotated[
-        str | None, typer.Option(metavar="COMMIT", help="A commit's number, or a time (UTC) such as 2026-01-31.")
+        str | None, typer.Option(metavar="COMMIT", help="A commit's number, a time (UTC) such as 2026-01-31, or a tag.")
     ] = None,
     format: Annotated[
         Format | None,
@@ -240,11 +241,69 @@ def snapshots(
         int | None, typer.Option(min=0, help="The most commits; 0 for all. Default: 20, and all of them with --json.")
     ] = None,
 ) -> None:
-    """List the commits, the newest first.
+    """List the commits, the newest first, with their tags.
 
     `lakehouse sql --at COMMIT` queries the instance as it was then.
     """
-    instances.snapshots(ctx.obj, limit=limit)
+    timeline.snapshots(ctx.obj, limit=limit)
+
+
+_POINT = "A commit's number, a time (UTC) or a tag"
+
+
+@app.command(epilog=_EVERYWHERE)
+def tag(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The name; one that reads neither as a number nor as a time.")],
+    *,
+    at: Annotated[str | None, typer.Option(metavar="COMMIT", help=f"{_POINT}. Default: the newest commit.")] = None,
+    message: Annotated[str, typer.Option(help="Kept with the tag.")] = "",
+    move: Annotated[bool, typer.Option("--move", help="Take the name from the commit that has it.")] = False,
+) -> None:
+    """Name a commit, so that it stays readable for ever."""
+    timeline.tag(ctx.obj, name, at=at, message=message, move=move)
+
+
+@app.command(epilog=_EVERYWHERE)
+def tags(ctx: typer.Context) -> None:
+    """List the tags, by commit."""
+    timeline.tags(ctx.obj)
+
+
+@app.command(epilog=_EVERYWHERE)
+def untag(ctx: typer.Context, name: Annotated[str, typer.Argument(help="The tag.")]) -> None:
+    """Drop a tag: its commit is retained as long as any other of its age."""
+    timeline.untag(ctx.obj, name)
+
+
+@app.command(epilog=_EVERYWHERE)
+def changes(
+    ctx: typer.Context,
+    *,
+    table: Annotated[str | None, typer.Option(metavar="NAME", help="artifact, ulabel, ...; all, if left out.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="COMMIT", help=f"{_POINT}; what came after it. Default: all that is retained.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="COMMIT", help=f"{_POINT}; the last to show. Default: the newest commit.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="The most rows; 0 for all. Default: 20, and all of them with --json.")
+    ] = None,
+) -> None:
+    """List the rows that were changed, the newest first, with their values before and after."""
+    timeline.changes(ctx.obj, table=table, since=since, until=until, limit=limit)
+
+
+@app.command(epilog=_EVERYWHERE)
+def revert(
+    ctx: typer.Context,
+    commit: Annotated[str, typer.Argument(metavar="COMMIT", help=f"{_POINT}.")],
+    *,
+    message: Annotated[str, typer.Option(help="Kept with the new commit.")] = "",
+) -> None:
+    """Undo a commit by another; refused where something later depends on it."""
+    timeline.revert(ctx.obj, commit, message=message)
 
 
 @app.command(epilog=_EVERYWHERE)

@@ -1,4 +1,4 @@
-"""``init``, ``connect``, ``info``, ``snapshots`` and ``flush``."""
+"""``init``, ``connect``, ``info`` and ``flush``."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from registries.describe import readable_size
 from registries.instance import Instance
 from registries.places import OWN_STORAGE, local_root
 
-__all__ = ["connect", "flush", "info", "init", "snapshots"]
+__all__ = ["connect", "flush", "info", "init"]
 
-_FEW = 20
 _TABLES = "tables"
 
 
@@ -127,27 +126,6 @@ def _show(screen: Screen, facts: dict[str, Any]) -> None:
 
 def _told(commit: dict[str, Any] | None) -> str:
     return "" if commit is None else f"commit {commit['commit']:,} of {cell(commit['at'])} UTC, by {commit['by']}"
-
-
-def snapshots(screen: Screen, *, limit: int | None) -> None:
-    """List the commits, the newest first."""
-    most = (None if screen.options.json else _FEW) if limit is None else limit or None
-    with opened(screen, read_only=True) as instance:
-        # One more than is shown tells whether there are more.
-        found = instance.snapshots(most + 1 if most else None)
-    shown = found[:most]
-    if screen.options.json:
-        screen.document(
-            [
-                {"commit": c.id, "uid": c.uid, "at": c.at, "user": c.user, "run": c.run, "message": c.message}
-                for c in shown
-            ]
-        )
-        return
-    rows = [(c.id, c.at, c.user, c.message) for c in shown]
-    screen.table(("commit", "at (UTC)", "user", "message"), rows, right=("commit",))
-    if len(found) > len(shown):
-        screen.note("There are older ones: --limit 0 lists all.")
 
 
 def flush(screen: Screen) -> None:

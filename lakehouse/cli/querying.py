@@ -15,7 +15,7 @@ import pyarrow as pa
 import typer
 
 from lakehouse.cli.screen import Screen
-from lakehouse.cli.session import opened
+from lakehouse.cli.session import moment, opened
 from lakehouse.cli.text import Format, json_text, plain, visible
 from lakehouse.errors import InvalidQuery
 from registries.instance import Instance
@@ -61,8 +61,7 @@ def _write(
     params: list[Any] | dict[str, Any] | None,
     most: int | None,
 ) -> None:
-    moment = int(at) if at is not None and at.isdecimal() and len(at) < 19 else at
-    relation = lake.sql(query, params, at=moment)
+    relation = lake.sql(query, params, at=moment(at))
     columns = _distinct(relation.columns)
     rows = _rows(relation.to_arrow_reader(_BATCH))
     if wanted is Format.TABLE:

@@ -41,6 +41,7 @@ _SPOKEN = (
     (r"registries change through save\(\), and a SELECT's result is exported with .*", "--format csv exports its rows"),
     (r"(\w+)\.filter\(\)\.df\(\) lists them all", r"`lakehouse ls --registry \1` lists them all"),
     (r"restore with discard_newer=True", "add --discard-newer"),
+    (r"move the tag with move=True", "move it with --move"),
     (r"pass user= or set LAKEHOUSE_USER", "set LAKEHOUSE_USER"),
 )
 

@@ -10,7 +10,7 @@ from lakehouse import api
 from lakehouse.cli.screen import Screen
 from registries.instance import Instance
 
-__all__ = ["opened"]
+__all__ = ["moment", "opened"]
 
 
 @contextmanager
@@ -23,3 +23,14 @@ def opened(
         yield instance
     finally:
         api.disconnect()
+
+
+def moment(text: str | None) -> int | str | None:
+    """Return what ``--at`` and its like mean: a commit's number, or else a time or the name of a tag.
+
+    Examples
+    --------
+    >>> moment("7"), moment("2026-01-31"), moment("paper-v1")
+    (7, '2026-01-31', 'paper-v1')
+    """
+    return int(text) if text is not None and text.isdecimal() and len(text) < 19 else text
