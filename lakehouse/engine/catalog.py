@@ -22,6 +22,7 @@ __all__ = [
     "Catalog",
     "ChangeRow",
     "CommitInfo",
+    "Intent",
     "Meta",
     "Pin",
     "Publication",
@@ -113,6 +114,18 @@ class Pin:
     commit: int
     until: datetime
     """UTC."""
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What maintenance is about to commit to a Delta log; the entry names it."""
+
+    uid: str
+    table: str
+    version: int
+    """The Delta version that it will be; the intent is forgotten once that or a later one is published."""
+    adds: tuple[str, ...]
+    removes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -215,6 +228,10 @@ class Session(Protocol):
         """Return the published files that some retained commit may be read from."""
         ...
 
+    def intent(self, uid: str) -> Intent | None:
+        """Return an intent that is not forgotten yet."""
+        ...
+
     def referenced_paths(self, table: str) -> set[str]:
         """Return every data file that a publication or a change row names."""
         ...
@@ -254,6 +271,10 @@ class Session(Protocol):
         self, table: str, old: int, new: Publication, now: int, adds: Sequence[DataFile], removes: Sequence[str]
     ) -> bool:
         """Append a publication if ``old`` is still the newest version (-1: none); False when it is not."""
+        ...
+
+    def intend(self, intent: Intent) -> None:
+        """Record what maintenance is about to commit to a Delta log."""
         ...
 
     def set_head_json(self, commit: int) -> None:

@@ -58,6 +58,8 @@ CREATE TABLE unique_value(tbl TEXT, grp TEXT, val BYTEA NOT NULL, digest BYTEA G
 CREATE TABLE unique_block(tbl TEXT NOT NULL, grp TEXT NOT NULL, bucket BIGINT NOT NULL, body BYTEA NOT NULL);
 CREATE INDEX unique_block_order ON unique_block(tbl, grp, bucket);
 CREATE TABLE tag(name TEXT PRIMARY KEY, id BIGINT NOT NULL, at BIGINT NOT NULL, who TEXT NOT NULL, message TEXT NOT NULL);
+CREATE TABLE intent(uid TEXT PRIMARY KEY, tbl TEXT NOT NULL, version BIGINT NOT NULL, adds TEXT NOT NULL,
+    removes TEXT NOT NULL);
 CREATE TABLE pin(name TEXT PRIMARY KEY, id BIGINT NOT NULL, until DOUBLE PRECISION NOT NULL);
 """
 

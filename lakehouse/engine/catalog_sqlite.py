@@ -74,6 +74,11 @@ _ADDED = (
     ),
     # blocks are numbered so that runs of different depths stand side by side; until here all had ten bits
     _Addition("UPDATE unique_block SET bucket = bucket + 1024", "SELECT 1"),
+    _Addition(
+        "CREATE TABLE intent(uid TEXT PRIMARY KEY, tbl TEXT NOT NULL, version INTEGER NOT NULL, adds TEXT NOT NULL, "
+        "removes TEXT NOT NULL)",
+        "CREATE TEMP VIEW intent AS SELECT '' AS uid, '' AS tbl, 0 AS version, '' AS adds, '' AS removes WHERE false",
+    ),
 )
 FORMAT = 1 + len(_ADDED)
 """The format of the catalog that this program writes; older ones are migrated when they are opened for writing."""

@@ -142,7 +142,7 @@ def write_files(
 
     def write(start: int) -> DataFile:
         part = rows.slice(start, step) if order is None else rows.take(order.slice(start, step))
-        done.append(_write(folder, stem, part, version))
+        done.append(write_file(folder, part, version, stem=stem))
         return done[-1]
 
     starts = range(0, len(rows), step)
@@ -181,8 +181,8 @@ def _rows_per_file(rows: pa.Table, options: Options) -> int:
     return -(-len(rows) // (-(-files // _WORKERS) * _WORKERS))
 
 
-def _write(folder: Folder, stem: str, rows: pa.Table, version: TableVersion) -> DataFile:
-    """Write one file under a name never used before; its bytes are durable on return."""
+def write_file(folder: Folder, rows: pa.Table, version: TableVersion, *, stem: str) -> DataFile:
+    """Write rows in uid order to one file under a name never used before; its bytes are durable on return."""
     repetitive = _repetitive(rows)
     blooms = {c: {"ndv": max(len(rows), 1)} for c in _sought(rows.schema, version, repetitive)}
     footer: list[pq.FileMetaData] = []
@@ -245,7 +245,11 @@ def _comparable(schema: pa.Schema) -> list[str]:
 
 def read_rows(folder: Folder, file: DataFile, schema: pa.Schema) -> pa.Table:
     """Return a file's rows with the columns of ``schema``; those it lacks are null."""
-    found = _read(folder, file, None)
+    return conformed(_read(folder, file, None), schema)
+
+
+def conformed(found: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return rows with the columns of ``schema``; those they lack are null."""
     columns = [
         found[item.name].cast(item.type) if item.name in found.schema.names else pa.nulls(len(found), item.type)
         for item in schema

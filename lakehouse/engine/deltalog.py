@@ -38,7 +38,7 @@ class Note:
 
     lake: str
     kind: str
-    """``create``, ``schema``, ``publish`` or ``realign``."""
+    """``create``, ``schema``, ``publish``, ``compact`` or ``realign``."""
     from_commit: int
     """The newest published commit before."""
     to_commit: int
@@ -48,6 +48,8 @@ class Note:
     """The table's schema version that the entry puts or finds in force."""
     rules: str | None = None
     """With a schema: the unique groups, references and comment that came with it, so that a catalog can be rebuilt."""
+    intent: str | None = None
+    """With a compaction: the uid under which the catalog holds what it replaces by what."""
 
     def as_metadata(self) -> dict[str, Any]:
         """Return the custom metadata of a Delta commit."""
@@ -59,7 +61,8 @@ class Note:
             "to_uid": self.to_uid,
             "schema": self.schema,
         }
-        return {"lakehouse": said if self.rules is None else {**said, "rules": self.rules}}
+        more = {"rules": self.rules, "intent": self.intent}
+        return {"lakehouse": said | {name: value for name, value in more.items() if value is not None}}
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class DeltaLog:
     """
 
     def __init__(self, folder: Folder, lake: str) -> None:
-        self.folder, self._lake = folder, lake
+        self.folder, self.lake = folder, lake
         self._entries = folder.below("_delta_log")
 
     def versions(self, above: int = -1) -> list[int]:
@@ -143,7 +146,7 @@ class DeltaLog:
             if self._drop_torn_checkpoint():
                 return self.open(version, published)
             raise Diverged(f"{self.folder} cannot be opened as a Delta table ({error}): restore its log") from error
-        if handle.version() != version or (handle.transaction_version(self._lake) or 0) != published:
+        if handle.version() != version or (handle.transaction_version(self.lake) or 0) != published:
             raise Stale(f"{self.folder} is at version {handle.version()}, expected {version}")
         return handle
 
@@ -184,8 +187,9 @@ class DeltaLog:
         from deltalake.exceptions import DeltaError
 
         now = int(time.time() * 1000)
-        actions: list[AddAction | RemoveAction] = [_add_action(f, now) for f in adds]
-        actions += [RemoveAction(path=f.path, data_change=True, deletion_timestamp=now, size=f.size) for f in removes]
+        change = note.kind != "compact"
+        actions: list[AddAction | RemoveAction] = [_add_action(f, now, change) for f in adds]
+        actions += [RemoveAction(path=f.path, data_change=change, deletion_timestamp=now, size=f.size) for f in removes]
         try:
             handle.create_write_transaction(
                 actions,
@@ -233,7 +237,7 @@ class DeltaLog:
         return CommitProperties(
             custom_metadata=note.as_metadata(),
             max_commit_retries=0,
-            app_transactions=[Transaction(self._lake, note.to_commit)],
+            app_transactions=[Transaction(self.lake, note.to_commit)],
         )
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -246,7 +250,8 @@ class DeltaLog:
             if not found:
                 return Entry(version)
             names = ("lake", "kind", "from", "to", "to_uid", "schema")
-            note = Note(*(found[name] for name in names), *[found.get("rules")])
+            said = [*(found[name] for name in names), found.get("rules"), found.get("intent")]
+            note = Note(*said)
             adds = tuple(_added(a["add"], note.schema) for a in actions if "add" in a)
             removes = tuple(a["remove"]["path"] for a in actions if "remove" in a)
         except (ValueError, KeyError, TypeError, StopIteration):
@@ -269,10 +274,10 @@ def _hooks() -> Any:
     return PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
-def _add_action(file: DataFile, now: int) -> AddAction:
+def _add_action(file: DataFile, now: int, change: bool) -> AddAction:  # noqa: FBT001
     from deltalake.transaction import AddAction
 
-    return AddAction(file.path, file.size, {}, now, data_change=True, stats=_statistics(file))
+    return AddAction(file.path, file.size, {}, now, data_change=change, stats=_statistics(file))
 
 
 def _has_footer(data: bytes) -> bool:

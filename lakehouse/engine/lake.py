@@ -12,6 +12,7 @@ from lakehouse.engine.background import BackgroundPublisher
 from lakehouse.engine.catalog import Catalog, CommitInfo
 from lakehouse.engine.catalogs import catalog_of, place_of
 from lakehouse.engine.commit import Committer
+from lakehouse.engine.compaction import Compacted, Compactor
 from lakehouse.engine.folder import LocalFolder
 from lakehouse.engine.history import Changes, History
 from lakehouse.engine.home import Home
@@ -73,6 +74,7 @@ class Lake(Writing):
         self._lease = Lease(catalog, options)
         self.publisher = Publisher(folder, catalog, self.schemas, self.states, self._lease, options)
         self.retention = Retention(folder, catalog, self.schemas, self._lease, self.publisher, options)
+        self._compactor = Compactor(folder, catalog, self.schemas, self.states, self._lease, self.publisher, options)
         self.committer = Committer(folder, catalog, self.schemas, self.states, options, user)
         self.history = History(catalog, self.schemas, self.states)
         self.tags = Tags(catalog, lambda: self.user)
@@ -291,6 +293,19 @@ class Lake(Writing):
                 raise Busy(f"another process has been publishing {self.root} for {timeout:g} s: try again")
             time.sleep(0.02)
         return done
+
+    def compact(self, *, timeout: float = 60.0) -> Compacted:
+        """Rewrite data files that are small or whose uids overlap, a group at a time; what tables hold stays the same.
+
+        Files that were replaced stay for readers of earlier versions until a vacuum. Others commit and publish in
+        between.
+
+        Raises
+        ------
+        Busy
+            When another process kept the lease for ``timeout`` seconds.
+        """
+        return self._compactor.run(timeout)
 
     def vacuum(self) -> int | None:
         """Drop what no retained commit needs; returns the number of files deleted, None when the lease is taken."""

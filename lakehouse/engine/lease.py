@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from lakehouse.engine.catalog import Catalog
 from lakehouse.engine.options import Options
-from lakehouse.errors import Abandoned, DataLoss, Diverged, Expired
+from lakehouse.errors import Abandoned, Busy, DataLoss, Diverged, Expired
 
 __all__ = ["Lease"]
 
@@ -56,6 +57,25 @@ class Lease:
             raise
         finally:
             self._release(epoch)
+
+    @contextmanager
+    def beating(self, epoch: int) -> Iterator[None]:
+        """Renew the lease from a thread of its own while the block runs; in vain once it is lost."""
+        done = threading.Event()
+
+        def beat() -> None:
+            with suppress(Abandoned, Busy):
+                while not done.wait(max(self._options.lease / 3, 1.0)):
+                    with self._catalog.locked(epoch) as session:
+                        session.set_lease(self.holder, time.time() + self._options.lease, new_epoch=False)
+
+        thread = threading.Thread(target=beat, name="lakehouse-lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def _release(self, epoch: int) -> None:
         with suppress(Abandoned), self._catalog.locked(epoch) as session:

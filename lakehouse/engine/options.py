@@ -49,6 +49,10 @@ class Options:
     """Tables up to this many bytes of Parquet are kept in memory per version."""
     merge_files: int = 8
     """Small files are merged when a table has this many of them."""
+    compact_rows: int = 5_000_000
+    """Rows that a compaction step rewrites in one Delta version, unless a single group of overlapping files has more."""
+    compact_memory: int = 1_000_000_000
+    """Bytes that a compaction sorts in memory; what is more goes to a temporary folder."""
     checkpoint_every: int = 50
     """Delta versions between checkpoints."""
     auto_publish: bool = True

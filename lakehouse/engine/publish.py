@@ -26,7 +26,7 @@ from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.state import StateCache, TableState
 from lakehouse.errors import Abandoned, Diverged, Unsupported
 
-__all__ = ["HEAD", "Publisher"]
+__all__ = ["HEAD", "Publisher", "refuse_forked"]
 
 HEAD = "head.json"
 _TRIES = 4
@@ -49,7 +49,7 @@ class Publisher:
         self._root, self._catalog, self._schemas, self._states = root, catalog, schemas, states
         self._lease, self._options = lease, options
         with catalog.read() as session:
-            self._lake = session.meta().lake
+            self.lake = session.meta().lake
 
     def publish(self) -> int | None:
         """Run one round; returns the commit that every table now shows, None when another process is at it.
@@ -61,20 +61,14 @@ class Publisher:
         Unsupported
             In a forked child of a process that had loaded deltalake.
         """
-        if not can_publish():
-            raise Unsupported(
-                "a forked process cannot publish, since deltalake's threads stayed in its parent: leave it to the parent "
-                "(the commits are safe), or start workers with multiprocessing.get_context('spawn')"
-            )
+        refuse_forked()
         return self._lease.under(self._round)
 
     def _round(self, epoch: int) -> int:
         reach("publish.leased")
-        recovery = Recovery(self._root, self._catalog, self._schemas, self._lake)
         with self._catalog.read() as session:
-            self._schemas.refresh(session)
             target = session.head()
-        recovery.run(epoch, self.ratify)
+        self.recover(epoch)
         for table in self._schemas.names():
             for attempt in range(1, _TRIES + 1):
                 try:
@@ -83,9 +77,20 @@ class Publisher:
                 except Stale as error:
                     if attempt == _TRIES:
                         raise Abandoned(f"{table} keeps moving: {error}") from error
-                    recovery.run(epoch, self.ratify)
+                    self.recover(epoch)
         self._write_head(target, epoch)
         return target
+
+    def recover(self, epoch: int) -> None:
+        """Adopt or remove what a dead publisher left; other maintenance begins with it, too."""
+        Recovery(self._root, self._catalog, self._schemas, self.lake).run(epoch, self.ratify)
+
+    def renew_head(self, epoch: int) -> None:
+        """Let ``head.json`` name the newest Delta versions of the commit that it names: compaction replaced files."""
+        with self._catalog.read() as session:
+            target = session.meta().head_json
+        if target:
+            self._write_head(target, epoch)
 
     # -- one table -------------------------------------------------------------------------------------------------
     def _publish_table(self, table: str, target: int, epoch: int) -> None:
@@ -95,7 +100,7 @@ class Publisher:
         barriers = [v for v in versions[1:] if state.published < v.since <= target]
         if not barriers and not state.tail.length:
             return
-        log = DeltaLog(table_folder(self._root, table), self._lake)
+        log = DeltaLog(table_folder(self._root, table), self.lake)
         if state.publication is None:
             self._create(log, table, epoch)
         for barrier in barriers:
@@ -113,11 +118,11 @@ class Publisher:
         with self._catalog.read() as session:
             info = session.commit(target)
         rules = state.table.spec.rules() if kind == "schema" else None
-        return Note(self._lake, kind, state.published, target, info.uid if info else "", state.table.version, rules)
+        return Note(self.lake, kind, state.published, target, info.uid if info else "", state.table.version, rules)
 
     def _create(self, log: DeltaLog, table: str, epoch: int) -> None:
         first = self._schemas.versions(table)[0]
-        log.create(first, Note(self._lake, "create", 0, 0, "", first.version, first.spec.rules()))
+        log.create(first, Note(self.lake, "create", 0, 0, "", first.version, first.spec.rules()))
         reach("publish.created")
         log.sync(0)
         self.ratify(table, -1, Publication(0, 0), [], [], epoch)
@@ -219,7 +224,7 @@ class Publisher:
         }
         at = (info.at if info else from_micros(0)).isoformat()
         uid = info.uid if info else ""
-        named = {"lake": self._lake, "epoch": epoch, "commit": target, "uid": uid, "at": at}
+        named = {"lake": self.lake, "epoch": epoch, "commit": target, "uid": uid, "at": at}
         document = {"format": 1, **named, "tables": tables}
         draft = self._root.draft(HEAD, json.dumps(document, indent=1).encode())
         try:
@@ -231,6 +236,15 @@ class Publisher:
                 session.set_head_json(target)  # a pin: what head.json names stays readable
         finally:
             draft.discard()
+
+
+def refuse_forked() -> None:
+    """Raise ``Unsupported`` where deltalake's threads are not."""
+    if not can_publish():
+        raise Unsupported(
+            "a forked process cannot publish, since deltalake's threads stayed in its parent: leave it to the parent "
+            "(the commits are safe), or start workers with multiprocessing.get_context('spawn')"
+        )
 
 
 def _is_newer(epoch: int, target: int, found: bytes) -> bool:

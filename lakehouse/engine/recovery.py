@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lakehouse.engine.catalog import Catalog, Publication
+from lakehouse.engine.catalog import Catalog, Publication, Session
 from lakehouse.engine.changes import DataFile
 from lakehouse.engine.datafile import is_sound
-from lakehouse.engine.deltalog import DeltaLog, Entry
+from lakehouse.engine.deltalog import DeltaLog, Entry, Note
 from lakehouse.engine.faults import reach
 from lakehouse.engine.folder import Folder, table_folder
 from lakehouse.engine.schemas import Schemas
@@ -117,6 +117,16 @@ class Recovery:
             good.append(entry)
         return _Found(table, log, good, None)
 
+    @staticmethod
+    def _is_intended(session: Session, table: str, entry: Entry, note: Note) -> bool:
+        """Whether the catalog knows of a compaction, which shows the same commit as the version before it."""
+        intent = session.intent(note.intent or "")
+        if intent is None or note.to_commit != note.from_commit:
+            return False
+        added, removed = {file.path for file in entry.adds}, set(entry.removes)
+        same = (added, removed) == (set(intent.adds), set(intent.removes))
+        return same and (intent.table, intent.version) == (table, entry.version)
+
     def _unsure(self, entry: Entry) -> Sequence[DataFile]:
         """Return the files to be looked at; what a foreign entry names is none of our business."""
         return entry.adds if entry.note is not None and entry.note.lake == self._lake else ()
@@ -132,4 +142,6 @@ class Recovery:
             return False
         with self._catalog.read() as session:
             info = session.commit(note.to_commit)
+            if note.kind == "compact" and not self._is_intended(session, table, entry, note):
+                return False
         return info is not None and info.uid == note.to_uid

@@ -17,7 +17,6 @@ from lakehouse.engine.folder import Folder, table_folder
 from lakehouse.engine.lease import Lease
 from lakehouse.engine.options import Options
 from lakehouse.engine.publish import Publisher
-from lakehouse.engine.recovery import Recovery
 from lakehouse.engine.schemas import Schemas
 from lakehouse.errors import Expired
 
@@ -119,10 +118,8 @@ class Retention:
 
     def _vacuum(self, retention: float | None, epoch: int) -> VacuumReport:
         reach("vacuum.leased")
-        with self._catalog.read() as session:
-            self._schemas.refresh(session)
-            lake = session.meta().lake
-        Recovery(self._root, self._catalog, self._schemas, lake).run(epoch, self._publisher.ratify)
+        self._publisher.recover(epoch)
+        self._publisher.renew_head(epoch)  # a compaction that died, or was adopted, may not have done so
         now, cutoff, swept = self._times(retention)
         with self._catalog.locked(epoch) as session:
             session.advance_horizon(session.horizon_candidates(cutoff, now), swept)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakehouse.engine.catalog import ChangeRow, CommitInfo, Meta, Pin, Publication, Tag, from_micros, to_micros
+from lakehouse.engine.catalog import ChangeRow, CommitInfo, Intent, Meta, Pin, Publication, Tag, from_micros, to_micros
 from lakehouse.engine.changes import DataFile, Op, Segment, decode
 from lakehouse.engine.faults import reach
 from lakehouse.engine.statements import Statements
@@ -177,6 +177,14 @@ class SqlSession:
         sql = "SELECT coalesce(sum(length(body)), 0) FROM unique_block WHERE tbl = ? AND grp = ?"
         return int(self._one(sql, table, group))
 
+    def intent(self, uid: str) -> Intent | None:
+        """Return an intent that is not forgotten yet."""
+        rows = self._db.rows("SELECT tbl, version, adds, removes FROM intent WHERE uid = ?", uid)
+        if not rows:
+            return None
+        table, version, adds, removes = rows[0]
+        return Intent(uid, table, version, tuple(json.loads(adds)), tuple(json.loads(removes)))
+
     def referenced_paths(self, table: str) -> set[str]:
         """Return every data file that a publication or a change row names."""
         used = {path for (path,) in self._db.rows("SELECT path FROM file WHERE tbl = ?", table)}
@@ -257,11 +265,17 @@ class SqlSession:
         self._db.many(
             "UPDATE file SET died = ? WHERE tbl = ? AND path = ?", [(new.commit, table, path) for path in removes]
         )
+        self._db.run("DELETE FROM intent WHERE tbl = ? AND version <= ?", table, new.version)
         return True
 
     def _file_row(self, table: str, file: DataFile, born: int) -> tuple[Any, ...]:
         low, high = self._db.packed(file.low), self._db.packed(file.high)
         return table, file.path, file.size, file.rows, low, high, file.schema, born, json.dumps(file.stats)
+
+    def intend(self, intent: Intent) -> None:
+        """Record what maintenance is about to commit to a Delta log."""
+        row = (intent.uid, intent.table, intent.version, json.dumps(intent.adds), json.dumps(intent.removes))
+        self._db.run("INSERT INTO intent VALUES(?, ?, ?, ?, ?)", *row)
 
     def set_head_json(self, commit: int) -> None:
         """Remember what ``head.json`` names."""

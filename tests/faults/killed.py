@@ -82,6 +82,7 @@ class _Worker:
             self._lake.ensure(specs(added))
             self.work(1)
             self._lake.flush()
+            self._lake.compact()
             self._lake.vacuum()
         for number in range(2):
             self._back_and_forth(number)

@@ -143,6 +143,27 @@ def head_stays_at_the_newest(scene: Scene) -> None:
     scene.agree(scene.b)
 
 
+def unknown_compaction_is_noticed(scene: Scene) -> None:
+    """As after a restored backup: the log shows a compaction that the catalog never intended."""
+    for _ in range(4):
+        scene.work()
+        scene.a.flush()
+    scene.interrupted("compact.log_synced", scene.a.compact)
+    with scene.a.catalog.locked() as session:
+        session._db.run("DELETE FROM intent")
+    with pytest.raises(Diverged):
+        scene.b.flush(timeout=1)
+
+
+def head_json_outlives_a_vacuum_after_a_compaction_that_died(scene: Scene) -> None:
+    for _ in range(4):
+        scene.work()
+        scene.a.flush()
+    scene.interrupted("compact.ratified", scene.a.compact)
+    scene.b.vacuum()
+    scene.agree(scene.b)
+
+
 # -- mutants -------------------------------------------------------------------------------------------------------
 def blind_publication(patch: Patch) -> None:
     """The publication is recorded without compare-and-set and without looking at the epoch."""
@@ -243,6 +264,14 @@ def staged_files_are_trusted(patch: Patch) -> None:
     patch.setattr(commit_module.Committer, "_admit", lambda *_: None)
 
 
+def compactions_are_trusted(patch: Patch) -> None:
+    patch.setattr(recovery.Recovery, "_is_intended", lambda *_: True)
+
+
+def vacuum_leaves_head_json(patch: Patch) -> None:
+    patch.setattr(publish.Publisher, "renew_head", lambda *_: None)
+
+
 SCRIPTS: dict[str, Script] = {
     "a sleeper before its publication": zombie("publish.log_synced", "wpw"),
     "a sleeper before its Delta commit": zombie("publish.before_delta", "v"),
@@ -255,6 +284,8 @@ SCRIPTS: dict[str, Script] = {
     "a younger schema": younger_schema_is_a_conflict,
     "a name twice in a transaction": names_are_taken_once_within_a_transaction,
     "swept staged files": swept_staged_files_are_staged_again,
+    "a compaction of another history": unknown_compaction_is_noticed,
+    "a vacuum after a compaction": head_json_outlives_a_vacuum_after_a_compaction_that_died,
 }
 MUTANTS: list[tuple[Callable[[Patch], None], str]] = [
     (blind_publication, "a sleeper before its publication"),
@@ -268,6 +299,8 @@ MUTANTS: list[tuple[Callable[[Patch], None], str]] = [
     (schemas_are_not_compared, "a younger schema"),
     (claims_are_not_merged, "a name twice in a transaction"),
     (staged_files_are_trusted, "swept staged files"),
+    (compactions_are_trusted, "a compaction of another history"),
+    (vacuum_leaves_head_json, "a vacuum after a compaction"),
 ]
 
 

@@ -141,6 +141,13 @@ class LakeMachine(RuleBasedStateMachine):
         invariants.delta_is_a_prefix(self.lakes[which], self.model)
 
     @rule(which=st.integers(0, 1))
+    def compact(self, which: int) -> None:
+        self.lakes[which].compact()
+        assert self.lakes[which].compact().removed == 0
+        if (self.lakes[which].root / "head.json").exists():
+            invariants.delta_is_a_prefix(self.lakes[which], self.model)
+
+    @rule(which=st.integers(0, 1))
     def vacuum(self, which: int) -> None:
         assert self.lakes[which].vacuum() is not None
         with self.lakes[which].catalog.read() as session:

@@ -12,13 +12,14 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from lakehouse.engine import Lake, RowsAsRead, Transaction, faults, unique
-from lakehouse.errors import Conflict, Expired
+from lakehouse.errors import Busy, Conflict, Expired
 from tests.torture.ledger import Ledger
 from tests.torture.world import COLUMNS, LEASE, open_lake
 
@@ -90,6 +91,9 @@ class Writer:
             self._ledger.write(publish=self._lake.publisher.publish())
         elif chance < 0.18:
             self._ledger.write(vacuum=self._lake.vacuum())
+        elif chance < 0.20:
+            with suppress(Busy):
+                self._ledger.write(compact=self._lake.compact(timeout=0.0).removed)
 
     def _transact(self) -> None:
         self._count += 1
