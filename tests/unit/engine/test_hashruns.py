@@ -94,6 +94,7 @@ def test_blocks_of_an_older_catalog_keep_their_names_taken(tmp_path: Path) -> No
         rows = [("label", "name", number - 1024, body) for number, body in blocks_of(hashes, 10)]
         con.executemany("INSERT INTO unique_block VALUES(?, ?, ?, ?)", rows)
         con.execute("ALTER TABLE file DROP COLUMN stats")
+        con.execute("DROP TABLE intent")
         con.execute("PRAGMA user_version = 2")
     con.close()
     with Lake.open(root, SPECS, options=quiet()) as lake:

@@ -180,6 +180,7 @@ def older(big: Lake) -> Path:
     big.close()
     with sqlite3.connect(root / "catalog.db") as con:
         con.execute("ALTER TABLE file DROP COLUMN stats")
+        con.execute("DROP TABLE intent")
         con.execute("DROP TABLE tag")
         con.execute("PRAGMA user_version = 1")
     con.close()

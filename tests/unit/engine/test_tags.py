@@ -208,6 +208,7 @@ def aged(root: Path) -> Path:
     con = sqlite3.connect(root / "catalog.db", isolation_level=None)
     con.execute("DROP TABLE tag")
     con.execute("ALTER TABLE file DROP COLUMN stats")
+    con.execute("DROP TABLE intent")
     con.execute("PRAGMA user_version = 1")
     con.close()
     return root
