@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from lakehouse.engine.changes import DataFile, Segment
 from lakehouse.engine.table import TableVersion
+from lakehouse.errors import InputError
 
 __all__ = [
     "Catalog",
@@ -28,6 +29,7 @@ __all__ = [
     "Publication",
     "Session",
     "Tag",
+    "closed",
     "from_micros",
     "to_micros",
 ]
@@ -310,6 +312,11 @@ class Session(Protocol):
         ...
 
 
+def closed(name: str) -> InputError:
+    """Return what to raise when a catalog is asked after it was closed."""
+    return InputError(f"the instance with the catalog {name} was closed: open it again to go on")
+
+
 class Catalog(Protocol):
     """A database that holds a lake's catalog."""
 
@@ -351,5 +358,5 @@ class Catalog(Protocol):
         ...
 
     def close(self) -> None:
-        """Close every connection of this process."""
+        """Close every connection of this process; whoever asks it afterwards gets an ``InputError``."""
         ...

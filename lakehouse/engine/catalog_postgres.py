@@ -109,7 +109,7 @@ class PostgresCatalog:
         self._local = threading.local()
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close the connections that are not in use; whoever asks it afterwards gets an ``InputError``."""
         self._pool.close()
 
     # -- creation --------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from formats.durable import fsync_dir
+from lakehouse.engine.catalog import closed
 from lakehouse.engine.faults import reach
 from lakehouse.engine.forks import GATE
 from lakehouse.engine.headlock import HeadLock, open_or_create
@@ -108,6 +109,7 @@ class SqliteCatalog:
         self.path, self._options, self.read_only, self._mode = path, options, read_only, mode
         self._local, self._pid = threading.local(), os.getpid()
         self._open: dict[sqlite3.Connection, threading.Thread] = {}
+        self._closed = False
         self._frozen: os.stat_result | None = None
         GATE.catalogs.add(self)
         self._lock = None if read_only else HeadLock(path.with_suffix(".lock"), timeout=options.lock_timeout, mode=mode)
@@ -115,6 +117,8 @@ class SqliteCatalog:
 
     # -- connections -----------------------------------------------------------------------------------------------
     def _connection(self) -> sqlite3.Connection:
+        if self._closed:
+            raise closed(str(self.path))
         if self._pid != os.getpid():
             _inherited.extend(self._open)  # closing them here could release the parent's locks: keep, never touch
             self._local, self._open, self._pid = threading.local(), {}, os.getpid()
@@ -278,7 +282,8 @@ class SqliteCatalog:
             reach("lock.before_commit")
 
     def close(self) -> None:
-        """Close every connection of this process."""
+        """Close every connection of this process; whoever asks it afterwards gets an ``InputError``."""
+        self._closed = True
         if self._pid == os.getpid():
             for con in list(self._open):
                 con.close()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lakehouse.engine.catalog import closed
 from lakehouse.engine.forks import HELD
 from lakehouse.engine.options import Options
 from lakehouse.engine.postgres_address import PostgresAddress
@@ -58,7 +59,7 @@ class Pool:
         require("psycopg", "postgres")
         self._address, self._options, self._read_only = address, options, read_only
         self._reset()
-        self._seen = False
+        self._seen = self._closed = False
         HELD.add(self)
 
     def _reset(self) -> None:
@@ -78,6 +79,8 @@ class Pool:
         Unavailable
             When the server cannot be reached.
         """
+        if self._closed:
+            raise closed(str(self._address))
         with self._changed:
             if not self._changed.wait_for(self._has_room, self._options.lock_timeout):
                 raise Busy(
@@ -142,7 +145,8 @@ class Pool:
             unused.close()
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close the connections that are not in use, and give no more away."""
+        self._closed = True
         with self._changed:
             idle, self._idle = self._idle, []
         for _, con in idle:

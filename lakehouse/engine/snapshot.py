@@ -136,14 +136,16 @@ class Snapshot:
         state = self.state(table)
         state.check_column(column)
         wanted = _admitted(state, column, values)
+        if not wanted:
+            return state.table.schema.empty_table()
         return state.lookup(column, wanted) if state.in_memory else self._scan_for(state, column, wanted)
 
     def _scan_for(self, state: TableState, column: str, values: list[object]) -> pa.Table:
-        keep = within([_demand(column, values)]) if values else None
+        keep = within([_demand(column, values)])
         name, sql_column = state.table.name, quoted(column)
         sources = {name: source_of(state, keep)}
         if len(values) <= _FEW:  # as equalities they reach zone maps and bloom filters
-            test = " OR ".join([f"{sql_column} = ?"] * len(values)) or "false"
+            test = " OR ".join([f"{sql_column} = ?"] * len(values))
             return self._scanner.run(sources, f"SELECT * FROM {quoted(name)} WHERE {test}", values)
         wanted = pa.table({"v": pa.array(values, state.table.schema.field(column).type)})
         sources["_wanted"] = Source("SELECT v FROM _wanted_values", {"_wanted_values": wanted})

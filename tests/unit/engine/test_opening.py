@@ -258,9 +258,9 @@ def test_damaged_marker_is_refused_naming_it(tmp_path: Path, text: str) -> None:
 def test_missing_catalog_is_not_replaced_by_an_empty_one(tmp_path: Path) -> None:
     root = closed(tmp_path / "lake")
     (root / "catalog.db").unlink()
-    with pytest.raises(InstanceNotFound, match="restore it from a backup"):
+    with pytest.raises(InstanceNotFound, match="puts a backup in its place"):
         Lake.open(root)
-    with pytest.raises(InstanceNotFound, match="restore it from a backup"):
+    with pytest.raises(InstanceNotFound, match="puts a backup in its place"):
         Lake.create(root, SPECS)
     assert not (root / "catalog.db").exists()
 

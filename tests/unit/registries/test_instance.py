@@ -135,3 +135,23 @@ def test_a_reopened_instance_shows_what_was_saved(tmp_path):
         assert moved.Artifact.get(key="x.txt").load() == b"bytes"
         moved.ULabel(name="y").save()
         assert moved.User.filter().count() == 1
+
+
+def test_a_closed_instance_says_so_and_one_that_is_opened_again_goes_on(tmp_path):
+    lake = Instance.create(tmp_path / "lake")
+    label, query, snapshot = lake.ULabel(name="a").save(), lake.ULabel.filter(), lake.snapshot()
+    lake.close()
+    lake.close()
+    for use in (
+        query.count,
+        lambda: lake.ULabel(name="b").save(),
+        lambda: lake.sql("select 1"),
+        lake.snapshots,
+        lake.flush,
+        lambda: snapshot.lookup("feature", "name", ["x"]),
+    ):
+        with pytest.raises(InputError, match="was closed: open it again"):
+            use()
+    assert label.name == "a"
+    with Instance.open(tmp_path / "lake") as again:
+        assert again.ULabel.get(name="a") == label
