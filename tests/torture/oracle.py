@@ -32,6 +32,10 @@ class Evidence:
     observations: list[dict[str, Any]] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    opened: list[float] = field(default_factory=list)
+    """How long a process that took another's place needed to open the lake, in seconds."""
+    recovered: list[float] = field(default_factory=list)
+    """How long each recovery took, in seconds."""
 
 
 def gather(folder: Path) -> Evidence:
@@ -52,6 +56,10 @@ def _sort_in(found: Evidence, record: dict[str, Any]) -> None:
         found.counts[f"refused {record['why']}"] += 1
     elif "violation" in record:
         found.violations.append(record["violation"])
+    elif "opened" in record:
+        found.opened.append(record["opened"])
+    elif "recovered" in record:
+        found.recovered.append(record["recovered"])
     elif "publish" in record:
         found.counts["published" if record["publish"] is not None else "publisher yielded"] += 1
     elif "vacuum" in record:

@@ -17,6 +17,8 @@ from typing import Any
 import duckdb
 from deltalake import DeltaTable
 
+from lakehouse.engine.check import check
+from lakehouse.engine.findings import Severity
 from tests.torture.checker import observed
 from tests.torture.oracle import gather, judge
 from tests.torture.world import COLUMNS, GRACE, open_lake, plain_digest
@@ -95,6 +97,7 @@ def _finish(root: Path, replay: Any, counts: Counter[str]) -> list[str]:
         bad += _compare_delta(root, expected, "after the vacuum")
         if observed(lake.snapshot()) != expected:
             bad.append("the state after the vacuum is not the replayed one")
+        bad += [f"a check finds {f.kind} in {f.where}: {f.message}" for f in check(lake, deep=True).of(Severity.HARM)]
     counts["files left"] = sum(1 for _ in root.glob("tables/*/*.parquet"))
     return bad
 
@@ -136,9 +139,20 @@ def torture(
         "unknown": len(found.intents) - len(found.acked) - len(found.refused),
         "observations": len(found.observations),
         "rows": {table: len(rows) for table, rows in replay.rows.items()},
+        "seconds to open": _spread(found.opened),
+        "seconds to recover": _spread(found.recovered),
         **dict(sorted(found.counts.items())),
     }
     return bad, figures
+
+
+def _spread(seconds: list[float]) -> dict[str, float]:
+    """Return the median, the 99th percentile and the longest of durations."""
+    if not seconds:
+        return {}
+    ranked = sorted(seconds)
+    found = {"median": ranked[len(ranked) // 2], "99 %": ranked[len(ranked) * 99 // 100], "longest": ranked[-1]}
+    return {"times": len(ranked)} | {name: round(value, 4) for name, value in found.items()}
 
 
 def main(arguments: list[str]) -> int:

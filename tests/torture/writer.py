@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakehouse.engine import Lake, RowsAsRead, Transaction, faults, unique
+from lakehouse.engine import Lake, RowsAsRead, Transaction, faults, recovery, unique
 from lakehouse.errors import Busy, Conflict, Expired
 from tests.torture.ledger import Ledger
 from tests.torture.world import COLUMNS, LEASE, open_lake
@@ -40,6 +40,8 @@ class Saboteur:
         self._special = self._random.choice(_COMMIT + _MAINTENANCE * 2)
         self._deed = self._random.choice(["kill", "stall"])
         self._left = self._random.choice([1, 1, 2, 4])
+        self.stalled = 0.0
+        """How long the process was made to sleep, in seconds."""
 
     def __call__(self, name: str) -> None:
         if name == self._special:
@@ -65,7 +67,9 @@ class Saboteur:
         self._ledger.write(fault=name, deed=deed)
         if deed == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(self._random.uniform(1.0, 3.0) if name == "commit.staged" else LEASE * self._random.uniform(0.8, 6))
+        pause = self._random.uniform(1.0, 3.0) if name == "commit.staged" else LEASE * self._random.uniform(0.8, 6)
+        self.stalled += pause
+        time.sleep(pause)
 
 
 class Writer:
@@ -253,17 +257,33 @@ def _row(operation: Operation, columns: tuple[str, ...], known: list[str]) -> di
     return row | {name: row["val"] for name in known if name.startswith("x")}
 
 
+def _time_recoveries(saboteur: Saboteur, ledger: Ledger) -> None:
+    """Write down how long each recovery takes, without the stalls that are made on purpose."""
+    real = recovery.Recovery.run
+
+    def run(self: recovery.Recovery, *arguments: Any) -> None:
+        began, stalled = time.perf_counter(), saboteur.stalled
+        real(self, *arguments)
+        ledger.write(recovered=time.perf_counter() - began - (saboteur.stalled - stalled))
+
+    recovery.Recovery.run = run  # type: ignore[method-assign]
+
+
 def main() -> None:
     root, seed, generation = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     pa.set_cpu_count(1)
     unique._BULK = 20
     ledger = Ledger(root.with_suffix(".ledgers") / f"writer-{seed}")
+    began = time.perf_counter()
     try:
         lake = open_lake(root, generation)
     except Exception:
         ledger.write(violation="opening: " + traceback.format_exc()[-1500:])
         raise
-    faults.install(Saboteur(seed, ledger))
+    ledger.write(opened=time.perf_counter() - began)
+    saboteur = Saboteur(seed, ledger)
+    _time_recoveries(saboteur, ledger)
+    faults.install(saboteur)
     threads = 2 if seed % 3 == 0 else 1
     for number in range(1, threads):
         writer = Writer(lake, seed * 10 + number, f"{seed}.{number}", ledger)
