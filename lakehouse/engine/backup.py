@@ -12,7 +12,7 @@ from pathlib import Path
 
 from formats.durable import fsync_dir, fsync_path, temporary_name
 from lakehouse.engine.catalog import Catalog, from_micros
-from lakehouse.engine.catalog_sqlite import FORMAT, SqliteCatalog
+from lakehouse.engine.catalog_sqlite import FORMAT, SqliteCatalog, translated
 from lakehouse.engine.headlock import open_or_create
 from lakehouse.errors import InputError, IntegrityError, NewerFormat, NotFound, Unsupported, shown
 from lakehouse.types import Progress
@@ -102,6 +102,13 @@ def back_up(catalog: Catalog, target: Path, *, progress: Progress | None = None)
 
 def copied(source: Path, target: Path, progress: Progress | None) -> None:
     """Copy a catalog file, as of one commit, into a file that is empty or not there."""
+    try:
+        _copied(source, target, progress)
+    except sqlite3.DatabaseError as error:
+        raise translated(error, target) from error
+
+
+def _copied(source: Path, target: Path, progress: Progress | None) -> None:
     with (
         closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as read,
         closing(sqlite3.connect(target, isolation_level=None)) as write,

@@ -30,7 +30,7 @@ from lakehouse.errors import (
     shown,
 )
 
-__all__ = ["FORMAT", "SqliteCatalog"]
+__all__ = ["FORMAT", "SqliteCatalog", "translated"]
 
 
 _DDL = """
@@ -162,7 +162,7 @@ class SqliteCatalog:
             if self.read_only:
                 _stand_in(con)
         except sqlite3.OperationalError as error:
-            raise _translated(error, self.path) from error
+            raise translated(error, self.path) from error
         return con
 
     def _freezes(self) -> bool:
@@ -197,7 +197,7 @@ class SqliteCatalog:
             with GATE.passed():
                 (found,) = self._connection().execute("PRAGMA user_version").fetchone()
         except sqlite3.DatabaseError as error:
-            raise _translated(error, self.path) from error
+            raise translated(error, self.path) from error
         if found > FORMAT:
             raise NewerFormat(
                 f"{self.path} has format {found}, this program reads up to {FORMAT}: "
@@ -341,13 +341,13 @@ def _transaction(con: sqlite3.Connection, begin: str, path: Path) -> Iterator[sq
         if con.in_transaction:
             con.execute("ROLLBACK")
         if isinstance(error, sqlite3.DatabaseError):
-            raise _translated(error, path) from error
+            raise translated(error, path) from error
         if isinstance(error, UnicodeEncodeError):  # a lone surrogate, in a message or a user's name
             raise InputError(f"{shown(error.object)} is no text that can be stored ({error.reason})") from error
         raise
 
 
-def _translated(error: sqlite3.DatabaseError, path: Path) -> Exception:
+def translated(error: sqlite3.DatabaseError, path: Path) -> Exception:
     """Return our error for one of SQLite's."""
     text = str(error)
     code = getattr(error, "sqlite_errorname", "") or ""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from formats.durable import TEMPORARY, fsync_dir, fsync_path
 from lakehouse.engine.backup import CatalogFile, examined
-from lakehouse.engine.catalog_sqlite import SqliteCatalog
+from lakehouse.engine.catalog_sqlite import SqliteCatalog, translated
 from lakehouse.engine.headlock import HeadLock
 from lakehouse.engine.options import Options
 from lakehouse.errors import Busy, IntegrityError, NotFound
@@ -104,7 +104,7 @@ class Place:
                 live.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):
-                raise IntegrityError(f"{self.path} could not be overwritten ({error}); it is as it was") from error
+                raise translated(error, self.path) from error  # and it is as it was
             raise Busy(
                 f"another process has {self.path} open: end it (and close the instance in this one), then try again"
             ) from error

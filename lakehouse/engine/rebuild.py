@@ -126,7 +126,7 @@ class _Rebuilding:
             raise IntegrityError(f"head.json is of lake {self._head['lake']}, not of {home.lake}: restore it")
 
     def run(self, progress: Progress | None) -> RebuildReport:
-        names = logged(self._folder, self._home.root)
+        names = [table for table in logged(self._folder, self._home.root) if not self._is_unborn(table)]
         shown = {}
         for done, table in enumerate(names):
             if progress is not None:
@@ -170,6 +170,12 @@ class _Rebuilding:
 
     def _log(self, table: str) -> DeltaLog:
         return DeltaLog(table_folder(self._folder, table), self._home.lake)
+
+    def _is_unborn(self, table: str) -> bool:
+        """Whether all that a table has is a first entry that is torn: it was never published."""
+        log = self._log(table)
+        named = table in (self._head or {}).get("tables", {})
+        return not named and log.versions() == [0] and log.read(0).torn
 
     def _shown(self, table: str) -> Shown:
         """Return a table as ``head.json`` names it; empty, if it was published after that."""

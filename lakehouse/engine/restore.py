@@ -199,10 +199,10 @@ def live_files(catalog: Catalog, schemas: Schemas, table: str) -> list[Any]:
 
 
 def logged(folder: Folder, root: Path) -> list[str]:
-    """Return the tables that have a Delta log."""
+    """Return the tables that have a Delta log; a publisher that could not write leaves an empty folder."""
     tables = root / "tables"
     found = sorted(path.name for path in tables.iterdir()) if tables.is_dir() else []
-    return [name for name in found if (tables / name / "_delta_log").is_dir()]
+    return [name for name in found if any((tables / name / "_delta_log").glob("*.json"))]
 
 
 def seen(folder: LocalFolder, lake: str) -> int:

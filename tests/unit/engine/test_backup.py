@@ -416,6 +416,18 @@ def test_what_cannot_be_rebuilt_is_said_and_nothing_is_made(lake: Lake, tmp_path
         rebuild(tmp_path / "empty", options=quiet())
 
 
+def test_what_a_first_publication_left_that_failed_does_not_stop_a_rebuilding(lake: Lake) -> None:
+    _filled(lake)
+    expected = uids(lake)
+    _lose_catalog(lake)
+    (lake.root / "tables" / "event" / "_delta_log").mkdir(parents=True)
+    torn = lake.root / "tables" / "torn" / "_delta_log" / f"{0:020d}.json"
+    torn.parent.mkdir(parents=True)
+    torn.write_text("{")
+    assert set(rebuild(lake.root, options=quiet()).rows) == {"label", "link"}
+    _settled(lake.root, expected)
+
+
 def test_a_lost_marker_is_written_again(lake: Lake) -> None:
     _filled(lake)
     expected, identity = uids(lake), lake.id
