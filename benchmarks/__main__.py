@@ -14,6 +14,7 @@ from benchmarks.report import show, write_json
 
 GROUPS = {
     "commit": "commit",
+    "batch": "batching",
     "artifact": "artifact",
     "bulk": "bulk",
     "scan": "scan",

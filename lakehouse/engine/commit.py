@@ -183,8 +183,8 @@ class Committer:
     def _admit(self, session: Session, prepared: _Prepared, checked: int, began: int) -> None:
         """Still readable, not swept, same schemas, and the requirements hold up to this very commit."""
         meta = session.meta()
-        if prepared.txn.base.commit < meta.oldest_readable:
-            raise Expired(f"commit {prepared.txn.base.commit} is no longer readable: plan again")
+        if prepared.txn.reads_from < meta.oldest_readable:
+            raise Expired(f"commit {prepared.txn.reads_from} is no longer readable: plan again")
         self._refuse_other_schema(session, prepared)
         if began < meta.swept_before:
             raise _Restage(meta.swept_before)

@@ -70,6 +70,7 @@ class Reversal:
         ChangedSinceRead
             When a row that the commit touched was changed since.
         """
+        txn.reads_from = min(txn.reads_from, self.commit.id - 1)
         try:
             for table in self.history.schemas.names():
                 for part in self._changes(table, self.commit.id - 1, self.commit.id):

@@ -74,6 +74,8 @@ class Transaction:
         self.plans: list[Callable[[Transaction], object]] = []
         """What to run again when the commit meets a conflict."""
         self._planned = True
+        self.reads_from = base.commit
+        """The oldest commit that it takes rows from; what these name must not have been swept by its commit."""
         self.state, self.began = "open", time.monotonic()
         self.outcome = -1
         """The commit that it became; one without changes: that it was planned on."""

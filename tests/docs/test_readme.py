@@ -26,6 +26,7 @@ def readme(root: Path) -> Path:
     return file
 
 
+@pytest.mark.timeout(600)  # every command is a process of its own, and the machine may be busy
 def test_every_block_of_readme_runs_in_order(readme: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     found = blocks(readme)
     assert [block for block in found if block.language in PYTHON], "README has no ```python block"

@@ -191,3 +191,19 @@ def test_a_bulk_commit_is_undone_in_one_commit(make: Callable[..., Lake]) -> Non
     lake.revert(head - 1)
     lake.flush()
     assert rows_of(lake) == plain(lake) == []
+
+
+def test_a_vacuum_between_planning_and_commit_is_noticed(make: Callable[..., Lake]) -> None:
+    """What stood in the way of sweeping files is gone then: rows brought back might name swept ones."""
+    lake = make(retention=0.0, grace=0.0)
+    add(lake, "a")
+    lake.run(lambda txn: txn.delete("label", ["a"]))
+    gone = lake.head()
+    lake.flush()
+    with (
+        Lake.open(lake.root, options=lake.options) as other,
+        once_at("commit.checked", other.vacuum),
+        pytest.raises(Expired),
+    ):
+        lake.revert(gone)
+    assert (uids(lake), lake.head()) == ([], gone)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lakehouse.errors import (
@@ -154,3 +156,24 @@ def test_saves_alone_are_planned_again_in_the_serialisable_mode(lake):
             lake.ULabel(name="b").save()
             beside.ULabel(name="unrelated").save()
     assert sorted(label.name for label in lake.ULabel.filter()) == ["a", "b", "unrelated"]
+
+
+def test_bytes_of_a_tagged_artifact_outlive_a_vacuum_and_go_with_the_tag(tmp_path, monkeypatch):
+    with Instance.create(tmp_path / "lake", user="ada") as lake:
+        patient = replace(lake.lake.options, grace=-1.0, retention=0.0, auto_publish=False)
+        monkeypatch.setattr(lake.lake, "options", patient)
+        monkeypatch.setattr(lake.lake.retention, "_options", patient)
+        artifact = lake.Artifact(b"tagged", key="a.txt").save()
+        place = artifact.path
+        lake.tag("kept")
+        lake.revert(lake.snapshots(1)[0])
+        for name in "xyz":
+            lake.ULabel(name=name).save()
+            lake.flush()
+        lake.vacuum()
+        assert lake.Artifact.filter().count() == 0
+        (old,) = lake.Artifact.filter().at("kept").all()
+        assert old.load() == b"tagged"
+        lake.untag("kept")
+        lake.vacuum()
+        assert not place.exists()
