@@ -15,7 +15,11 @@ from lakehouse.engine.faults import install
 from lakehouse.errors import ChangedSinceRead, Duplicate, InputError, LakehouseError, Unavailable
 from tests.unit.engine.support import SPECS, add, create, label, once_at, quiet, renames, rows_of, uids
 
+pytestmark = pytest.mark.catalogs("sqlite")
+BOTH = pytest.mark.catalogs("sqlite", "postgres")
 
+
+@BOTH
 def test_saves_are_seen_here_at_once_and_elsewhere_with_their_group(lake: Lake, other: Lake) -> None:
     before = lake.head()
     with lake.batch(every=3, seconds=60, message="loop"):
@@ -116,6 +120,7 @@ def find_or_add(name: str) -> Callable[[Transaction], str]:
     return plan
 
 
+@BOTH
 def test_a_conflict_plans_the_group_again_and_loses_nothing(lake: Lake, other: Lake) -> None:
     with lake.batch(every=5, seconds=60):
         for name in "pqrst":
@@ -126,6 +131,7 @@ def test_a_conflict_plans_the_group_again_and_loses_nothing(lake: Lake, other: L
     assert sorted(r["name"] for r in rows_of(lake)) == list("pqrst")
 
 
+@BOTH
 @pytest.mark.parametrize("every", [4, 100])
 def test_a_save_that_cannot_be_carried_out_any_more_is_given_up_alone(lake: Lake, other: Lake, every: int) -> None:
     add(lake, "x")
@@ -226,6 +232,7 @@ def test_a_commit_that_failed_for_now_is_tried_again_by_the_end(lake: Lake) -> N
     assert uids(lake) == ["a", "b", "d"]
 
 
+@BOTH
 @pytest.mark.parametrize("point", ["commit.planned", "lock.taken", "lock.before_commit", "commit.done"])
 def test_an_interrupted_group_is_committed_once_and_whole(lake: Lake, point: str) -> None:
     def interrupt() -> None:

@@ -12,6 +12,9 @@ from lakehouse.engine import Lake, TableSpec, history
 from lakehouse.errors import Expired, InputError, UnknownField
 from tests.unit.engine.support import LABEL, add, label, renames, rows_of
 
+pytestmark = pytest.mark.catalogs("sqlite")
+BOTH = pytest.mark.catalogs("sqlite", "postgres")
+
 
 def told(lake: Lake, *span: Any, table: str = "label") -> list[tuple]:
     found = lake.changes(*span, table=table).arrow()
@@ -21,6 +24,7 @@ def told(lake: Lake, *span: Any, table: str = "label") -> list[tuple]:
     return [(r["commit"], r["op"], r["uid"], r["before"], r["after"]) for r in found.to_pylist()]
 
 
+@BOTH
 def test_every_change_is_told_with_the_row_before_and_after(lake: Lake) -> None:
     start = lake.head()
     lake.stamp_runs(lambda: "r1")
@@ -60,6 +64,7 @@ def test_a_range_is_open_below_and_closed_above(lake: Lake) -> None:
         lake.changes(table="labl")
 
 
+@BOTH
 def test_all_tables_come_together_by_commit_with_values_as_json(lake: Lake) -> None:
     with lake.transaction() as txn:
         txn.insert("label", [label("a", "näme")])
@@ -132,6 +137,7 @@ def test_columns_that_were_added_are_null_before(lake: Lake) -> None:
     assert told(lake, None, before)[0][4] == label("a")
 
 
+@BOTH
 def test_changes_below_the_horizon_are_expired_also_at_a_tag(make: Callable[..., Lake]) -> None:
     lake = make(retention=0.0, grace=0.0)
     add(lake, "a")

@@ -18,6 +18,9 @@ from lakehouse.errors import (
 )
 from tests.unit.engine.support import LABEL, add, label, once_at, plain, renames, rows_of, uids
 
+pytestmark = pytest.mark.catalogs("sqlite")
+BOTH = pytest.mark.catalogs("sqlite", "postgres")
+
 
 def mixed(txn: Transaction) -> None:
     """Insert, update and delete on two tables."""
@@ -27,6 +30,7 @@ def mixed(txn: Transaction) -> None:
     txn.insert("link", [{"uid": "l", "label": "new"}])
 
 
+@BOTH
 @pytest.mark.parametrize("bulk_rows", [0, 10_000])
 @pytest.mark.parametrize("flushed", [False, True])
 def test_what_a_commit_did_is_undone_and_done_again_by_reverting_the_revert(
@@ -116,6 +120,7 @@ def test_a_deletion_is_not_undone_where_its_place_is_taken(lake: Lake) -> None:
         lake.revert(gone)
 
 
+@BOTH
 def test_a_touch_between_planning_and_commit_is_noticed(lake: Lake, other: Lake) -> None:
     add(lake, "a")
     first = lake.head()

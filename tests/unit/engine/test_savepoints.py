@@ -11,6 +11,8 @@ from lakehouse.engine import Lake
 from lakehouse.errors import Duplicate
 from tests.unit.engine.support import add, label, plain, rows_of, uids
 
+pytestmark = pytest.mark.catalogs("sqlite")
+
 
 @pytest.fixture(params=["transaction", "batch"])
 def around(request: pytest.FixtureRequest) -> str:

@@ -13,6 +13,9 @@ from lakehouse.engine import Lake, Transaction
 from lakehouse.errors import ChangedSinceRead, InputError
 from tests.unit.engine.support import add, label, once_at, renames, rows_of, uids
 
+pytestmark = pytest.mark.catalogs("sqlite")
+BOTH = pytest.mark.catalogs("sqlite", "postgres")
+
 ON_CALL = "SELECT uid FROM label WHERE n = 1 ORDER BY uid"
 
 
@@ -89,6 +92,7 @@ PHANTOMS: dict[str, Callable[[Lake], Any]] = {
 }
 
 
+@BOTH
 @pytest.mark.parametrize("bulk_rows", [0, 10_000])
 @pytest.mark.parametrize("read", PHANTOMS)
 def test_a_phantom_is_a_conflict(make: Callable[..., Lake], read: str, bulk_rows: int) -> None:
@@ -153,6 +157,7 @@ def test_a_block_that_only_reads_never_conflicts(doctors: Lake, other: Lake) -> 
         assert doctors.snapshot().count("label") == 2
 
 
+@BOTH
 def test_the_read_only_anomaly_does_not_occur(lake: Lake, other: Lake) -> None:
     """Fekete, O'Neil and O'Neil, 2004: checking and savings, a withdrawal, a deposit, and a report in between."""
 

@@ -86,6 +86,7 @@ BAD_NAMES = [
 ]
 
 
+@pytest.mark.catalogs("sqlite")
 @pytest.mark.parametrize("name", BAD_NAMES, ids=lambda name: ascii(name)[:20])
 def test_names_that_cannot_be_stored_or_mean_something_else_are_refused(lake: Lake, name: str) -> None:
     with pytest.raises(InvalidName, match="tag"):
