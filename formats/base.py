@@ -251,8 +251,6 @@ def reading(path: Path, name: str) -> Iterator[None]:
         yield
     except (LakehouseError, MemoryError, PermissionError, Warning):
         raise
-    except FileNotFoundError as error:
-        raise NotFound(f"no file at {shown(str(path))}") from error
     except Exception as error:  # foreign bytes may provoke anything in a parser
         if not path.exists():
             raise NotFound(f"no file at {shown(str(path))}") from error

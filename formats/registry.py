@@ -34,10 +34,13 @@ _BUILT_IN = {
     "hdf5": "formats.hdf5plain:Hdf5Format",
     "npy": "formats.numpyfile:NpyFormat",
     "npz": "formats.numpyfile:NpzFormat",
+    "tiledb": "formats.tiledb:TileDBFormat",
+    "soma": "formats.soma:SomaFormat",
+    "delta": "formats.delta:DeltaFormat",
     "blob": "formats.blob:BlobFormat",
     "folder": "formats.folder:FolderFormat",
 }
-_FOLDERS: tuple[str, ...] = ("zarr-mudata", "zarr-anndata", "zarr", "mtx")
+_FOLDERS: tuple[str, ...] = ("zarr-mudata", "zarr-anndata", "zarr", "soma", "tiledb", "delta", "mtx")
 """What a folder may be, in the order of asking; any other is a ``folder``."""
 
 _SUFFIXES = {
@@ -67,6 +70,10 @@ _SUFFIXES = {
     ".hdf5": ("hdf5",),
     ".hdf": ("hdf5",),
     ".npy": ("npy",),
+    ".tiledb": ("tiledb",),
+    ".tdb": ("tiledb",),
+    ".soma": ("soma",),
+    ".delta": ("delta",),
     ".npz": ("npz",),
     ".zarr": ("zarr-mudata", "zarr-anndata", "zarr"),
     ".zarr.zip": ("zarr-mudata", "zarr-anndata", "zarr"),
@@ -82,6 +89,8 @@ _TYPES = {
     "anndata.AnnData": "h5ad",
     "mudata.MuData": "h5mu",
     "numpy.ndarray": "npy",
+    "scipy.sparse.spmatrix": "tiledb",
+    "scipy.sparse.sparray": "tiledb",
     "zarr.Array": "zarr",
     "zarr.Group": "zarr",
     "builtins.bytes": "blob",

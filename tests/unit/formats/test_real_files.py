@@ -44,11 +44,11 @@ FILES = [
     ("tabular/diamonds.csv", "dataframe", (53940, 10)),
     ("tabular/penguins.csv", "dataframe", (344, 7)),
     ("tabular/taxis.csv", "dataframe", (6433, 14)),
-    # ("tiledb/pbmc3k.cxg", "array", None),
+    ("tiledb/pbmc3k.cxg", "array", None),
     ("tiledbsoma/10x-pbmc-multiome_subset_100_100.h5ad", "AnnData", (100, 100)),
-    # ("tiledbsoma/soma-exp-pbmc-small.tar.gz", "SOMA", (80, 230)),
-    # ("tiledbsoma/soma-exp-pbmc-small-pre-1.15.tar.gz", "SOMA", (80, 230)),
-    # ("tiledbsoma/soma-dataframe-pbmc3k-processed-obs.tar.gz", "SOMA", None),
+    ("tiledbsoma/soma-exp-pbmc-small.tar.gz", "SOMA", (80, 230)),
+    ("tiledbsoma/soma-exp-pbmc-small-pre-1.15.tar.gz", "SOMA", (80, 230)),
+    ("tiledbsoma/soma-dataframe-pbmc3k-processed-obs.tar.gz", "SOMA", (2638, 8)),
 ]
 
 

@@ -1,0 +1,231 @@
+"""TileDB-SOMA experiments, and single SOMA data frames and arrays: folders, made in Python or R.
+
+``load`` returns an ``AnnData`` of an experiment with one measurement, a ``MuData`` of one with several, and an Arrow
+table of a data frame or array. ``open`` returns the SOMA object for reading, which closes at the end of a ``with``
+block. Needs the extra ``tiledbsoma``. In SQL ``obs."key"`` are the observations; ``var."key/RNA"`` are the variables of
+a measurement, and ``var."key"`` those of the only one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from formats.base import ColumnInfo, Description, Format, new_path, reading
+from formats.convert import convert
+from formats.frames import columns_of, dtype_name
+from formats.limits import refuse_oversize
+from formats.tiledb import inside_uris, is_tiledb
+from lakehouse.errors import InvalidFile, LakehouseError, NotFound, UnknownFormat, did_you_mean, shown
+from lakehouse.optional import require
+
+__all__ = ["SomaFormat"]
+
+_KIND = "soma_object_type"
+_JOIN = "soma_joinid"
+_NAMES = ("obs_id", "var_id", "_index", "index")
+_BYTES_PER_VALUE = 24
+"""What a stored value takes while it is read: itself and two coordinates."""
+
+
+class SomaFormat(Format):
+    """SOMA experiments.
+
+    ``describe`` reads the schemas of all arrays and the metadata of their fragments, some kilobytes for each.
+    """
+
+    name: ClassVar[str] = "soma"
+    kind: ClassVar[str] = "SOMA"
+    suffixes: ClassVar[tuple[str, ...]] = (".soma",)
+    types: ClassVar[tuple[str, ...]] = ("anndata.AnnData",)
+
+    def recognizes(self, path: Path) -> bool:
+        """Tell whether a TileDB folder says that it is a SOMA object."""
+        if not is_tiledb(path):
+            return False
+        import tiledb
+
+        try:
+            uri = str(path.absolute())
+            opened = tiledb.Group(uri) if tiledb.object_type(uri) == "group" else tiledb.open(uri)
+            with opened as found:
+                return _KIND in found.meta
+        except tiledb.TileDBError:  # whoever reads it next says what is wrong
+            return False
+
+    def write(self, obj: object, path: Path) -> None:
+        """Write an AnnData as an experiment with the measurement ``RNA``; it stays as it was."""
+        self.check_accepts(obj)
+        require("tiledbsoma", "tiledbsoma")
+        import tiledbsoma.io
+
+        adata: Any = obj
+        with new_path(path), _known():
+            try:
+                tiledbsoma.io.from_anndata(str(path.absolute()), adata.copy(), "RNA")
+            except (OSError, MemoryError, Warning, LakehouseError):
+                raise
+            except Exception as error:  # its writers have no error in common
+                raise UnknownFormat(f"this AnnData cannot be stored as SOMA: {str(error)[:300]}") from error
+
+    def load(self, path: Path) -> Any:
+        """Return an AnnData, a MuData, or an Arrow table."""
+        with reading(path, self.name), _known(), self.open(path) as found:
+            if not hasattr(found, "ms"):
+                return found.read().concat() if _is_frame(found) else found.read().tables().concat()
+            refuse_oversize(path, sum(_values(array) for _, array in _matrices(found)) * _BYTES_PER_VALUE)
+            loaded = {name: _anndata(found, name) for name in found.ms}
+            if len(loaded) == 1:
+                return next(iter(loaded.values()))
+        return require("mudata", "mudata").MuData(loaded)
+
+    def load_as(self, path: Path, form: str) -> Any:
+        """Return X of an experiment, or a data frame, as ``pandas``, ``polars``, ``arrow`` or ``numpy``."""
+        return convert(self.load(path), form, path)
+
+    def open(self, path: Path) -> Any:
+        """Return the experiment, data frame or array for reading."""
+        with reading(path, self.name), _known():
+            if not path.exists():
+                raise NotFound(f"no folder at {shown(str(path))}")
+            if not is_tiledb(path):
+                raise ValueError("it is no TileDB folder, as a SOMA experiment is")
+            inside_uris(path)
+            soma: Any = require("tiledbsoma", "tiledbsoma")
+            return soma.open(str(path.absolute()))
+
+    def describe(self, path: Path) -> Description:
+        """Read schemas and counts."""
+        with self.open(path) as found, reading(path, self.name):
+            if not hasattr(found, "ms"):
+                return self._of_array(found)
+            n_obs = int(found.obs.count)
+            slots = {"obs": _columns(found.obs)} | _slots(found)
+            shape = (n_obs, int(next(iter(found.ms.values())).var.count)) if len(found.ms) == 1 else None
+            return Description(
+                self.name,
+                self.kind,
+                n_obs,
+                shape,
+                slots=slots,
+                attributes={"measurements": ", ".join(found.ms)},
+                read_names=lambda axis: self._names(path, axis),
+            )
+
+    def table(self, path: Path) -> pa.Table | None:
+        """Return a data frame for SQL, or ``None`` for an experiment."""
+        with self.open(path) as found:
+            return found.read().concat() if _is_frame(found) else None
+
+    def obs_table(self, path: Path, *, part: str | None = None) -> pa.Table:
+        """Return the observations for SQL; all measurements share them."""
+        with self.open(path) as found, reading(path, self.name):
+            if part is not None:
+                _measurement(found, part, path)
+            return _axis(_experiment(found).obs)
+
+    def var_table(self, path: Path, *, part: str | None = None) -> pa.Table:
+        """Return the variables of a measurement for SQL."""
+        with self.open(path) as found, reading(path, self.name):
+            return _axis(_measurement(_experiment(found), part, path).var)
+
+    def _names(self, path: Path, axis: str) -> list[str]:
+        table = self.obs_table(path) if axis == "obs" else self.var_table(path)
+        return [str(name) for name in table.column(0).to_pylist()]
+
+    def _of_array(self, found: Any) -> Description:
+        columns = tuple(column for column in columns_of(found.schema) if column.name != _JOIN)
+        frame = _is_frame(found)
+        rows = int(found.count) if frame else int(found.shape[0])
+        shape = (rows, len(columns)) if frame else tuple(int(length) for length in found.shape)
+        return Description(self.name, self.kind, rows, shape, columns, attributes={"type": str(found.soma_type)})
+
+
+def _experiment(found: Any) -> Any:
+    if not hasattr(found, "ms"):
+        raise ValueError("it is no experiment, so it has no axes")
+    return found
+
+
+def _measurement(found: Any, name: str | None, path: Path) -> Any:
+    names = list(found.ms)
+    if name is None and len(names) == 1:
+        return found.ms[names[0]]
+    if name is None or name not in names:
+        asked = "name one of its measurements" if name is None else f"it has no measurement {shown(name)}"
+        raise InvalidFile(f"{shown(str(path))}: {asked}{did_you_mean(name or '', names)}")
+    return found.ms[name]
+
+
+def _is_frame(found: Any) -> bool:
+    return hasattr(found, "index_column_names")
+
+
+def _axis(frame: Any) -> pa.Table:
+    """Return a data frame with its names first and without SOMA's own number of the row."""
+    table = frame.read().concat()
+    first = [name for name in _NAMES if name in table.column_names][:1]
+    rest = [name for name in table.column_names if name not in (_JOIN, *first)]
+    return table.select([*first, *rest])
+
+
+def _columns(frame: Any) -> tuple[ColumnInfo, ...]:
+    return tuple(ColumnInfo(f.name, dtype_name(f.type)) for f in frame.schema if f.name != _JOIN)
+
+
+def _slots(found: Any) -> dict[str, tuple[ColumnInfo, ...]]:
+    slots: dict[str, tuple[ColumnInfo, ...]] = {}
+    for name, measurement in found.ms.items():
+        slots[f"{name}/var"] = _columns(measurement.var)
+    for name, array in _matrices(found):
+        group, _, last = name.rpartition("/")
+        info = ColumnInfo(last, f"{dtype_name(array.schema.field('soma_data').type)} {_layout(array)} {_shape(array)}")
+        slots[group] = (*slots.get(group, ()), info)
+    return slots
+
+
+def _matrices(found: Any) -> Iterator[tuple[str, Any]]:
+    for name, measurement in found.ms.items():
+        for slot in ("X", "obsm", "varm", "obsp", "varp"):
+            if slot in measurement:
+                for inner, array in measurement[slot].items():
+                    yield f"{name}/{slot}/{inner}", array
+
+
+def _layout(array: Any) -> str:
+    return "sparse" if array.is_sparse else "dense"
+
+
+def _shape(array: Any) -> tuple[int, ...]:
+    return tuple(int(length) for length in array.shape)
+
+
+def _values(array: Any) -> int:
+    if array.is_sparse:
+        return int(array.nnz)
+    rows, columns = (*_shape(array), 1)[:2]
+    return rows * columns
+
+
+def _anndata(found: Any, name: str) -> Any:
+    import tiledbsoma.io
+
+    measurement = found.ms[name]
+    layers = list(measurement.X) if "X" in measurement else []
+    first = "data" if "data" in layers else next(iter(layers), None)
+    others = [layer for layer in layers if layer != first]
+    return tiledbsoma.io.to_anndata(found, name, X_layer_name=first, extra_X_layer_names=others)
+
+
+@contextmanager
+def _known() -> Iterator[None]:
+    """Silence what tiledbsoma says of libraries that it uses, and of nothing else."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module="tiledbsoma")
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="tiledbsoma")
+        yield
