@@ -18,6 +18,7 @@ from registries.content import Content, Source
 from registries.describe import ArtifactDescription, describe
 from registries.meta import Link
 from registries.record import Record, Saved
+from registries.relocate import copied, moved
 from registries.retrieve import newest
 from registries.storage import Storage as StorageRecord
 
@@ -374,6 +375,45 @@ class Artifact(
         if not self.is_saved:
             raise InputError(f"{self!r} is not saved: call its save() first")
         return self
+
+    # Other storages
+
+    def move_to(self, storage: str | StorageRecord, *, progress: Progress | None = None) -> Self:
+        """Take the bytes to another storage; key, versions, labels and provenance stay.
+
+        Snapshots of before read them where they were: a vacuum frees those of the instance's own storage once no
+        commit that is retained refers to them.
+
+        Parameters
+        ----------
+        storage
+            A storage record, its root or its uid.
+        progress
+            Is told of the bytes done.
+
+        Raises
+        ------
+        DataLoss, InvalidFile
+            When the bytes are gone or are not those that were saved; nothing is changed.
+        ChangedSinceRead
+            When somebody else changed the artifact since it was read.
+        """
+        moved(self._need_saved(), storage, progress)
+        return self
+
+    def copy_to(self, storage: str | StorageRecord, *, key: str, progress: Progress | None = None) -> Artifact:
+        """Save the same content under a further key in another storage, with description and labels; return that.
+
+        Parameters
+        ----------
+        storage
+            A storage record, its root or its uid.
+        key
+            Of the copy.
+        progress
+            Is told of the bytes done.
+        """
+        return copied(self._need_saved(), storage, key, progress)
 
     # Versions and labels
 

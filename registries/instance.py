@@ -202,6 +202,10 @@ class Instance:
         """Save records in one commit, all or none, and return them."""
         return self._writer.save(records)
 
+    def change(self, records: Iterable[Record], plan: Callable[[Transaction], object]) -> None:
+        """Run a plan that takes over rows into records; they are as before where it is undone."""
+        self._writer.change(records, plan)
+
     def run(self, plan: Callable[[Transaction], T]) -> T:
         """Run a plan in a transaction, or in the one that is open; it may run again after a conflict."""
         return self._writer.run(plan)

@@ -84,7 +84,7 @@ class Upkeep:
         with lake.catalog.read() as session:
             swept = session.meta().swept_before / 1e6
         before = time.time() - lake.options.grace
-        kept = lake.retention.values("artifact", "path")  # read after that time was recorded
+        kept = self._kept_objects()  # read after that time was recorded
         count = size = 0
         for found in sweep_objects(
             Path(own.root), kept.__contains__, before=before if dry_run else min(swept, before), dry_run=dry_run
@@ -93,6 +93,13 @@ class Upkeep:
             if progress is not None:
                 progress(count, None)
         return count, size
+
+    def _kept_objects(self) -> set[object]:
+        """Return the paths in the instance's own storage that a commit which can still be read refers to."""
+        own = self._home.stores.own_uid
+        return {
+            path for storage, path in self._home.lake.retention.values("artifact", "storage", "path") if storage == own
+        }
 
     # -- check -----------------------------------------------------------------------------------------------------
     def check(self, *, deep: bool = False, progress: Progress | None = None) -> CheckReport:
@@ -139,7 +146,7 @@ class Upkeep:
         own, lake = self._home.stores.own, self._home.lake
         if not own.local:
             return
-        kept = lake.retention.values("artifact", "path")
+        kept = self._kept_objects()
         before = time.time() - lake.options.grace
         swept = list(sweep_objects(Path(own.root), kept.__contains__, before=before, dry_run=True))
         if swept:

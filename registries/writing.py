@@ -97,6 +97,22 @@ class Writer:
             return False
         return True
 
+    def change(self, records: Iterable[Record], plan: Callable[[Transaction], object]) -> None:
+        """Run a plan that takes rows over into records; they are as before when it runs again or is undone."""
+        before = [(record, record.state()) for record in records]
+
+        def planned(txn: Transaction) -> None:
+            _undo(before)
+            plan(txn)
+
+        try:
+            self.run(planned, before)
+        except BaseException:
+            _undo(before)
+            raise
+        if self._thread.depth:
+            self._thread.undo += before
+
     def run(self, plan: Callable[[Transaction], T], before: _States | None = None) -> T:
         """Run a plan in a transaction, or in the one that is open."""
         self._home.refuse_reading_only()

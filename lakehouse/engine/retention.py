@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from lakehouse.engine.catalog import Catalog, Pin, Session
-from lakehouse.engine.changes import Op, Segment
+from lakehouse.engine.changes import Op
 from lakehouse.engine.datafile import read_column
 from lakehouse.engine.faults import reach
 from lakehouse.engine.folder import Folder, table_folder
@@ -97,18 +97,19 @@ class Retention:
             raise _TakenBack
         return found[0]
 
-    def values(self, table: str, column: str) -> set[object]:
-        """Return what a column holds in any commit that can still be read."""
+    def values(self, table: str, *columns: str) -> set[tuple[object, ...]]:
+        """Return what columns hold, together, in any commit that can still be read."""
         folder = table_folder(self._root, table)
         with self._catalog.read() as session:
             self._schemas.refresh(session)
             files = session.kept_files(table)
             segments = session.segments(table, 0, session.head(), self._schemas.versions(table))
-        held = {
-            value for segment in segments if segment.op is not Op.DELETE for value in _held(folder, segment, column)
-        }
-        for file in files:
-            held.update(read_column(folder, file, column).to_pylist())
+        held: set[tuple[object, ...]] = set()
+        for segment in segments:
+            if segment.op is not Op.DELETE and segment.batch is not None:
+                held.update(zip(*(segment.batch.column(c).to_pylist() for c in columns), strict=True))
+        for file in (*files, *(f for s in segments if s.op is not Op.DELETE for f in s.files)):
+            held.update(zip(*(read_column(folder, file, c).to_pylist() for c in columns), strict=True))
         return held
 
     def _times(self, retention: float | None) -> tuple[float, int, int]:
@@ -161,7 +162,3 @@ def unreferenced(session: Session, folder: Folder, table: str, swept: int) -> li
         if name not in used and int(mark) < (swept if kind == "s" else version):
             found.append(name)
     return found
-
-
-def _held(folder: Folder, segment: Segment, column: str) -> frozenset[object]:
-    return segment.values(column, partial(read_column, folder))

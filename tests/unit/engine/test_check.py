@@ -272,7 +272,7 @@ def test_values_of_every_retained_commit_are_known(make: Make) -> None:
     lake.run(lambda txn: txn.insert("label", [label(f"k{n}", f"bulk {n}") for n in range(9)]))
     lake.run(lambda txn: txn.delete("label", ["b"]))
     bulk = {f"bulk {n}" for n in range(9)}
-    assert lake.retention.values("label", "name") == {"first", "second", "third", "kept"} | bulk
+    assert lake.retention.values("label", "name") == {(name,) for name in {"first", "second", "third", "kept"} | bulk}
     lake.flush()
     lake.retention.clean(retention=0.0)
-    assert lake.retention.values("label", "name") == {"third"} | bulk
+    assert lake.retention.values("label", "name") == {(name,) for name in {"third"} | bulk}
