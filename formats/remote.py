@@ -10,9 +10,11 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -45,6 +47,15 @@ SCHEMES = ("s3", "gs", "az", "abfs", "http", "https")
 """Protocols of remote roots."""
 READ_ONLY = ("http", "https")
 _EXTRAS = {"gs": ("gcsfs", "gcs"), "az": ("adlfs", "azure"), "abfs": ("adlfs", "azure")}
+_TOLD = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SESSION_TOKEN",
+    "AWS_MAX_ATTEMPTS",
+    "AWS_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+)
+"""Variables whose change makes a new client; the keys themselves are not kept."""
 _SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY")
 _USERINFO = re.compile(r"://[^/@\s\"']*@")
 _SIGNATURE = re.compile(r"((?:signature|credential|security-token|sig|token)=)[^&\s\"']+", re.IGNORECASE)
@@ -144,9 +155,8 @@ class RemoteOptions:
         )
 
     def _session(self) -> Any:
-        import botocore.session
-
-        return botocore.session.Session(profile=self.profile)
+        """Return what finds the credentials; for a minute the same one, since making it takes a tenth of a second."""
+        return _session(self.profile, int(time.time() // 60), *map(os.environ.get, _TOLD))
 
     def _credentials(self, key: str, secret: str, token: str) -> dict[str, str]:
         """Return the credentials under the names that a library gives them; none where none are set."""
@@ -155,6 +165,13 @@ class RemoteOptions:
             return {}
         frozen = found.get_frozen_credentials()
         return {key: frozen.access_key, secret: frozen.secret_key} | ({token: frozen.token} if frozen.token else {})
+
+
+@lru_cache(maxsize=4)
+def _session(profile: str | None, _minute: int, *_told: str | None) -> Any:
+    import botocore.session
+
+    return botocore.session.Session(profile=profile)
 
 
 def is_remote(root: str | os.PathLike[str]) -> bool:
@@ -227,7 +244,6 @@ def filesystem(root: str, options: RemoteOptions) -> Any:
     return known
 
 
-_TOLD = ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_MAX_ATTEMPTS")
 _made: dict[object, Any] = {}
 _MOST = 16
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from formats.remote import RemoteOptions
 from lakehouse import config
 from lakehouse.config import POINTER
 from lakehouse.engine import CommitInfo, Transaction, is_lake
@@ -16,7 +17,7 @@ from lakehouse.errors import InputError, InstanceNotFound, shown
 from lakehouse.optional import check_namesake
 from registries import binding
 from registries.instance import Instance
-from registries.places import check_path, local_root
+from registries.places import check_path, instance_root
 from registries.record import Record
 from registries.times import At
 
@@ -49,6 +50,7 @@ def init(
     catalog: str | os.PathLike[str] | None = None,
     user: str | None = None,
     pointer: bool = True,
+    remote: RemoteOptions | None = None,
 ) -> Instance:
     """Make an instance in a folder, connect to it, and leave a pointer to it in the working folder.
 
@@ -58,14 +60,17 @@ def init(
     Parameters
     ----------
     root
-        The folder; made when absent. Default: ``LAKEHOUSE_INSTANCE``, else the working folder.
+        The folder, made when absent, or ``s3://bucket/prefix``. Default: ``LAKEHOUSE_INSTANCE``, else the working folder.
     catalog
-        Where the SQLite file goes; default: into the root. Name a local path when the root is on a network drive. A
-        team or a cluster names a database instead, with ``postgresql://user@host/database?schema=name``.
+        Where the SQLite file goes; default: into the root, for a bucket into the user's data folder. Name a local path
+        when the root is on a network drive. A team or a cluster names a database instead, with
+        ``postgresql://user@host/database?schema=name``.
     user
         Who works here; default: ``LAKEHOUSE_USER``, git's configuration, the login.
     pointer
         Whether to write the file ``.lakehouse`` into the working folder, so that ``lh.connect()`` finds the instance.
+    remote
+        How a bucket is reached; default: as the environment says (``AWS_PROFILE``, ``AWS_ENDPOINT_URL``, ...).
 
     Raises
     ------
@@ -88,31 +93,41 @@ def init(
         check_path(root, "root")
     settings = config.resolve(instance=root)
     named = settings.instance if settings.origin["instance"] in _NAMED else None
-    folder = local_root(named if named is not None else Path.cwd())
-    if is_lake(folder):
-        _log.info("%s is an instance already: connecting to it", folder)
-    else:
-        _refuse_occupied(folder)
-    instance = Instance.create(folder, catalog=catalog, user=user)
+    place = instance_root(named if named is not None else Path.cwd())
+    if is_lake(place, remote):
+        _log.info("%s is an instance already: connecting to it", place)
+    elif isinstance(place, Path):
+        _refuse_occupied(place)
+    instance = Instance.create(place, catalog=catalog, user=user, remote=remote)
     if pointer:
-        config.write_pointer(Path.cwd(), folder)
+        config.write_pointer(Path.cwd(), place)
     return _switch(instance)
 
 
 def connect(
-    root: str | os.PathLike[str] | None = None, *, read_only: bool = False, user: str | None = None
+    root: str | os.PathLike[str] | None = None,
+    *,
+    read_only: bool = False,
+    catalog: str | os.PathLike[str] | None = None,
+    user: str | None = None,
+    remote: RemoteOptions | None = None,
 ) -> Instance:
     """Open an instance and make it the current one.
 
     Parameters
     ----------
     root
-        Its folder. Default: ``LAKEHOUSE_INSTANCE``, else what the nearest ``.lakehouse`` in the working folder or
+        Its folder or URL. Default: ``LAKEHOUSE_INSTANCE``, else what the nearest ``.lakehouse`` in the working folder or
         above names, else the nearest folder above the working folder that is an instance.
     read_only
-        Whether to refuse every change; works on a disk that cannot be written, and on a copy of an instance.
+        Whether to refuse every change; works on a disk that cannot be written, on a copy of an instance, and on what
+        lies in a bucket or on a web server while its catalog is elsewhere: then it shows what was published last.
+    catalog
+        The catalog's file, for an instance in a bucket whose catalog was moved on this machine.
     user
         Who works here; default: ``LAKEHOUSE_USER``, git's configuration, the login.
+    remote
+        How a bucket is reached; default: as the environment says.
 
     Raises
     ------
@@ -128,22 +143,30 @@ def connect(
             f"no instance is named, and none lies in {Path.cwd()} or above: "
             "lh.init('./mylake') makes one, lh.connect('./mylake') or LAKEHOUSE_INSTANCE names one"
         )
-    return _switch(Instance.open(place, read_only=read_only, user=user))
+    return _switch(Instance.open(place, read_only=read_only, catalog=catalog, user=user, remote=remote))
 
 
-def open(root: str | os.PathLike[str], *, read_only: bool = False, user: str | None = None) -> Instance:
+def open(
+    root: str | os.PathLike[str],
+    *,
+    read_only: bool = False,
+    user: str | None = None,
+    remote: RemoteOptions | None = None,
+) -> Instance:
     """Open a further instance beside the current one; use it as ``other.Artifact``, ``other.sql``.
 
     Parameters
     ----------
     root
-        Its folder.
+        Its folder or URL (``s3://bucket/theirs``; with ``read_only`` also ``https://host/theirs``).
     read_only
         Whether to refuse every change.
     user
         Who works here; default: ``LAKEHOUSE_USER``, git's configuration, the login.
+    remote
+        How a bucket is reached; default: as the environment says.
     """
-    return Instance.open(root, read_only=read_only, user=user)
+    return Instance.open(root, read_only=read_only, user=user, remote=remote)
 
 
 def disconnect() -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "Settings",
     "cache_settings",
     "current_user",
+    "data_folder",
     "find_pointer",
     "read_pointer",
     "resolve",
@@ -266,6 +267,11 @@ def _first(name: str, sources: tuple[tuple[str, Mapping[str, str]], ...]) -> tup
         if name in values:
             return values[name], _variable(name) if where == "environment" else where
     return None
+
+
+def data_folder() -> Path:
+    """Return the user's folder for what must last and is no setting: ``$XDG_DATA_HOME/lakehouse``."""
+    return _xdg("XDG_DATA_HOME", ".local/share")
 
 
 def _around(start: Path) -> Iterator[tuple[str, Mapping[str, str]]]:

@@ -223,7 +223,7 @@ class Artifact(
         if not source.is_path:
             return None
         path = keys.check_source(source.given, folders=True)
-        if path.is_dir() and home.root.is_relative_to(path.resolve()):
+        if path.is_dir() and isinstance(home.root, Path) and home.root.is_relative_to(path.resolve()):
             raise InvalidKey(f"{shown(str(path))} holds this instance itself: name a folder beside it")
         found = home.stores.holding(path)
         if found is None or (self._target is not None and found[0] != self._place[0]):

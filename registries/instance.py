@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType, new_class
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from formats.remote import RemoteOptions
 from lakehouse.config import current_user
 from lakehouse.engine import Batch, Changes, CommitInfo, Lake, Snapshot, TableSpec, Tag, Transaction
 from lakehouse.engine.backup import BackupReport
@@ -21,7 +22,7 @@ from registries import artifact, feature, label, storage, transform, user, views
 from registries import run as runs
 from registries.binding import REGISTRIES
 from registries.names import check_message, check_name, check_text
-from registries.places import catalog_file, check_path, local_root, refusing
+from registries.places import catalog_file, check_path, instance_root, refusing
 from registries.query import Query, check_limit
 from registries.record import Record
 from registries.stores import Stores
@@ -68,8 +69,8 @@ class Instance:
     Transform: type[transform.Transform]
     Run: type[runs.Run]
 
-    def __init__(self, lake: Lake, *, user: str) -> None:
-        self.lake, self.handle = lake, user
+    def __init__(self, lake: Lake, *, user: str, remote: RemoteOptions | None = None) -> None:
+        self.lake, self.handle, self.remote = lake, user, remote
         lake.stamp_runs(lambda: self.run_uid)
         self.user_uid = derived_uid("user", self.handle)
         self._writer = Writer(self)
@@ -87,21 +88,31 @@ class Instance:
         *,
         catalog: str | os.PathLike[str] | None = None,
         user: str | None = None,
+        remote: RemoteOptions | None = None,
     ) -> Self:
-        """Create an instance in a folder, or open the one that is there."""
-        handle, folder = _handle(user), local_root(root)
+        """Create an instance in a folder or bucket, or open the one that is there."""
+        handle, folder = _handle(user), instance_root(root)
         place = catalog_file(catalog) if catalog is not None else None
         with refusing(folder):
-            lake = Lake.create(folder, _specs(), catalog=place, user=handle)
-        return cls(lake, user=handle)
+            lake = Lake.create(folder, _specs(), catalog=place, user=handle, remote=remote)
+        return cls(lake, user=handle, remote=remote)
 
     @classmethod
-    def open(cls, root: str | os.PathLike[str], *, read_only: bool = False, user: str | None = None) -> Self:
-        """Open the instance that lies in a folder."""
-        handle, folder = _handle(user), local_root(root)
+    def open(
+        cls,
+        root: str | os.PathLike[str],
+        *,
+        read_only: bool = False,
+        catalog: str | os.PathLike[str] | None = None,
+        user: str | None = None,
+        remote: RemoteOptions | None = None,
+    ) -> Self:
+        """Open the instance that lies in a folder or bucket, or, for reading, on a web server."""
+        handle, folder = _handle(user), instance_root(root)
+        place = catalog_file(catalog) if catalog is not None else None
         with refusing(folder):
-            lake = Lake.open(folder, _specs(), user=handle, read_only=read_only)
-        return cls(lake, user=handle)
+            lake = Lake.open(folder, _specs(), user=handle, read_only=read_only, catalog=place, remote=remote)
+        return cls(lake, user=handle, remote=remote)
 
     def _bind(self, registry: type[R]) -> type[R]:
         def body(namespace: dict[str, Any]) -> None:
@@ -117,9 +128,9 @@ class Instance:
     # What it is
 
     @property
-    def root(self) -> Path:
-        """The folder that it lies in."""
-        return Path(self.lake.root)
+    def root(self) -> Path | str:
+        """The folder that it lies in, or the URL of a bucket or web server."""
+        return self.lake.root
 
     @property
     def read_only(self) -> bool:

@@ -11,18 +11,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
+from formats.remote import check_url, is_remote
 from formats.storage import Storage as ObjectStore
 from lakehouse.engine import is_postgres
 from lakehouse.errors import InputError, InvalidKey, LakehouseError, ReadOnly, Unavailable, Unsupported, shown
 from registries.names import is_utf8
 
-__all__ = ["OWN_STORAGE", "catalog_file", "check_path", "local_root", "refusing", "storage_root"]
+__all__ = ["OWN_STORAGE", "catalog_file", "check_path", "instance_root", "local_root", "refusing", "storage_root"]
 
 OWN_STORAGE = "storage"
 """The folder below an instance's root in which its artifacts lie."""
 
 # pathlib makes one slash of two, and one letter is a drive
 _COLLAPSED = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)")
+
+
+def instance_root(root: str | os.PathLike[str]) -> Path | str:
+    """Return the folder or the URL that a root names, in one spelling.
+
+    Raises
+    ------
+    InvalidKey
+        When a URL holds a key, a password or a signature.
+    """
+    return check_url(root) if isinstance(root, str) and is_remote(root) else local_root(root)
 
 
 def local_root(root: str | os.PathLike[str]) -> Path:
@@ -58,7 +70,7 @@ def _refuse_unreadable(folder: str) -> None:
         )
 
 
-def storage_root(root: str, home: Path) -> tuple[str, str]:
+def storage_root(root: str, home: Path | str) -> tuple[str, str]:
     """Return the protocol of a storage's root and its one spelling; relative to the instance where it lies inside.
 
     Raises
@@ -73,13 +85,16 @@ def storage_root(root: str, home: Path) -> tuple[str, str]:
     """
     scheme, mark, _ = root.partition("://")
     if mark and scheme not in ("file", "memory"):
-        return scheme, root.rstrip("/")
+        return scheme, check_url(root) if is_remote(root) else root.rstrip("/")
     place = ObjectStore(str(_expanded(root)) if root.startswith("~") else root)
     if not place.local:
         return place.protocol, place.root
-    folder, inside = Path(place.root), Path(os.path.realpath(home))
+    folder = Path(place.root)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"the storage {shown(root)} is a file: name a folder")
+    if isinstance(home, str):
+        return "file", str(folder)
+    inside = Path(os.path.realpath(home))
     if folder == inside or any(folder.is_relative_to(inside / own) for own in (OWN_STORAGE, "tables")):
         raise InputError(f"the storage {shown(root)} is a folder of the instance's own: name another")
     return "file", folder.relative_to(inside).as_posix() if folder.is_relative_to(inside) else str(folder)
@@ -133,7 +148,7 @@ def _expanded(text: str) -> Path:
 
 
 @contextmanager
-def refusing(folder: Path) -> Iterator[None]:
+def refusing(folder: Path | str) -> Iterator[None]:
     """Say in our words why a folder or its catalog cannot be used."""
     try:
         yield

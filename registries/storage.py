@@ -44,10 +44,10 @@ class Storage(Record, natural=("root",)):
     description: Column[str | None] = column(doc="What is kept there.", default=None)
 
     @classmethod
-    def own(cls) -> Self:
-        """Return the record of an instance's own storage."""
+    def own(cls, kind: str) -> Self:
+        """Return the record of an instance's own storage, which has this protocol."""
         record = cls(root=OWN_STORAGE, description="This instance's own storage.")
-        record._values["kind"] = "file"
+        record._values["kind"] = kind
         return record
 
     def check(self) -> None:

@@ -33,7 +33,7 @@ class Stores:
 
     def __init__(self, home: Instance, writer: Writer) -> None:
         self._home, self._writer = home, writer
-        self.own = ObjectStore(str(home.root / OWN_STORAGE))
+        self.own = self._store(OWN_STORAGE)
         """The instance's own, a folder below its root."""
         self.own_uid = derived_uid("storage", home.lake.id, OWN_STORAGE)
         self._opened: dict[str, ObjectStore] = {OWN_STORAGE: self.own}
@@ -57,9 +57,12 @@ class Stores:
 
     def _at(self, root: str) -> ObjectStore:
         if (known := self._opened.get(root)) is None:
-            place = root if "://" in root or os.path.isabs(root) else str(self._home.root / root)  # noqa: PTH117
-            known = self._opened[root] = ObjectStore(place)
+            known = self._opened[root] = self._store(root)
         return known
+
+    def _store(self, root: str) -> ObjectStore:
+        place = root if "://" in root or os.path.isabs(root) else f"{self._home.root}/{root}"  # noqa: PTH117
+        return ObjectStore(place, options=self._home.remote)
 
     def chosen(self, storage: object) -> tuple[str, ObjectStore]:
         """Return uid and store of what an artifact's ``storage=`` names: a record, its uid or its root.
@@ -118,5 +121,5 @@ class Stores:
     def ensured(self, txn: Transaction, uid: str) -> str:
         """Return the uid of a storage, with the row of the instance's own in the same transaction if there is none."""
         if uid == self.own_uid and self._writer.is_new("storage", uid, txn):
-            self._home.Storage.own().plan_insert(txn, self._home, uid, fresh=False)
+            self._home.Storage.own(self.own.protocol).plan_insert(txn, self._home, uid, fresh=False)
         return uid

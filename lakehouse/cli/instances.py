@@ -15,7 +15,7 @@ from lakehouse.engine import CommitInfo, is_lake
 from registries.binding import REGISTRIES
 from registries.describe import readable_size
 from registries.instance import Instance
-from registries.places import OWN_STORAGE, local_root
+from registries.places import OWN_STORAGE, instance_root
 
 __all__ = ["connect", "flush", "info", "init"]
 
@@ -26,7 +26,7 @@ def init(screen: Screen, root: str | None, *, catalog: str | None) -> None:
     """Make an instance, or say that there is one already."""
     place = config.resolve(instance=root if root is not None else screen.options.instance)
     named = place.origin["instance"] in ("argument", "LAKEHOUSE_INSTANCE")
-    folder = local_root(place.instance if named and place.instance is not None else Path.cwd())
+    folder = instance_root(place.instance if named and place.instance is not None else Path.cwd())
     existed = is_lake(folder)
     instance = api.init(folder, catalog=catalog)
     _welcome(screen, instance, "connected to the instance that is already in" if existed else "made an instance in")
@@ -75,8 +75,8 @@ def _facts(instance: Instance) -> dict[str, Any]:
         "published": _commit(published),
         "records": _counts(instance),
         "bytes": {
-            "objects": _size(instance.root / OWN_STORAGE),
-            "tables": _size(instance.root / _TABLES),
+            "objects": _size(instance.root / OWN_STORAGE) if isinstance(instance.root, Path) else None,
+            "tables": _size(instance.root / _TABLES) if isinstance(instance.root, Path) else None,
             "catalog": lake.catalog.size(),
         },
     }
@@ -110,7 +110,7 @@ def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _show(screen: Screen, facts: dict[str, Any]) -> None:
-    sizes = {name: readable_size(size) for name, size in facts["bytes"].items()}
+    sizes = {name: readable_size(size) for name, size in facts["bytes"].items() if size is not None}
     lines = [
         ("instance", facts["root"]),
         ("id", facts["id"]),
@@ -135,4 +135,4 @@ def flush(screen: Screen) -> None:
         root = instance.root
     if screen.options.json:
         screen.document({"published": commit})
-    screen.line(f"published up to commit {commit:,}: the Delta tables in {root / _TABLES} show everything")
+    screen.line(f"published up to commit {commit:,}: the Delta tables in {root}/{_TABLES} show everything")

@@ -121,8 +121,8 @@ def _own(folder: Path, lake: Instance) -> set[str]:
     return names | {file.name for file in lake.lake.catalog.files if _same(folder, file.parent)}
 
 
-def _same(folder: Path, other: Path) -> bool:
-    return folder.exists() and folder.samefile(other)
+def _same(folder: Path, other: Path | str) -> bool:
+    return isinstance(other, Path) and folder.exists() and folder.samefile(other)
 
 
 def _refuse_twins(files: Sequence[_Wanted]) -> None:

@@ -7,8 +7,8 @@ publishing folds what was committed into open Delta tables afterwards. ``Lake`` 
 from lakehouse.engine.batch import Batch
 from lakehouse.engine.catalog import CommitInfo, Tag
 from lakehouse.engine.history import Changes
-from lakehouse.engine.home import is_lake
 from lakehouse.engine.lake import Lake
+from lakehouse.engine.opening import is_a_lake as is_lake
 from lakehouse.engine.options import Options
 from lakehouse.engine.postgres_address import is_postgres
 from lakehouse.engine.requirements import (

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -61,7 +60,7 @@ def check(lake: Lake, *, deep: bool = False, progress: Progress | None = None) -
 class _Checker:
     def __init__(self, lake: Lake, deep: bool, progress: Progress | None) -> None:  # noqa: FBT001
         self._lake, self._deep, self._progress = lake, deep, progress
-        self._folder: Folder = LocalFolder(Path(lake.root))
+        self._folder = lake.folder
         self._snapshot = lake.snapshot(lake.head())
         self._files = 0
 
@@ -126,7 +125,8 @@ class _Checker:
         verdicts = Recovery(self._folder, self._lake.catalog, self._lake.schemas, self._lake.id).examine()
         for verdict in verdicts:
             yield from self._log(verdict)
-        for table in sorted(set(logged(self._folder, Path(self._lake.root))) - {v.table for v in verdicts}):
+        there = logged(self._folder, self._folder.here) if isinstance(self._folder, LocalFolder) else []
+        for table in sorted(set(there) - {v.table for v in verdicts}):
             message = "the catalog knows no such table: another program made it, or the catalog is an older one"
             yield Finding(Severity.WARNING, "unknown table", f"tables/{table}", message)
 

@@ -96,6 +96,10 @@ class DeltaLog:
         stems = [name.partition(".")[::2] for name in self._entries.names(_entry(above) if above >= 0 else "")]
         return [int(stem) for stem, suffix in stems if suffix == "json" and stem.isdigit()]
 
+    def has(self, version: int) -> bool:
+        """Whether an entry is there."""
+        return self._entries.size(_entry(version)) is not None
+
     def sync(self, version: int) -> None:
         """Make an entry durable."""
         self._entries.sync(_entry(version), up=0 if version else 3)

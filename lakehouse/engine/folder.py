@@ -36,6 +36,11 @@ class Folder(Protocol):
     """A folder of files that are written once, and of a few that are replaced whole."""
 
     @property
+    def place(self) -> Path | str:
+        """What users call it: a path, or a URL."""
+        ...
+
+    @property
     def uri(self) -> str:
         """What delta-rs calls it."""
         ...
@@ -115,6 +120,11 @@ class LocalFolder:
 
     def __str__(self) -> str:
         return str(self.here)
+
+    @property
+    def place(self) -> Path:
+        """Its path."""
+        return self.here
 
     @property
     def uri(self) -> str:

@@ -17,7 +17,7 @@ from lakehouse.engine.place import refuse_network_file_system
 from lakehouse.engine.postgres_address import PostgresAddress, is_postgres
 from lakehouse.errors import ConfigurationError, InputError, InstanceNotFound, NewerFormat, Unsupported
 
-__all__ = ["MARKER", "Home", "is_lake"]
+__all__ = ["MARKER", "Home", "is_lake", "read_marker"]
 
 MARKER = "lake.json"
 """The file that makes a folder a lake: its id, its format and where its catalog lies."""
@@ -170,13 +170,19 @@ def _written(place: CatalogPlace, root: Path) -> dict[str, str]:
 
 def _read_marker(folder: Path) -> dict[str, Any]:
     try:
-        marker: dict[str, Any] = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        texts = {key: str(marker[key]) for key in ("lake", "catalog")}
-        marker = {"format": int(marker["format"]), "schema": str(marker.get("schema", "")), **texts}
+        return read_marker((folder / MARKER).read_bytes(), str(folder))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InstanceNotFound(f"{folder} is no instance: lakehouse.init({str(folder)!r}) makes one") from error
+
+
+def read_marker(data: bytes, place: str) -> dict[str, Any]:
+    """Return what a marker says; raises ``ConfigurationError`` when it is damaged, ``NewerFormat`` when too young."""
+    try:
+        marker: dict[str, Any] = json.loads(data)
+        texts = {key: str(marker[key]) for key in ("lake", "catalog")}
+        marker = {"format": int(marker["format"]), "schema": str(marker.get("schema", "")), **texts}
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"{folder / MARKER} is damaged: restore it from a backup") from error
+        raise ConfigurationError(f"{place}/{MARKER} is damaged: restore it from a backup") from error
     if marker["format"] > _FORMAT:
-        raise NewerFormat(f"{folder} was written by a newer version: pip install --upgrade lakehouse-toolkit")
+        raise NewerFormat(f"{place} was written by a newer version: pip install --upgrade lakehouse-toolkit")
     return marker

@@ -8,16 +8,17 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from formats.remote import RemoteOptions
+from lakehouse.engine.at_once import AtOnce
 from lakehouse.engine.background import BackgroundPublisher
 from lakehouse.engine.catalog import Catalog, CommitInfo
-from lakehouse.engine.catalogs import catalog_of, place_of
 from lakehouse.engine.commit import Committer
 from lakehouse.engine.compaction import Compacted, Compactor
-from lakehouse.engine.folder import LocalFolder
+from lakehouse.engine.folder import Folder
 from lakehouse.engine.history import Changes, History
-from lakehouse.engine.home import Home
 from lakehouse.engine.lease import Lease
 from lakehouse.engine.moments import At, resolved
+from lakehouse.engine.opening import Opened, make, opened
 from lakehouse.engine.options import Options
 from lakehouse.engine.publish import Publisher
 from lakehouse.engine.retention import Retention
@@ -31,8 +32,6 @@ from lakehouse.engine.tags import Tags
 from lakehouse.engine.writing import Writing
 from lakehouse.errors import (
     Busy,
-    ConfigurationError,
-    IntegrityError,
     ReadOnly,
 )
 
@@ -65,9 +64,8 @@ class Lake(Writing):
     >>> lake.close()
     """
 
-    def __init__(self, root: Path, catalog: Catalog, options: Options, *, user: str, read_only: bool) -> None:
-        self.root, self.options, self.read_only = root, options, read_only
-        folder = LocalFolder(root)
+    def __init__(self, folder: Folder, catalog: Catalog, options: Options, *, user: str, read_only: bool) -> None:
+        self.folder, self.root, self.options, self.read_only = folder, folder.place, options, read_only
         self.catalog, self.schemas = catalog, Schemas(catalog)
         self.states, self._scanner = StateCache(folder, options), Scanner()
         self._user_sql = UserSql()
@@ -79,6 +77,7 @@ class Lake(Writing):
         self.history = History(catalog, self.schemas, self.states)
         self.tags = Tags(catalog, lambda: self.user)
         self._background = BackgroundPublisher(self.catalog, self.publisher, options)
+        self.at_once: AtOnce | None = None
         Writing.__init__(self)
         with catalog.read() as session:
             self.id = session.meta().lake
@@ -111,34 +110,36 @@ class Lake(Writing):
         options: Options | None = None,
         user: str = "",
         mode: int | None = None,
+        remote: RemoteOptions | None = None,
     ) -> Self:
         """Create a lake, or open the one that is there.
 
         Parameters
         ----------
         root
-            A local folder; made when absent.
+            A local folder, made when absent, or ``s3://bucket/prefix``.
         specs
             Tables; their Delta tables appear with their first publication.
         catalog
             Where the SQLite file goes, or the ``postgresql://`` URL of a database, with ``?schema=`` for a schema of
-            a certain name; default: a file in the root. A password is kept in this process's memory alone.
+            a certain name; default: a file in the root, for a bucket in the user's data folder. A password is kept in
+            this process's memory alone.
         options
             Thresholds and time-outs of this process.
         user
             Stamped on commits.
         mode
             Permissions of the catalog file; default 0600, or 0660 in a folder with the setgid bit.
+        remote
+            How a bucket is reached; default: as the environment says.
 
         Raises
         ------
         Unsupported
-            When the catalog would lie on a network file system.
+            When the catalog would lie on a network file system, or the bucket's store ignores conditional writes.
         """
-        folder = Path(root).expanduser().absolute()
-        place = place_of(catalog, str(folder)) if catalog is not None else None
-        Home.made(folder, place, options or Options(), mode=mode)
-        return cls.open(folder, specs, options=options, user=user)
+        make(root, options or Options(), catalog=catalog, mode=mode, remote=remote)
+        return cls.open(root, specs, options=options, user=user, remote=remote)
 
     @classmethod
     def open(
@@ -149,8 +150,10 @@ class Lake(Writing):
         options: Options | None = None,
         user: str = "",
         read_only: bool = False,
+        catalog: str | Path | None = None,
+        remote: RemoteOptions | None = None,
     ) -> Self:
-        """Open a lake; only the catalog is read.
+        """Open a lake; only the catalog is read, or ``head.json`` of a remote one whose catalog is not here.
 
         Raises
         ------
@@ -161,24 +164,26 @@ class Lake(Writing):
         ConfigurationError
             When the folder is a copy of another lake that is still there.
         """
-        home = Home.found(Path(root).expanduser().absolute())
-        catalog = catalog_of(home.catalog, options or Options(), read_only=read_only)
-        if not catalog.exists():
-            catalog.close()
-            raise IntegrityError(f"{catalog.name} is empty: restore it from a backup")
-        lake = cls(home.root, catalog, options or Options(), user=user, read_only=read_only)
+        settings = options or Options()
+        found = opened(root, settings, read_only=read_only, catalog=catalog, remote=remote)
+        lake = cls(found.folder, found.catalog, settings, user=user, read_only=read_only)
         try:
-            if lake.id != home.lake:
-                raise ConfigurationError(
-                    f"{catalog.name} is the catalog of lake {lake.id}, not of {home.lake} in {home.root}"
-                )
+            found.check(lake.id)
             if not read_only:
-                home.settle(catalog)
-                lake.ensure(specs)
+                lake._begin_writing(found, specs)
         except BaseException:
             lake.close()
             raise
         return lake
+
+    def _begin_writing(self, found: Opened, specs: Iterable[TableSpec]) -> None:
+        self.at_once = found.at_once(self.publisher, self.id, self.options)
+        if self.at_once is not None:
+            self.at_once.before()
+        found.settle()
+        self.ensure(specs)
+        if self.at_once is not None:
+            self.at_once.after(self.head())
 
     def close(self) -> None:
         """Finish background publishing and close all handles."""

@@ -19,6 +19,8 @@ class Options:
 
     lease: float = 30.0
     """How long a publisher's lease lives without renewal, in seconds. Safety does not depend on it."""
+    bucket_lease: float = 60.0
+    """How long the right to write to a lake in a bucket lives without renewal, in seconds."""
     retention: float = 7 * 86_400.0
     """How long a commit stays readable, in seconds."""
     grace: float = 3_600.0

@@ -21,6 +21,7 @@ from lakehouse.engine.folder import Folder, table_folder
 from lakehouse.engine.forks import can_publish
 from lakehouse.engine.lease import Lease
 from lakehouse.engine.options import Options
+from lakehouse.engine.published import HEAD, declared, details
 from lakehouse.engine.recovery import Recovery
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.state import StateCache, TableState
@@ -28,7 +29,6 @@ from lakehouse.errors import Abandoned, Diverged, Unsupported
 
 __all__ = ["HEAD", "Publisher", "refuse_forked"]
 
-HEAD = "head.json"
 _TRIES = 4
 
 
@@ -218,14 +218,20 @@ class Publisher:
             states = {t: self._states.load(session, self._schemas.versions(t), target) for t in self._schemas.names()}
             info = session.commit(target)
         tables = {
-            name: {"version": s.version, "files": [f.path for f in s.base.files], "rules": s.table.spec.rules()}
+            name: {
+                "version": s.version,
+                "files": [f.path for f in s.base.files],
+                "rules": s.table.spec.rules(),
+                "details": details(s.base.files),
+            }
             for name, s in states.items()
             if s.publication is not None
         }
         at = (info.at if info else from_micros(0)).isoformat()
         uid = info.uid if info else ""
         named = {"lake": self.lake, "epoch": epoch, "commit": target, "uid": uid, "at": at}
-        document = {"format": 1, **named, "tables": tables}
+        schemas = {name: declared(self._schemas.versions(name), target) for name in states}
+        document = {"format": 1, **named, "tables": tables, "schemas": schemas}
         draft = self._root.draft(HEAD, json.dumps(document, indent=1).encode())
         try:
             reach("publish.before_head")

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from lakehouse.engine.at_once import AtOnce
 from lakehouse.engine.background import BackgroundPublisher
 from lakehouse.engine.batch import Batch, Settled
 from lakehouse.engine.catalog import Catalog
@@ -36,13 +37,14 @@ T = TypeVar("T")
 class Writing(ABC):
     """The acts by which a lake changes."""
 
-    root: Path
+    root: Path | str
     options: Options
     read_only: bool
     catalog: Catalog
     schemas: Schemas
     committer: Committer
     history: History
+    at_once: AtOnce | None
     _background: BackgroundPublisher
 
     def __init__(self) -> None:
@@ -65,8 +67,12 @@ class Writing(ABC):
         """Commit a transaction and return the commit's id; a retry with the same ``client_txn`` returns the first's."""
         if txn.state == "rolled back":
             raise LakehouseError("this transaction is rolled back: begin a new one")
+        if self.at_once is not None:
+            self.at_once.before()
         done = self.committer.commit(txn)
         txn.state, txn.outcome = "committed", done
+        if self.at_once is not None:
+            self.at_once.after(done)
         self._background.poke()
         return done
 

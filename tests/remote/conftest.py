@@ -49,10 +49,16 @@ def bucket(s3: S3Process, machine: Path, monkeypatch: pytest.MonkeyPatch) -> str
     return root
 
 
-@pytest.fixture
-def proxy(s3: S3Process, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """A proxy in front of the store, which the environment names instead."""
+@pytest.fixture(scope="session")
+def _between(s3: S3Process) -> Iterator[Proxy]:
     between = Proxy(s3.port)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", between.endpoint)
     yield between
     between.close()
+
+
+@pytest.fixture
+def proxy(_between: Proxy, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A proxy in front of the store, which the environment names instead."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", _between.endpoint)
+    yield _between
+    _between.forget()

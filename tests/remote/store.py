@@ -55,7 +55,7 @@ class Rule:
     """What happens to requests that match, the next ``times`` of them."""
 
     action: str
-    """before, after, dropped, slow, truncated, throttled, unconditional"""
+    """before, after, dropped, slow, truncated, throttled, unconditional, stale"""
     method: str = ".*"
     path: str = ".*"
     times: int = 1
@@ -74,7 +74,6 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self.rules: list[Rule] = []
         self.log: list[tuple[str, str]] = []
-        self.headers: list[dict[str, str]] = []
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, port))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -90,6 +89,10 @@ class Proxy:
 
     def count(self, method: str, path: str) -> int:
         return sum(m == method and re.search(path, p) is not None for m, p in self.log)
+
+    def forget(self) -> None:
+        for kept in (self.rules, self.log):
+            kept.clear()
 
     def close(self) -> None:
         self._server.shutdown()
@@ -120,6 +123,8 @@ def _handler(proxy: Proxy, port: int) -> type[http.server.BaseHTTPRequestHandler
             if action == "unconditional":
                 headers = {k: v for k, v in headers.items() if k.lower() not in ("if-none-match", "if-match")}
             status, found, content = self._forward(headers, body)
+            if action == "stale":  # the newest object is not listed yet
+                content = re.sub(rb"(.*)<Contents>.*?</Contents>", rb"\1", content, count=1, flags=re.DOTALL)
             if action == "after":
                 return self._answer(500, {}, INTERNAL)
             if action == "dropped":
