@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         sql,
         transaction,
     )
-    from lakehouse.maintenance import backup, check, rebuild, restore, vacuum
+    from lakehouse.maintenance import backup, check, compact, rebuild, restore, vacuum
     from lakehouse.timeline import batch, changes, revert, tag, tags, untag
     from registries import Artifact, Feature, Run, Storage, Transform, ULabel, User
     from registries import Artifact as File
@@ -51,6 +51,7 @@ __all__ = [
     "batch",
     "changes",
     "check",
+    "compact",
     "connect",
     "current",
     "disconnect",
@@ -75,7 +76,7 @@ logging.getLogger("lakehouse").addHandler(logging.NullHandler())
 
 if not TYPE_CHECKING:
     _API = ("connect", "current", "disconnect", "flush", "init", "open", "save", "snapshots", "sql", "transaction")
-    _MAINTENANCE = ("backup", "check", "rebuild", "restore", "vacuum")
+    _MAINTENANCE = ("backup", "check", "compact", "rebuild", "restore", "vacuum")
     _TIMELINE = ("batch", "changes", "revert", "tag", "tags", "untag")
     _REGISTRIES = ("Artifact", "Feature", "Run", "Storage", "Transform", "ULabel", "User")
 

@@ -1,4 +1,4 @@
-"""What stands behind ``lh.vacuum``, ``lh.check``, ``lh.backup``, ``lh.restore`` and ``lh.rebuild``."""
+"""What stands behind ``lh.compact``, ``lh.vacuum``, ``lh.check``, ``lh.backup``, ``lh.restore`` and ``lh.rebuild``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from lakehouse.api import current, place_of
 from lakehouse.config import current_user
 from lakehouse.engine.backup import BackupReport
+from lakehouse.engine.compaction import Compacted
 from lakehouse.engine.findings import CheckReport
 from lakehouse.engine.rebuild import RebuildReport
 from lakehouse.engine.rebuild import rebuild as rebuild_catalog
@@ -19,7 +20,25 @@ from registries.instance import Instance
 from registries.places import catalog_file, check_path, local_root
 from registries.upkeep import InstanceVacuum
 
-__all__ = ["backup", "check", "rebuild", "restore", "vacuum"]
+__all__ = ["backup", "check", "compact", "rebuild", "restore", "vacuum"]
+
+
+def compact() -> Compacted:
+    """Rewrite data files of tables that are small or overlap, so that look-ups and scans open fewer of them.
+
+    Rows stay as they are, and others go on saving. What was replaced stays for readers of earlier versions until a
+    vacuum.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import lakehouse as lh
+    >>> lake = lh.init(tempfile.mkdtemp(), pointer=False)
+    >>> lh.compact().removed
+    0
+    >>> lh.disconnect()
+    """
+    return current().compact()
 
 
 def vacuum(

@@ -14,6 +14,7 @@ from formats.remote import RemoteOptions
 from lakehouse.config import current_user
 from lakehouse.engine import Batch, Changes, CommitInfo, Lake, Snapshot, TableSpec, Tag, Transaction
 from lakehouse.engine.backup import BackupReport
+from lakehouse.engine.compaction import Compacted
 from lakehouse.engine.findings import CheckReport
 from lakehouse.errors import InputError, InvalidName, ReadOnly, shown
 from lakehouse.ids import derived_uid
@@ -273,6 +274,11 @@ class Instance:
         return self.lake.changes(point(since), point(until), table=name)
 
     # Maintenance
+
+    def compact(self) -> Compacted:
+        """Rewrite data files of tables that are small or overlap, so that look-ups and scans open fewer of them."""
+        self.refuse_reading_only()
+        return self.lake.compact()
 
     def vacuum(
         self, *, retention: float | None = None, dry_run: bool = False, progress: Progress | None = None

@@ -313,6 +313,15 @@ def flush(ctx: typer.Context) -> None:
 
 
 @app.command(epilog=_EVERYWHERE)
+def compact(ctx: typer.Context) -> None:
+    """Rewrite small and overlapping data files of tables.
+
+    Rows stay as they are, and others go on saving.
+    """
+    maintenance.compact(ctx.obj)
+
+
+@app.command(epilog=_EVERYWHERE)
 def vacuum(
     ctx: typer.Context,
     *,

@@ -1,4 +1,4 @@
-"""``vacuum``, ``check``, ``backup``, ``restore`` and ``rebuild``."""
+"""``compact``, ``vacuum``, ``check``, ``backup``, ``restore`` and ``rebuild``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lakehouse.errors import InputError, shown
 from registries.describe import readable_size
 from registries.upkeep import InstanceVacuum
 
-__all__ = ["backup", "check", "rebuild", "restore", "seconds", "vacuum"]
+__all__ = ["backup", "check", "compact", "rebuild", "restore", "seconds", "vacuum"]
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhdw])|0")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
@@ -36,6 +36,20 @@ def seconds(text: str) -> float:
     if (found := _SPAN.fullmatch(text.strip().lower())) is None:
         raise InputError(f"{shown(text)} is no span of time: write 30m, 12h, 7d, 2w or 0")
     return float(found[1]) * _UNITS[found[2]] if found[1] else 0.0
+
+
+def compact(screen: Screen) -> None:
+    """Rewrite small and overlapping data files."""
+    with opened(screen) as instance, counted(screen, "compacting"):
+        done = instance.compact()
+    if screen.options.json:
+        screen.document(asdict(done))
+        return
+    screen.line(f"rewrote {done.removed:,} data files as {done.added:,}: {done.rows:,} rows, all as they were")
+    if done.removed:
+        screen.note(
+            "The files that were replaced stay for readers of earlier versions: `lakehouse vacuum` deletes them."
+        )
 
 
 def vacuum(screen: Screen, *, retention: str | None, dry_run: bool) -> None:

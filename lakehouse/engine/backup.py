@@ -17,7 +17,7 @@ from lakehouse.engine.headlock import open_or_create
 from lakehouse.errors import InputError, IntegrityError, NewerFormat, NotFound, Unsupported, shown
 from lakehouse.types import Progress
 
-__all__ = ["BackupReport", "CatalogFile", "back_up", "copied", "examined", "sqlite_file"]
+__all__ = ["BackupReport", "CatalogFile", "back_up", "copied", "examined", "reading_uri", "sqlite_file"]
 
 _PAGES = 4_000  # a step of 16 MB: progress is told between steps
 
@@ -110,7 +110,7 @@ def copied(source: Path, target: Path, progress: Progress | None) -> None:
 
 def _copied(source: Path, target: Path, progress: Progress | None) -> None:
     with (
-        closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as read,
+        closing(sqlite3.connect(reading_uri(source), uri=True, isolation_level=None)) as read,
         closing(sqlite3.connect(target, isolation_level=None)) as write,
     ):
         read.execute("BEGIN")  # one state of the source for all steps, and no step that begins again
@@ -154,11 +154,18 @@ def examined(path: Path, *, thoroughly: bool = True) -> CatalogFile:
     return CatalogFile(path, lake, head, uid, None if at is None else from_micros(at), epoch, published)
 
 
+def reading_uri(path: Path) -> str:
+    """Return how SQLite is to read a file; where it cannot share memory with writers and there are none, as it lies."""
+    folder, effective = path.absolute().parent, os.access in os.supports_effective_ids
+    alone = not path.with_name(f"{path.name}-wal").exists() and not os.access(folder, os.W_OK, effective_ids=effective)
+    return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a file that may be anything; one that other processes write to is read through its write-ahead log."""
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as con:
+        with closing(sqlite3.connect(reading_uri(path), uri=True, isolation_level=None)) as con:
             yield con
     except sqlite3.DatabaseError as error:
         raise IntegrityError(f"{path} is no sound catalog ({error})") from error

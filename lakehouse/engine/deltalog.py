@@ -7,15 +7,17 @@ accepted a stale handle across a compaction; with it every stale handle is refus
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.engine.changes import DataFile
 from lakehouse.engine.folder import Folder
 from lakehouse.engine.table import TableVersion
-from lakehouse.errors import Abandoned, Diverged
+from lakehouse.errors import Abandoned, Diverged, Unavailable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -123,9 +125,8 @@ class DeltaLog:
     def create(self, table: TableVersion, note: Note) -> None:
         """Write version 0; raises ``Stale`` when it is there."""
         from deltalake import DeltaTable, Schema
-        from deltalake.exceptions import DeltaError
 
-        try:
+        with _committing(self.folder):
             DeltaTable.create(
                 self.folder.uri,
                 Schema.from_arrow(table.schema),
@@ -136,8 +137,6 @@ class DeltaLog:
                 commit_properties=self._properties(note),
                 post_commithook_properties=_hooks(),
             )
-        except DeltaError as error:
-            raise Stale(f"{self.folder}: {error}") from error
 
     def open(self, version: int, published: int) -> DeltaTable:
         """Return a handle; raises ``Stale`` unless it stands at ``version`` and shows commit ``published``."""
@@ -188,13 +187,12 @@ class DeltaLog:
     def append(self, handle: DeltaTable, note: Note, adds: Sequence[DataFile], removes: Sequence[DataFile]) -> None:
         """Commit added and removed files through a checked handle; raises ``Stale`` when it moved."""
         from deltalake._internal import RemoveAction
-        from deltalake.exceptions import DeltaError
 
         now = int(time.time() * 1000)
         change = note.kind != "compact"
         actions: list[AddAction | RemoveAction] = [_add_action(f, now, change) for f in adds]
         actions += [RemoveAction(path=f.path, data_change=change, deletion_timestamp=now, size=f.size) for f in removes]
-        try:
+        with _committing(self.folder):
             handle.create_write_transaction(
                 actions,
                 "append",
@@ -202,8 +200,6 @@ class DeltaLog:
                 commit_properties=self._properties(note),
                 post_commithook_properties=_hooks(),
             )
-        except DeltaError as error:
-            raise Stale(f"{self.folder}: {error}") from error
 
     @staticmethod
     def takes(handle: DeltaTable, table: TableVersion, newest: TableVersion) -> bool:
@@ -225,15 +221,12 @@ class DeltaLog:
             return
         import pyarrow as pa
         from deltalake import Schema
-        from deltalake.exceptions import DeltaError
 
         fields = Schema.from_arrow(pa.schema(list(added))).fields
-        try:
+        with _committing(self.folder):
             handle.alter.add_columns(
                 fields, commit_properties=self._properties(note), post_commithook_properties=_hooks()
             )
-        except DeltaError as error:
-            raise Stale(f"{self.folder}: {error}") from error
 
     def _properties(self, note: Note) -> CommitProperties:
         from deltalake import CommitProperties, Transaction
@@ -261,6 +254,27 @@ class DeltaLog:
         except (ValueError, KeyError, TypeError, StopIteration):
             return Entry(version, torn=True)
         return Entry(version, note, adds, removes)
+
+
+@contextmanager
+def _committing(folder: Folder) -> Iterator[None]:
+    """Tell a table that moved from a place that cannot be written."""
+    from deltalake.exceptions import DeltaError
+
+    try:
+        yield
+    except DeltaError as error:
+        raise Stale(f"{folder}: {_plain(error)}") from error
+    except OSError as error:
+        raise Unavailable(
+            f"{folder} cannot be written ({_plain(error)}); the commits are safe in the catalog: free some space or mend "
+            "its permissions, then flush"
+        ) from error
+
+
+def _plain(error: Exception) -> str:
+    """Return delta-rs's message in one line without colours."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m|↳", " ", str(error)).split())
 
 
 def _entry(version: int) -> str:

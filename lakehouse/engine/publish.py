@@ -25,7 +25,7 @@ from lakehouse.engine.published import HEAD, declared, details
 from lakehouse.engine.recovery import Recovery
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.state import StateCache, TableState
-from lakehouse.errors import Abandoned, Diverged, Unsupported
+from lakehouse.errors import Abandoned, Diverged, Unavailable, Unsupported
 
 __all__ = ["HEAD", "Publisher", "refuse_forked"]
 
@@ -76,10 +76,21 @@ class Publisher:
                     break
                 except Stale as error:
                     if attempt == _TRIES:
-                        raise Abandoned(f"{table} keeps moving: {error}") from error
+                        raise self._given_up(table, error) from error
                     self.recover(epoch)
         self._write_head(target, epoch)
         return target
+
+    def _given_up(self, table: str, error: Stale) -> Unavailable:
+        """Return why a table is left for now: others move it, or, where nothing moved, it cannot be written."""
+        with self._catalog.read() as session:
+            newest = session.publication(table, session.head())
+        version = newest.version if newest else -1
+        if DeltaLog(table_folder(self._root, table), self.lake).versions(above=version):
+            return Abandoned(f"{table} keeps moving: {error}")
+        return Unavailable(
+            f"{table} cannot be published, though nothing else moved it ({error}): mend that, then flush"
+        )
 
     def recover(self, epoch: int) -> None:
         """Adopt or remove what a dead publisher left; other maintenance begins with it, too."""

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from lakehouse.engine.backup import reading_uri
 from lakehouse.engine.catalog import CommitInfo, Meta
 from lakehouse.engine.catalog_sqlite import SqliteCatalog
 from lakehouse.engine.datafile import is_sound, read_rows
@@ -249,7 +250,7 @@ class _Rebuilding:
 def _salvaged(path: Path) -> int | None:
     """Return the newest commit that a damaged catalog still tells of, None when it tells nothing."""
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as con:
+        with closing(sqlite3.connect(reading_uri(path), uri=True)) as con:
             found: int | None = con.execute("SELECT max(id) FROM commits").fetchone()[0]
     except sqlite3.Error:
         return None

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from lakehouse.engine.backup import CatalogFile, copied, examined
+from lakehouse.engine.backup import CatalogFile, copied, examined, reading_uri
 from lakehouse.engine.catalog import Catalog, CommitInfo
 from lakehouse.engine.catalog_sqlite import SqliteCatalog
 from lakehouse.engine.datafile import is_sound
@@ -180,8 +180,8 @@ class _Restoration:
 
 def _lacking(catalog: Path, backup: Path) -> int:
     """Return how many commits a catalog holds that a backup lacks."""
-    with closing(sqlite3.connect(f"{catalog.absolute().as_uri()}?mode=ro", uri=True)) as con:
-        con.execute("ATTACH ? AS backup", (f"{backup.absolute().as_uri()}?mode=ro",))
+    with closing(sqlite3.connect(reading_uri(catalog), uri=True)) as con:
+        con.execute("ATTACH ? AS backup", (reading_uri(backup),))
         sql = "SELECT count(*) FROM main.commits WHERE uid NOT IN (SELECT uid FROM backup.commits)"
         found: int = con.execute(sql).fetchone()[0]
     return found

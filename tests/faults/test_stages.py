@@ -18,7 +18,7 @@ from lakehouse.engine import faults
 from lakehouse.engine.backup import back_up
 from lakehouse.engine.rebuild import rebuild
 from lakehouse.engine.restore import restore
-from lakehouse.errors import LakehouseError, ReadOnly, Unavailable
+from lakehouse.errors import Busy, LakehouseError, ReadOnly, Unavailable
 from tests.faults.scene import OPTIONS, TABLES, Scene, as_model, catalog_rows, open_lake
 from tests.faults.test_zombies import go_on, prepare
 
@@ -134,6 +134,30 @@ def test_folders_that_may_not_be_written_from_some_point_on_lose_nothing(group: 
         finally:
             os.seteuid(0)
             scene.close()
+
+
+@is_root
+@pytest.mark.parametrize("point", ["publish.leased", "publish.before_delta", "publish.before_head"])
+@pytest.mark.parametrize("published", [False, True])
+def test_a_flush_that_may_not_write_says_so_at_once_and_not_that_another_is_at_work(
+    point: str, published: bool, open_folder: Path
+) -> None:
+    scene = Scene(open_folder / "lake")
+    try:
+        scene.work(times=2)
+        if published:
+            scene.a.flush()
+            scene.work()
+        faults.install(lambda name: os.seteuid(65534) if name == point else None)
+        with pytest.raises((LakehouseError, OSError), match=r"[Pp]ermission denied") as raised:
+            scene.a.flush(timeout=60)
+        assert not isinstance(raised.value, Busy)
+        assert "\x1b" not in str(raised.value)
+    finally:
+        os.seteuid(0)
+        faults.install(None)
+    scene.settle(scene.b)
+    scene.close()
 
 
 @is_root

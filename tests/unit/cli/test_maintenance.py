@@ -45,6 +45,18 @@ def test_vacuum_says_what_it_would_do_before_it_does_it(lake):
     assert lake("check").code == 0
 
 
+def test_compact_rewrites_small_files_and_no_rows(lake):
+    for n in range(3):
+        lake("save", "notes.txt", "--key", f"n{n}.txt")
+        lake("flush")
+    before = lake("ls", "--json").document
+    done = lake("compact", "--json").document
+    assert done["removed"] > done["added"] > 0
+    assert lake("ls", "--json").document == before
+    assert "rewrote 0 data files" in lake("compact").out
+    assert lake("check", "--deep").code == 0
+
+
 def test_vacuum_refuses_what_is_no_span(lake):
     failed = lake("vacuum", "--retention", "seven days")
     assert failed.code == 1 and "7d" in failed.err
