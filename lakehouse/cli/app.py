@@ -15,7 +15,7 @@ from lakehouse.cli.screen import LogLines, Options, Screen
 from lakehouse.cli.text import Format
 
 if TYPE_CHECKING:
-    from lakehouse.cli import instances, listing, maintenance, querying, saving, timeline
+    from lakehouse.cli import instances, listing, maintenance, querying, saving, storages, timeline
 
 else:
 
@@ -33,6 +33,7 @@ else:
     maintenance = _Later("lakehouse.cli.maintenance")
     querying = _Later("lakehouse.cli.querying")
     saving = _Later("lakehouse.cli.saving")
+    storages = _Later("lakehouse.cli.storages")
     timeline = _Later("lakehouse.cli.timeline")
 
 __all__ = ["app"]
@@ -149,6 +150,9 @@ def save(
     format: Annotated[
         str | None, typer.Option(metavar="NAME", help="Overrides the format; blob keeps bytes without reading them.")
     ] = None,
+    storage: Annotated[
+        str | None, typer.Option(metavar="ROOT", help="Where the bytes are to lie. Default: the instance's own.")
+    ] = None,
 ) -> None:
     """Save files as artifacts, with their labels.
 
@@ -163,6 +167,7 @@ def save(
         create_labels=create_labels,
         recursive=recursive,
         format=format,
+        storage=storage,
     )
 
 
@@ -390,3 +395,50 @@ def rebuild(
     What was committed after the last publication is lost: the command says from which commit on.
     """
     maintenance.rebuild(ctx.obj, catalog=catalog)
+
+
+_storage = typer.Typer(help="Roots under which artifacts lie.", no_args_is_help=True)
+app.add_typer(_storage, name="storage")
+
+
+@_storage.command("list", epilog=_EVERYWHERE)
+def storage_list(ctx: typer.Context) -> None:
+    """List the storages with how much they hold."""
+    storages.list_all(ctx.obj)
+
+
+@_storage.command("add", epilog=_EVERYWHERE)
+def storage_add(
+    ctx: typer.Context,
+    root: Annotated[str, typer.Argument(help="A folder, or a URL such as s3://bucket/prefix.")],
+    *,
+    description: Annotated[str | None, typer.Option(help="What is kept there.")] = None,
+) -> None:
+    """Register a storage: `save --storage ROOT` then stores there, and files in it are registered in place."""
+    storages.add(ctx.obj, root, description=description)
+
+
+@_storage.command("move", epilog=_EVERYWHERE)
+def storage_move(
+    ctx: typer.Context,
+    key: Annotated[str, typer.Argument(help="The artifact's key; its newest version is moved.")],
+    storage: Annotated[str, typer.Argument(metavar="ROOT", help="Root or uid of the storage.")],
+) -> None:
+    """Take an artifact's bytes to another storage; its key, labels and history stay."""
+    storages.move(ctx.obj, key, storage)
+
+
+_cache = typer.Typer(help="Local copies of what lies in remote storages.", no_args_is_help=True)
+app.add_typer(_cache, name="cache")
+
+
+@_cache.command("info", epilog=_EVERYWHERE)
+def cache_info(ctx: typer.Context) -> None:
+    """Show where the copies lie, how much they take and how much they may."""
+    storages.cache_info(ctx.obj)
+
+
+@_cache.command("clear", epilog=_EVERYWHERE)
+def cache_clear(ctx: typer.Context) -> None:
+    """Delete the copies; they are fetched again when they are needed."""
+    storages.cache_clear(ctx.obj)

@@ -45,6 +45,7 @@ def save(
     create_labels: bool,
     recursive: bool,
     format: str | None,
+    storage: str | None,
 ) -> None:
     """Save files as artifacts, all of them or none."""
     with opened(screen) as lake:
@@ -53,7 +54,10 @@ def save(
         files = list(_files(screen, lake, paths, key, recursive=recursive))
         _refuse_twins(files)
         before = lake.snapshot()
-        artifacts = [lake.Artifact(file.path, key=file.key, description=description, format=format) for file in files]
+        artifacts = [
+            lake.Artifact(file.path, key=file.key, description=description, format=format, storage=storage)
+            for file in files
+        ]
         try:
             _store(screen, lake, files, artifacts, labels=labels, create_labels=create_labels)
         except LakehouseError as error:

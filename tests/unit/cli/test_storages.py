@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def test_storages_are_added_listed_and_moved_to(lake):
+    added = lake("storage", "add", "archive", "--description", "rarely read")
+    assert added.code == 0 and "registered" in added.out
+    assert lake("save", "notes.txt", "--key", "kept.txt", "--storage", "archive").code == 0
+    rows = {row["root"]: row for row in lake("storage", "list", "--json").document}
+    archive = rows[str(Path("archive").absolute())]
+    assert (archive["kind"], archive["artifacts"], archive["bytes"]) == ("file", 1, 21)
+    assert rows["storage"]["artifacts"] == 2
+    assert lake("storage", "move", "penguins.csv", archive["uid"]).code == 0
+    assert lake("storage", "move", "--json", "notes.txt", "archive").document["storage"] == archive["uid"]
+    after = {row["root"]: row["artifacts"] for row in lake("storage", "list", "--json").document}
+    assert after == {"storage": 0, archive["root"]: 3}
+    assert lake("sql", 'select count(*) from content."penguins.csv"').code == 0
+
+
+def test_an_empty_instance_lists_its_own_storage(run):
+    run("init", "mylake")
+    (own,) = run("storage", "list", "--json").document
+    assert (own["root"], own["artifacts"], own["bytes"]) == ("storage", 0, 0)
+
+
+def test_equal_bytes_are_counted_once(lake):
+    lake("save", "notes.txt", "--key", "again.txt")
+    (own,) = lake("storage", "list", "--json").document
+    assert (own["artifacts"], own["bytes"]) == (3, 21 + Path("penguins.csv").stat().st_size)
+
+
+def test_unknown_storages_and_roots_with_secrets_are_refused(lake):
+    assert lake("save", "notes.txt", "--key", "x.txt", "--storage", "nowhere").code == 3
+    refused = lake("storage", "add", "s3://key:SECRET@bucket")
+    assert refused.code == 1 and "SECRET" not in refused.err + refused.out
+    assert lake("storage", "move", "absent.txt", "storage").code == 3
+
+
+def test_the_cache_is_shown_and_cleared(run, monkeypatch, tmp_path):
+    from formats.cache import Cache
+
+    monkeypatch.setenv("LAKEHOUSE_CACHE_DIR", str(tmp_path / "copies"))
+    monkeypatch.setenv("LAKEHOUSE_CACHE_SIZE", "5 MB")
+    Cache().add("s3://bucket/a.txt", b"abc", suffix=".txt")
+    facts = run("cache", "info", "--json").document
+    assert (facts["bytes"], facts["limit"]) == (3, 5_000_000) and facts["folder"].startswith(str(tmp_path / "copies"))
+    assert "deleted 1 copy from" in run("cache", "clear").out
+    assert run("cache", "info", "--json").document["bytes"] == 0
