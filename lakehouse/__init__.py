@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from formats.remote import RemoteOptions
     from lakehouse import errors
     from lakehouse.api import (
         connect,
@@ -42,6 +43,7 @@ __all__ = [
     "Artifact",
     "Feature",
     "File",
+    "RemoteOptions",
     "Run",
     "Storage",
     "Transform",
@@ -87,6 +89,7 @@ if not TYPE_CHECKING:
         **{name: ("lakehouse.timeline", name) for name in _TIMELINE},
         **{name: ("registries", name) for name in _REGISTRIES},
         "File": ("registries", "Artifact"),
+        "RemoteOptions": ("formats.remote", "RemoteOptions"),
     }
     _MODULES = ("errors",)
     _SIBLINGS = ("registries", "formats", "validation")

@@ -53,7 +53,6 @@ class AtOnce:
         deadline = time.monotonic() + _PATIENCE
         try:
             while not self._is_published(commit):
-                self._lease.hold()
                 if self._publisher.publish() is None and time.monotonic() > deadline:
                     raise Busy(f"another process has been publishing for {_PATIENCE:g} s")
                 # a round of another process may have begun before this commit

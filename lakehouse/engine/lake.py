@@ -179,6 +179,7 @@ class Lake(Writing):
     def _begin_writing(self, found: Opened, specs: Iterable[TableSpec]) -> None:
         self.at_once = found.at_once(self.publisher, self.id, self.options)
         if self.at_once is not None:
+            self._lease.guard = self.at_once.before
             self.at_once.before()
         found.settle()
         self.ensure(specs)

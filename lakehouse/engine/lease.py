@@ -25,6 +25,8 @@ class Lease:
     def __init__(self, catalog: Catalog, options: Options) -> None:
         self._catalog, self._options = catalog, options
         self.holder = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self.guard: Callable[[], None] | None = None
+        """Is asked first, and raises where this process must not maintain the lake."""
 
     def acquire(self) -> int | None:
         """Take the lease without waiting; every taking has a new epoch. None: another process holds it."""
@@ -41,6 +43,8 @@ class Lease:
         Whatever fails after the lease was lost is a loss of the lease and nothing else: a sleeper finds its target
         vacuumed (``Expired``), its files swept (``DataLoss``), or a log that has moved on (``Diverged``).
         """
+        if self.guard is not None:
+            self.guard()
         if (epoch := self.acquire()) is None:
             return None
         try:
