@@ -2,6 +2,7 @@
 PYTHON ?= python3
 WORKERS ?= 2
 KILLS ?= 300
+CATALOG ?= sqlite
 LAKE ?= demo-lake
 
 VENV := .venv
@@ -39,8 +40,8 @@ docs-test: $(READY) ## Run every example in the docstrings and in README
 bench: $(READY) ## Measure against floors taken in the same run
 	$(BIN)/python -m benchmarks
 
-torture: $(READY) ## Kill writers for a long time and look for harm
-	$(BIN)/python -m tests.torture --kills $(KILLS)
+torture: $(READY) ## Kill writers for a long time and look for harm; CATALOG=postgres on a server
+	$(BIN)/python -m tests.torture --kills $(KILLS) --catalog $(CATALOG)
 
 format: $(READY) ## Mend what ruff can mend
 	$(BIN)/ruff check --fix .

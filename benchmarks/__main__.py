@@ -15,6 +15,7 @@ from benchmarks.report import show, write_json
 GROUPS = {
     "commit": "commit",
     "batch": "batching",
+    "postgres": "postgres",
     "artifact": "artifact",
     "bulk": "bulk",
     "scan": "scan",

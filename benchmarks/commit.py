@@ -16,7 +16,7 @@ from benchmarks.harness import Limit, Row, Sample, Side, alternate, at_most, ms,
 from benchmarks.rows import RULED, THREE, one_each
 from lakehouse.engine import Lake, Options, TableSpec, Transaction
 
-__all__ = ["run"]
+__all__ = ["encoded", "plan_of", "race", "run"]
 
 _ROUNDS, _DELTA_ROUNDS = 400, 30
 _PROCESSES, _SECONDS = 4, 3.0
@@ -70,13 +70,13 @@ def _committing(lake: Lake) -> Side:
 def _bare(bare: BareSqlite) -> Side:
     def side(_: int) -> Callable[[], object]:
         rows = one_each()
-        same = [(spec.name, rows[spec.name]["uid"], _encoded(spec, rows[spec.name])) for spec in THREE]
+        same = [(spec.name, rows[spec.name]["uid"], encoded(spec, rows[spec.name])) for spec in THREE]
         return lambda: bare.insert(same)
 
     return side
 
 
-def _encoded(spec: TableSpec, row: dict[str, Any]) -> bytes:
+def encoded(spec: TableSpec, row: dict[str, Any]) -> bytes:
     """Return the bytes that the engine keeps of a row."""
     return bytes(pa.RecordBatch.from_pylist([row], schema=spec.schema).serialize())
 
@@ -105,7 +105,7 @@ def _rehearsed(side: Side) -> Side:
 # -- four processes ----------------------------------------------------------------------------------------------------
 def _together(root: Path, options: Options, suffix: str) -> Iterator[Row]:
     Lake.create(root, THREE, options=options).close()
-    times, errors, seconds = _race(root, options)
+    times, errors, seconds = race(root, options)
     slow = sum(t > 0.25 for t in times)
     name = f"{_PROCESSES} processes{suffix}"
     sample = Sample(tuple(times))
@@ -126,7 +126,7 @@ def _rate(path: Path) -> float:
     return len(found.times) / sum(found.times)
 
 
-def _race(root: Path, options: Options) -> tuple[list[float], list[str], float]:
+def race(root: Path, options: Options) -> tuple[list[float], list[str], float]:
     """Return all durations, all errors and how long the race took, in seconds."""
     spawn = mp.get_context("spawn")
     results, gate = spawn.SimpleQueue(), spawn.Barrier(_PROCESSES)

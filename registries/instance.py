@@ -16,7 +16,8 @@ from lakehouse.engine import Batch, Changes, CommitInfo, Lake, Snapshot, TableSp
 from lakehouse.engine.backup import BackupReport
 from lakehouse.engine.compaction import Compacted
 from lakehouse.engine.findings import CheckReport
-from lakehouse.errors import InputError, InvalidName, ReadOnly, shown
+from lakehouse.engine.grants import Right, grant
+from lakehouse.errors import InputError, InvalidName, ReadOnly, did_you_mean, shown
 from lakehouse.ids import derived_uid
 from lakehouse.types import Progress
 from registries import artifact, feature, label, storage, transform, user, views
@@ -335,6 +336,31 @@ class Instance:
         """
         self.lake.flush_batch()
         return self._upkeep.backup(Path(check_path(target, "target")).absolute(), progress=progress)
+
+    def grant(self, role: str, right: str = "read", *, create: bool = False) -> None:
+        """Set what a role may do with a catalog in Postgres; the server holds it up, whatever program asks.
+
+        Parameters
+        ----------
+        role
+            A role of the database; users get its rights by ``GRANT role TO user``.
+        right
+            ``none``, ``read``, ``write`` (save and publish, but change nothing that was committed) or ``admin``
+            (change tables and vacuum).
+        create
+            Make the role, without a login, where it does not exist.
+
+        Raises
+        ------
+        Unsupported
+            When the catalog is a SQLite file.
+        InputError, NotFound, ReadOnly
+        """
+        rights = [one.value for one in Right]
+        if right not in rights or not isinstance(role, str):
+            raise InputError(f"grant({shown(role)}, {shown(right)}){did_you_mean(str(right), rights)}")
+        self.refuse_reading_only()
+        grant(self.lake.catalog, role, Right(right), create=create)
 
     # Provenance
 

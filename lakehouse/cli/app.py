@@ -15,7 +15,7 @@ from lakehouse.cli.screen import LogLines, Options, Screen
 from lakehouse.cli.text import Format
 
 if TYPE_CHECKING:
-    from lakehouse.cli import instances, listing, maintenance, querying, saving, storages, timeline
+    from lakehouse.cli import granting, instances, listing, maintenance, querying, saving, storages, timeline
 
 else:
 
@@ -28,6 +28,7 @@ else:
         def __getattr__(self, attribute: str) -> Any:
             return getattr(import_module(self._name), attribute)
 
+    granting = _Later("lakehouse.cli.granting")
     instances = _Later("lakehouse.cli.instances")
     listing = _Later("lakehouse.cli.listing")
     maintenance = _Later("lakehouse.cli.maintenance")
@@ -355,6 +356,25 @@ def check(
     Nothing is changed, and nobody needs to stop. The exit code is 1 when anything is harmed.
     """
     maintenance.check(ctx.obj, deep=deep)
+
+
+@app.command(epilog=_EVERYWHERE)
+def grant(
+    ctx: typer.Context,
+    role: Annotated[str, typer.Argument(help="A role of the catalog's database.")],
+    *,
+    read: Annotated[bool, typer.Option("--read", help="Read every commit.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Save and publish as well.")] = False,
+    admin: Annotated[bool, typer.Option("--admin", help="Change tables and vacuum as well.")] = False,
+    none: Annotated[bool, typer.Option("--none", help="Nothing any more.")] = False,
+    create: Annotated[bool, typer.Option("--create", help="Make the role if there is none, without a login.")] = False,
+) -> None:
+    """Set what a role may do with a catalog in Postgres.
+
+    The server holds it up, whatever program asks. Only the role that made the instance, or a superuser, may grant.
+    """
+    rights = {"read": read, "write": write, "admin": admin, "none": none}
+    granting.grant(ctx.obj, role, rights=rights, create=create)
 
 
 @app.command(epilog=_EVERYWHERE)

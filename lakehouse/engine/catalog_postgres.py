@@ -121,7 +121,7 @@ class PostgresCatalog:
         NewerFormat
             When a newer version of this program wrote it.
         """
-        with self._statements() as db:
+        with self.unlocked() as db:
             return self._exists(db)
 
     def _exists(self, db: PostgresStatements) -> bool:
@@ -144,7 +144,7 @@ class PostgresCatalog:
     def create(self, home: str) -> bool:
         """Create schema and tables; False when another process was first."""
         schema = self.address.schema
-        with self._statements() as db:
+        with self.unlocked() as db:
             db.rows("SELECT 1 FROM pg_advisory_xact_lock(hashtextextended(?, 0))", f"lakehouse {schema}")
             if self._exists(db):
                 return False
@@ -159,12 +159,12 @@ class PostgresCatalog:
     def size(self) -> int:
         """Return how many bytes its tables and indexes take."""
         sql = "SELECT CAST(sum(pg_total_relation_size(oid)) AS BIGINT) FROM pg_class WHERE relkind = 'r' AND "
-        with self._statements() as db:
+        with self.unlocked() as db:
             rows = db.rows(sql + "relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = ?)", self.address.schema)
         return int(rows[0][0] or 0)
 
     @contextmanager
-    def _statements(self) -> Iterator[PostgresStatements]:
+    def unlocked(self) -> Iterator[PostgresStatements]:
         """Run statements in a transaction of their own, outside the head lock."""
         con, _ = self._pool.begun("BEGIN")
         with self._settled(con):

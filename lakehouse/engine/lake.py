@@ -166,7 +166,11 @@ class Lake(Writing):
         """
         settings = options or Options()
         found = opened(root, settings, read_only=read_only, catalog=catalog, remote=remote)
-        lake = cls(found.folder, found.catalog, settings, user=user, read_only=read_only)
+        try:
+            lake = cls(found.folder, found.catalog, settings, user=user, read_only=read_only)
+        except BaseException:
+            found.catalog.close()
+            raise
         try:
             found.check(lake.id)
             if not read_only:

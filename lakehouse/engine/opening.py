@@ -128,7 +128,10 @@ def _is_at_hand(url: str, place: CatalogPlace | None) -> bool:
 
 def _existing(place: CatalogPlace, options: Options, *, read_only: bool) -> Catalog:
     catalog = catalog_of(place, options, read_only=read_only)
-    if not catalog.exists():
+    try:
+        if not catalog.exists():
+            raise IntegrityError(f"{catalog.name} is empty: restore it from a backup")
+    except BaseException:
         catalog.close()
-        raise IntegrityError(f"{catalog.name} is empty: restore it from a backup")
+        raise
     return catalog

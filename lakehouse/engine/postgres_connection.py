@@ -152,6 +152,11 @@ class Pool:
         for _, con in idle:
             con.close()
 
+    def __del__(self) -> None:
+        """Close what the user of a lake did not: the driver would warn of each connection."""
+        if hasattr(self, "_changed"):
+            self.close()
+
     def after_fork(self) -> None:
         """Drop, in a forked child, what the parent uses on.
 

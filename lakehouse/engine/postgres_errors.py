@@ -28,7 +28,10 @@ _BY_STATE: dict[str, tuple[type[LakehouseError], str]] = {
     _STARTING: (Unavailable, "the server is starting up or shutting down: try again in a moment"),
     _LOCKED: (Busy, "the head lock was not free in time, since another client holds it for long: try again"),
     _CANCELLED: (Busy, "the server cancelled a statement that took too long; nothing was committed: try again"),
-    "42501": (ReadOnly, "this role may not do that: its owner grants the right with `lakehouse grant ROLE --write`"),
+    "42501": (
+        ReadOnly,
+        "this role may not do that: the owner of the catalog grants it with `lakehouse grant ROLE`, --write to save and --admin to change tables and to vacuum",
+    ),
     "25006": (ReadOnly, "this server or connection takes no changes: connect to one that does"),
     "53100": (Unavailable, "the server's disk is full; nothing was committed: free some space, then try again"),
     "28000": (ConfigurationError, "the server refuses this user or host: look at its pg_hba.conf"),

@@ -16,6 +16,7 @@ import pytest
 
 from lakehouse.engine import Lake, Options, Transaction
 from lakehouse.errors import Duplicate, Unsupported
+from tests.catalogs import CatalogFor
 from tests.unit.engine.support import QUIET, add, create, label, plain, rows_of, uids
 
 pytestmark = [
@@ -30,9 +31,9 @@ _lake: Lake | None = None
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Iterator[Lake]:
+def lake(tmp_path: Path, catalog: CatalogFor) -> Iterator[Lake]:
     """Return a lake that used DuckDB and deltalake and published, as a parent does before it forks."""
-    with create(tmp_path / "lake") as opened:
+    with create(tmp_path / "lake", catalog=catalog(tmp_path / "lake")) as opened:
         add(opened, "base")
         opened.flush()
         assert len(plain(opened)) == 1

@@ -13,6 +13,7 @@ import pytest
 
 from lakehouse.engine import Lake, Options, TableSpec, Transaction, faults, recovery, state, unique
 from lakehouse.errors import ChangedSinceRead, Duplicate, Expired, ReferenceMissing, SchemaChanged, StillReferenced
+from tests.catalogs import CatalogFor
 
 pytestmark = pytest.mark.concurrency
 _UID = pa.field("uid", pa.string(), nullable=False)
@@ -27,12 +28,13 @@ def _item(*added: str) -> TableSpec:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Opener]:
+def opened(tmp_path: Path, catalog: CatalogFor) -> Iterator[Opener]:
     """Return an opener of the same lake: every call is another process's view of it."""
     lakes: list[Lake] = []
 
     def opener(*added: str) -> Lake:
-        lakes.append(Lake.create(tmp_path / "lake", [_item(*added), _LINK], options=_OPTIONS))
+        specs, root = [_item(*added), _LINK], tmp_path / "lake"
+        lakes.append(Lake.create(root, specs, catalog=catalog(root), options=_OPTIONS))
         return lakes[-1]
 
     yield opener

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from registries.instance import Instance
+from tests.catalogs import CatalogFor
 
 pytestmark = [
     pytest.mark.concurrency,
@@ -24,8 +25,10 @@ WORKERS, EACH = 3, 6
 _shared: Instance | None = None
 
 
-def test_a_fork_pool_saves_through_the_instance_of_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with Instance.create(tmp_path / "lake", user="ada") as lake:
+def test_a_fork_pool_saves_through_the_instance_of_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, catalog: CatalogFor
+):
+    with Instance.create(tmp_path / "lake", catalog=catalog(tmp_path / "lake"), user="ada") as lake:
         lake.ULabel(name="pooled").save()
         lake.Artifact.filter().pl()  # the parent has used Polars, DuckDB and deltalake before it forks
         lake.sql("select 1").fetchall()
@@ -34,8 +37,8 @@ def test_a_fork_pool_saves_through_the_instance_of_its_parent(tmp_path: Path, mo
         check_results(lake, pooled("fork", save_in_fork, list(range(WORKERS))))
 
 
-def test_a_spawn_pool_saves_through_instances_of_its_own(tmp_path: Path):
-    with Instance.create(tmp_path / "lake", user="ada") as lake:
+def test_a_spawn_pool_saves_through_instances_of_its_own(tmp_path: Path, catalog: CatalogFor):
+    with Instance.create(tmp_path / "lake", catalog=catalog(tmp_path / "lake"), user="ada") as lake:
         lake.ULabel(name="pooled").save()
         check_results(lake, pooled("spawn", save_in_spawn, [(str(tmp_path / "lake"), n) for n in range(WORKERS)]))
 

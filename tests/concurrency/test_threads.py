@@ -10,14 +10,15 @@ import pytest
 
 from lakehouse.engine import Lake, Transaction
 from lakehouse.errors import Duplicate
+from tests.catalogs import CatalogFor
 from tests.unit.engine.support import add, create, label, plain, rows_of, uids
 
 pytestmark = pytest.mark.concurrency
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Iterator[Lake]:
-    with create(tmp_path / "lake", bulk_rows=30) as opened:
+def lake(tmp_path: Path, catalog: CatalogFor) -> Iterator[Lake]:
+    with create(tmp_path / "lake", catalog=catalog(tmp_path / "lake"), bulk_rows=30) as opened:
         yield opened
 
 

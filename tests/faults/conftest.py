@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.catalogs import CatalogFor
 from tests.faults.scene import Scene
 
 
 @pytest.fixture
-def make_scene(tmp_path: Path) -> Iterator[Callable[[], Scene]]:
+def make_scene(tmp_path: Path, catalog: CatalogFor) -> Iterator[Callable[[], Scene]]:
     """Return a maker of scenes, each in a folder of its own."""
     made: list[Scene] = []
 
     def make() -> Scene:
-        made.append(Scene(tmp_path / f"lake-{len(made)}"))
+        root = tmp_path / f"lake-{len(made)}"
+        made.append(Scene(root, catalog(root)))
         return made[-1]
 
     yield make

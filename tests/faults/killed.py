@@ -1,6 +1,6 @@
 """A process that works on a lake and kills itself at the nth passage of a fault point.
 
-``python -m tests.faults.killed ROOT POINT NTH``; it ends by itself only when the point was never reached.
+``python -m tests.faults.killed ROOT POINT NTH [CATALOG]``; it ends by itself only when the point was never reached.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lakehouse.engine import Lake, faults
 from lakehouse.engine.backup import back_up
+from lakehouse.engine.catalog_sqlite import SqliteCatalog
 from lakehouse.engine.restore import restore
 from tests.faults.scene import OPTIONS, Die, changed, die_at, open_lake, specs, work
 
@@ -84,7 +85,7 @@ class _Worker:
             self._lake.flush()
             self._lake.compact()
             self._lake.vacuum()
-        for number in range(2):
+        for number in range(2 if isinstance(self._lake.catalog, SqliteCatalog) else 0):
             self._back_and_forth(number)
 
     def _back_and_forth(self, number: int) -> None:
@@ -110,7 +111,7 @@ def _fatal(point: str, nth: int) -> Callable[[str], None]:
 
 def main() -> None:
     root, point, nth = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    lake = open_lake(root)
+    lake = open_lake(root, catalog=sys.argv[4] if len(sys.argv) > 4 else None)
     _Worker(lake, _Notes(root.with_suffix(".notes")), _fatal(point, nth)).run()
 
 

@@ -62,8 +62,8 @@ def specs(added: int = 0) -> list[TableSpec]:
     return [TableSpec("item", pa.schema(fields + more), unique=(("name",),)), TableSpec("mirror", pa.schema(fields))]
 
 
-def open_lake(root: Path, added: int = 0, **options: Any) -> Lake:
-    return Lake.create(root, specs(added), options=Options(**{**vars(OPTIONS), **options}))
+def open_lake(root: Path, added: int = 0, *, catalog: str | None = None, **options: Any) -> Lake:
+    return Lake.create(root, specs(added), catalog=catalog, options=Options(**{**vars(OPTIONS), **options}))
 
 
 # -- commits -------------------------------------------------------------------------------------------------------
@@ -143,8 +143,8 @@ def as_model(rows: list[dict[str, Any]]) -> Rows:
 class Scene:
     """A lake that several actors use in turn, and the states that were ever committed."""
 
-    def __init__(self, root: Path, opened: Callable[..., Lake] = open_lake) -> None:
-        self.root, self._opened = root, opened
+    def __init__(self, root: Path, catalog: str | None = None) -> None:
+        self.root, self._catalog = root, catalog
         self.states: dict[int, Rows] = {0: {}}
         self.count, self._head_commit, self._lakes = 0, 0, list[Lake]()
         self.added = 0
@@ -152,7 +152,7 @@ class Scene:
 
     def actor(self, **options: Any) -> Lake:
         """Return a further process's view, in this process."""
-        self._lakes.append(self._opened(self.root, self.added, **options))
+        self._lakes.append(open_lake(self.root, self.added, catalog=self._catalog, **options))
         return self._lakes[-1]
 
     def close(self) -> None:

@@ -47,6 +47,7 @@ def _refuses(scene: Scene) -> None:
 
 
 # -- catalogs from a backup ----------------------------------------------------------------------------------------
+@pytest.mark.catalogs("sqlite")  # the file is exchanged
 @pytest.mark.parametrize("published_before", [0, 2])
 def test_a_catalog_restored_from_an_old_backup_diverges_and_changes_nothing(
     published_before: int, scene: Scene, tmp_path: Path

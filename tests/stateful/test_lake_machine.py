@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import uuid
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from lakehouse.engine import Lake, Options
 from lakehouse.errors import Conflict, Expired
@@ -44,6 +52,9 @@ def operations(draw: st.DrawFn) -> Operation:
 class LakeMachine(RuleBasedStateMachine):
     """Two handles on one lake; each rule picks one of them."""
 
+    catalog_url: str | None = None
+    """The database for its catalog; None is a SQLite file."""
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="lakehouse-stateful-"))
@@ -62,7 +73,11 @@ class LakeMachine(RuleBasedStateMachine):
             retention=0.0,
             grace=0.0,
         )
-        first = Lake.create(self.root, specs(), options=self.options)
+        catalog = (
+            self.catalog_url
+            and f"{self.catalog_url}{'&' if '?' in self.catalog_url else '?'}schema=stateful_{uuid.uuid4().hex}"
+        )
+        first = Lake.create(self.root, specs(), catalog=catalog, options=self.options)
         self.lakes = [first, Lake.open(self.root, options=self.options)]
         self.model.history[first.head()] = {"label": {}, "link": {}}
 
@@ -215,7 +230,7 @@ class LakeMachine(RuleBasedStateMachine):
 
 
 LONG = os.environ.get("LAKEHOUSE_STATEFUL") == "long"
-LakeMachine.TestCase.settings = settings(
+SETTINGS = settings(
     max_examples=1_000 if LONG else 16,
     stateful_step_count=80 if LONG else 25,
     report_multiple_bugs=False,
@@ -224,4 +239,13 @@ LakeMachine.TestCase.settings = settings(
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
-test_lake_shows_what_a_dict_shows = pytest.mark.stateful(pytest.mark.timeout(0 if LONG else 170)(LakeMachine.TestCase))
+LIMIT = 0 if LONG else 170
+LakeMachine.TestCase.settings = SETTINGS
+test_lake_shows_what_a_dict_shows = pytest.mark.stateful(pytest.mark.timeout(LIMIT)(LakeMachine.TestCase))
+
+
+@pytest.mark.stateful
+@pytest.mark.timeout(LIMIT)
+def test_lake_in_postgres_shows_what_a_dict_shows(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LakeMachine, "catalog_url", postgres_url)
+    run_state_machine_as_test(LakeMachine, settings=settings(SETTINGS, max_examples=1_000 if LONG else 6))

@@ -15,7 +15,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from lakehouse.engine import Snapshot
-from lakehouse.errors import Expired
+from lakehouse.errors import Expired, Unavailable
 from tests.torture.ledger import Ledger
 from tests.torture.world import COLUMNS, RETENTION, digest_sql, open_lake, plain_digest
 
@@ -130,6 +130,8 @@ def main() -> None:
             reader.look()
         except Expired:
             ledger.write(expired=1)
+        except Unavailable as error:
+            ledger.write(unavailable=type(error).__name__)
         except Exception:
             ledger.write(violation=f"{kind} checker: " + traceback.format_exc()[-1500:])
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import psycopg
 import pyarrow as pa
 
 from tests.torture.ledger import records
@@ -141,12 +143,23 @@ def _hashes(table: str, rows: set[tuple[Any, ...]]) -> dict[tuple[Any, ...], int
         return {tuple(r[:3]): int(r[3]) for r in con.execute(f"SELECT *, hash({names})::HUGEINT FROM rows").fetchall()}
 
 
-def judge(catalog: Path, found: Evidence) -> tuple[list[str], Replay]:
+def _asked(catalog: Path | str) -> tuple[list[tuple[int, str, str, int]], set[str]]:
+    """Return the commits and the claimed names, from a SQLite file or the URL of a Postgres schema."""
+    commits, claimed = (
+        "SELECT id, client_txn, message, at FROM commits ORDER BY id",
+        "SELECT val FROM unique_value WHERE tbl = 'item'",
+    )
+    if isinstance(catalog, Path):
+        with closing(sqlite3.connect(f"file:{catalog}?mode=ro", uri=True)) as con:
+            return con.execute(commits).fetchall(), {name for (name,) in con.execute(claimed)}
+    url, schema = catalog.split("?schema=")
+    with psycopg.connect(url, options=f"-c search_path={schema}") as server:
+        return server.execute(commits).fetchall(), {name.decode() for (name,) in server.execute(claimed)}
+
+
+def judge(catalog: Path | str, found: Evidence) -> tuple[list[str], Replay]:
     """Return every contradiction between ledgers, commits and observations, and the replay."""
-    with sqlite3.connect(f"file:{catalog}?mode=ro", uri=True) as con:
-        commits = con.execute("SELECT id, client_txn, message, at FROM commits ORDER BY id").fetchall()
-        claimed = {name for (name,) in con.execute("SELECT val FROM unique_value WHERE tbl = 'item'")}
-    con.close()
+    commits, claimed = _asked(catalog)
     bad, ids = list(found.violations), {name: number for number, name, _, _ in commits}
     bad += [f"acknowledged {n} is lost or moved" for n, number in found.acked.items() if ids.get(n) != number]
     bad += [f"refused {n} is there" for n in found.refused if n in ids]

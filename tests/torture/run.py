@@ -6,6 +6,7 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from deltalake import DeltaTable
 
 from lakehouse.engine.check import check
 from lakehouse.engine.findings import Severity
+from tests.postgres import PostgresServer
 from tests.torture.checker import observed
 from tests.torture.oracle import gather, judge
 from tests.torture.world import COLUMNS, GRACE, open_lake, plain_digest
@@ -32,21 +34,25 @@ _INCARNATIONS_PER_COLUMN = 40
 class Supervisor:
     """Keeps writers alive for a while, or until enough of them were killed."""
 
-    def __init__(self, root: Path, seed: int, writers: int) -> None:
+    def __init__(self, root: Path, seed: int, writers: int, server: PostgresServer | None) -> None:
         self._root, self._random, self._writers = root, random.Random(seed), writers
+        self._server, self.catalog = server, server and f"{server.url()}?schema=torture"
         self._born, self._seed = 0, seed
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._seeds: dict[int, int] = {}
         self.kills: Counter[str] = Counter()
+        self.disturbed: Counter[str] = Counter()
 
     def run(self, *, seconds: float, kills: int | None) -> None:
         self._root.with_suffix(".ledgers").mkdir(parents=True)
-        open_lake(self._root).close()
+        open_lake(self._root, catalog=self.catalog).close()
         checkers = [self._start("checker", kind, self._root, self._seed) for kind in ("pinned", "delta")]
         end = time.monotonic() + seconds
         try:
             while time.monotonic() < end and (kills is None or self.kills.total() < kills):
                 self._look_after_writers()
+                if self._server is not None:
+                    self._disturb(self._server)
                 time.sleep(0.05)
             self.checkers_died = sum(checker.poll() is not None for checker in checkers)
         finally:
@@ -70,6 +76,19 @@ class Supervisor:
             self._seeds[place] = self._seed * 100_000 + self._born
             generation = self._born // _INCARNATIONS_PER_COLUMN
             self._running[place] = self._start("writer", self._root, self._seeds[place], generation)
+
+    def _disturb(self, server: PostgresServer) -> None:
+        """End a session from the server's side, now and then; seldom, crash the server itself."""
+        chance = self._random.random()
+        if chance < 0.02:
+            ended = server.rows(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lakehouse' "
+                "ORDER BY state = 'idle', random() LIMIT 1"
+            )
+            self.disturbed["sessions ended"] += len(ended)
+        elif chance < 0.0215:
+            server.restart(signal.SIGQUIT)
+            self.disturbed["server crashes"] += 1
 
     def _is_at_work(self, place: int) -> bool:
         """Whether a writer has written something down: the death of one that is starting up would prove nothing."""
@@ -118,14 +137,14 @@ def _compare_delta(root: Path, expected: dict[str, Any], when: str) -> list[str]
 
 
 def torture(
-    root: Path, *, seed: int, seconds: float, kills: int | None, writers: int
+    root: Path, *, seed: int, seconds: float, kills: int | None, writers: int, server: PostgresServer | None = None
 ) -> tuple[list[str], dict[str, Any]]:
     """Run it all; returns the violations and the figures."""
     began = time.monotonic()
-    supervisor = Supervisor(root, seed, writers)
+    supervisor = Supervisor(root, seed, writers, server)
     supervisor.run(seconds=seconds, kills=kills)
     found = gather(root.with_suffix(".ledgers"))
-    bad, replay = judge(root / "catalog.db", found)
+    bad, replay = judge(supervisor.catalog or root / "catalog.db", found)
     bad += _finish(root, replay, found.counts)
     if supervisor.kills["BY ITSELF"] or supervisor.checkers_died:
         bad.append("a process ended by itself")
@@ -138,6 +157,7 @@ def torture(
         "refused": len(found.refused),
         "unknown": len(found.intents) - len(found.acked) - len(found.refused),
         "observations": len(found.observations),
+        **supervisor.disturbed,
         "rows": {table: len(rows) for table, rows in replay.rows.items()},
         "seconds to open": _spread(found.opened),
         "seconds to recover": _spread(found.recovered),
@@ -161,12 +181,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=None, help="run so long (with --kills: at most)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--writers", type=int, default=3)
+    parser.add_argument("--catalog", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--folder", type=Path, help="where the lake goes; default: a temporary folder")
     given = parser.parse_args(arguments)
     seconds = given.seconds or (3_600.0 if given.kills else 30.0)
     folder = given.folder or Path(tempfile.mkdtemp(prefix="torture-"))
     root = folder / f"lake-{given.seed}"
-    bad, figures = torture(root, seed=given.seed, seconds=seconds, kills=given.kills, writers=given.writers)
+    server = PostgresServer().start() if given.catalog == "postgres" else None
+    bad, figures = torture(
+        root, seed=given.seed, seconds=seconds, kills=given.kills, writers=given.writers, server=server
+    )
     print(json.dumps(figures, indent=1))
     print(f"{len(bad)} violations")
     for text, count in Counter(b[:2_000] for b in bad).most_common(8):

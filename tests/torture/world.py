@@ -38,8 +38,8 @@ def specs(generation: int) -> list[TableSpec]:
     ]
 
 
-def open_lake(root: Path, generation: int = 0) -> Lake:
-    return Lake.create(root, specs(generation), options=_OPTIONS)
+def open_lake(root: Path, generation: int = 0, catalog: str | None = None) -> Lake:
+    return Lake.create(root, specs(generation), catalog=catalog, options=_OPTIONS)
 
 
 def digest_sql(table: str, source: str) -> str:

