@@ -22,6 +22,7 @@ from lakehouse.errors import (
     Disconnected,
     InputError,
     IntegrityError,
+    LakehouseError,
     NewerFormat,
     OutcomeUnknown,
     ReadOnly,
@@ -276,7 +277,7 @@ class PostgresCatalog:
             con, _ = self._pool.begun(self._lock_sql)
             with self._settled(con):
                 return SqlSession(PostgresStatements(con)).outcome(client_txn) is not None
-        except Unavailable as unreachable:
+        except LakehouseError as unreachable:  # be it away, busy, or a standby that took over and may not lock
             raise OutcomeUnknown(
                 f"{self.name}: the connection was lost while committing, and the server cannot be asked whether the "
                 f"commit was made ({unreachable}): repeat it with client_txn={shown(client_txn)}, which commits once"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from lakehouse.engine import faults
+from tests.catalogs import CatalogFor
 from tests.faults.scene import Scene
 
 pytestmark = pytest.mark.faults
@@ -53,9 +55,12 @@ def sleep_at(scene: Scene, point: str, nth: int, script: str) -> Callable[[], bo
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_publisher_that_lost_its_lease_harms_nothing(point: str, make_scene: Callable[[], Scene]) -> None:
+def test_a_publisher_that_lost_its_lease_harms_nothing(
+    point: str, make_scene: Callable[[], Scene], catalog: CatalogFor, tmp_path: Path
+) -> None:
     reached = 0
-    for nth, script in CASES:
+    cases = CASES if catalog(tmp_path) is None else CASES[:1]  # what decides is SQL that both catalogs share
+    for nth, script in cases:
         scene = make_scene()
         prepare(scene, point)
         happened = sleep_at(scene, point, nth, script)
@@ -67,7 +72,7 @@ def test_a_publisher_that_lost_its_lease_harms_nothing(point: str, make_scene: C
         except Exception as error:
             error.add_note(f"{point}, passage {nth}, script {script}")
             raise
-    assert reached >= len(SCRIPTS), "the point was not reached"
+    assert reached >= min(len(SCRIPTS), len(cases)), "the point was not reached"
 
 
 def go_on(scene: Scene) -> None:
