@@ -20,7 +20,7 @@ from formats.durable import TEMPORARY
 from formats.folders import read_folder
 from formats.hashing import hash_file
 from lakehouse import config
-from lakehouse.errors import InvalidFile, Unavailable, shown
+from lakehouse.errors import InvalidFile, LakehouseError, Unavailable, shown
 
 __all__ = ["Cache"]
 
@@ -145,7 +145,10 @@ class Cache:
         self, name: str, key: str, fill: Callable[[Path], object], size: int | None, hash_: str | None, suffix: str
     ) -> Path:
         folder = self.folder / key[:2]
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise self._unwritable(error) from error
         draft = folder / f"{TEMPORARY}{secrets.token_hex(8)}"
         try:
             for attempt in range(1, _TRIES + 1):
@@ -163,10 +166,20 @@ class Cache:
             _publish(draft, target)
         except InvalidFile as error:
             raise Unavailable(f"{shown(name)} changed while it was copied: try again") from error
+        except LakehouseError:
+            raise
+        except OSError as error:
+            raise self._unwritable(error) from error
         finally:
             _discard(draft)
         self._make_room(found, target)
         return target
+
+    def _unwritable(self, error: OSError) -> Unavailable:
+        return Unavailable(
+            f"the cache {self.folder} cannot be written ({error.strerror or error}): free some space, or name another folder "
+            "in LAKEHOUSE_CACHE_DIR"
+        )
 
     def _filling_lock(self, key: str) -> threading.Lock:
         with self._lock:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from formats import keys
 from formats.registry import by_name
+from formats.remote import is_remote
 from formats.storage import Storage as ObjectStore
 from lakehouse.errors import DataLoss, InputError, InvalidKey, NotFound, shown
 from lakehouse.ids import stem, version_of, with_version
@@ -213,6 +215,7 @@ class Artifact(
         home.refuse_reading_only()
         self.check()
         lies_at = self._find_place(home, self._source)
+        assert self._source is not None
         self._content = self._source.read(self.key, lies_at, progress or self._progress)
         if self.key is None and self._content.lies_at is not None:
             self._values["key"] = _implied_key(self._content.lies_at)
@@ -222,6 +225,8 @@ class Artifact(
         self._place = home.stores.chosen(self._target)
         if not source.is_path:
             return None
+        if isinstance(source.given, str) and is_remote(source.given):
+            return self._find_remote(home, source)
         path = keys.check_source(source.given, folders=True)
         if path.is_dir() and isinstance(home.root, Path) and home.root.is_relative_to(path.resolve()):
             raise InvalidKey(f"{shown(str(path))} holds this instance itself: name a folder beside it")
@@ -230,6 +235,14 @@ class Artifact(
             return None
         self._place = found[:2]
         return found[2]
+
+    def _find_remote(self, home: Instance, source: Source) -> str:
+        """Settle that a remote file stays where it lies; it is hashed and described from a copy in the cache."""
+        uid, store, inside = home.stores.holding_url(source.given)
+        if self._target is not None and self._place is not None and self._place[0] != uid:
+            raise InvalidKey(f"{shown(source.given)} stays where it lies: leave storage= out, or download it first")
+        self._place, self._source = (uid, store), replace(source, given=store.local_path(inside))
+        return inside
 
     def release(self) -> None:
         """Let go of the object and its bytes."""

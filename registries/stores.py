@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from formats.remote import check_url, is_remote
 from formats.storage import Storage as ObjectStore
-from lakehouse.errors import InputError, RecordNotFound, did_you_mean, shown
+from lakehouse.errors import InputError, InvalidKey, RecordNotFound, did_you_mean, shown
 from lakehouse.ids import derived_uid
 from registries.names import is_utf8
 from registries.places import OWN_STORAGE, storage_root
@@ -117,6 +118,28 @@ class Stores:
             if store is not None and inside is not None and is_utf8(inside):
                 found.append((row["uid"], store, inside))
         return min(found, key=lambda place: len(place[2]), default=None)
+
+    def holding_url(self, url: str) -> tuple[str, ObjectStore, str]:
+        """Return uid, store and relative path of the innermost registered storage that holds a remote file.
+
+        Raises
+        ------
+        InvalidKey
+            When the URL holds a secret, or no registered storage holds it.
+        """
+        found: list[tuple[str, ObjectStore, str]] = []
+        for row in self._rows():
+            store = self._at(row["root"])
+            inside = store.relative(check_url(url)) if is_remote(store.root) else None
+            if inside is not None:
+                found.append((row["uid"], store, inside))
+        if not found:
+            check_url(url)
+            raise InvalidKey(
+                f"{shown(url)} lies in no registered storage: Storage(root=...).save() registers its bucket or a prefix of "
+                "it, or download the file first"
+            )
+        return min(found, key=lambda place: len(place[2]))
 
     def ensured(self, txn: Transaction, uid: str) -> str:
         """Return the uid of a storage, with the row of the instance's own in the same transaction if there is none."""

@@ -53,9 +53,11 @@ class AtOnce:
         deadline = time.monotonic() + _PATIENCE
         try:
             while not self._is_published(commit):
-                if self._publisher.publish() is None and time.monotonic() > deadline:
+                if self._publisher.publish() is not None:
+                    continue  # a round of another thread may have begun before this commit
+                if time.monotonic() > deadline:
                     raise Busy(f"another process has been publishing for {_PATIENCE:g} s")
-                # a round of another process may have begun before this commit
+                time.sleep(0.02)
         except IntegrityError as error:
             error.add_note(f"Commit {commit} is in the local catalog and was not published to {self._place}.")
             raise

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from formats.remote import scrubbed
 from lakehouse.engine.changes import DataFile
-from lakehouse.engine.folder import Folder
+from lakehouse.engine.folder import Folder, LocalFolder
 from lakehouse.engine.table import TableVersion
 from lakehouse.errors import Abandoned, Diverged, Unavailable
 
@@ -116,7 +117,8 @@ class DeltaLog:
         from deltalake import DeltaTable
 
         options = self.folder.delta_options()
-        DeltaTable(self.folder.uri, version=version, storage_options=options).create_checkpoint()
+        with _reaching(self.folder):
+            DeltaTable(self.folder.uri, version=version, storage_options=options).create_checkpoint()
         self._entries.sync(
             *(name for name in self._entries.names() if _is_checkpoint(name, version) or name == _LAST_CHECKPOINT)
         )
@@ -144,7 +146,8 @@ class DeltaLog:
         from deltalake.exceptions import DeltaError
 
         try:
-            handle = DeltaTable(self.folder.uri, storage_options=self.folder.delta_options())
+            with _reaching(self.folder):
+                handle = DeltaTable(self.folder.uri, storage_options=self.folder.delta_options())
         except DeltaError as error:
             if self._drop_torn_checkpoint():
                 return self.open(version, published)
@@ -159,7 +162,8 @@ class DeltaLog:
         from deltalake.exceptions import DeltaError
 
         try:
-            return DeltaTable(self.folder.uri, storage_options=self.folder.delta_options())
+            with _reaching(self.folder):
+                return DeltaTable(self.folder.uri, storage_options=self.folder.delta_options())
         except DeltaError as error:
             raise Diverged(f"{self.folder} cannot be opened as a Delta table ({error}): restore its log") from error
 
@@ -270,6 +274,17 @@ def _committing(folder: Folder) -> Iterator[None]:
             f"{folder} cannot be written ({_plain(error)}); the commits are safe in the catalog: free some space or mend "
             "its permissions, then flush"
         ) from error
+
+
+@contextmanager
+def _reaching(folder: Folder) -> Iterator[None]:
+    """Tell a store that cannot be reached from a log that cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(folder, LocalFolder):
+            raise
+        raise Unavailable(f"{folder} cannot be reached ({scrubbed(_plain(error))}): try again") from None
 
 
 def _plain(error: Exception) -> str:

@@ -132,6 +132,25 @@ def test_artifacts_of_a_local_instance_lie_in_a_bucket(bucket: str, tmp_path: Pa
         assert again.Artifact.get(key="b.txt").path.read_bytes() == b"2"
 
 
+def test_what_lies_in_a_registered_bucket_is_registered_without_a_copy(bucket: str, tmp_path: Path) -> None:
+    fs = filesystem(bucket, RemoteOptions())
+    source = tmp_path / "samples.csv"
+    SAMPLES.to_csv(source, index=False)
+    fs.pipe_file(f"{bucket}/theirs/run 1/samples.csv", source.read_bytes())
+    with Instance.create(tmp_path / "lab") as lake:
+        with pytest.raises(InvalidKey, match=r"Storage\(root=\.\.\.\).save\(\) registers"):
+            lake.Artifact(f"{bucket}/theirs/run 1/samples.csv").save()
+        lake.Storage(root=f"{bucket}/theirs").save()
+        found = lake.Artifact(f"{bucket}/theirs/run 1/samples.csv").save()
+        assert (found.key, found.n_rows, found.kind) == ("run 1/samples.csv", 2, "dataframe")
+        assert found.load().equals(SAMPLES)
+        assert lake.Artifact(source, key="run 1/samples.csv").save() == found, "the same content is the same record"
+        assert len(fs.find(f"{bucket}/theirs")) == 1
+        fs.pipe_file(f"{bucket}/theirs/run 1/samples.csv", b"other")
+        with pytest.raises(DataLoss, match="5 bytes"):
+            found.load()
+
+
 def test_a_presigned_url_is_no_storage_and_shows_nowhere(tmp_path: Path, machine: Path) -> None:
     url = "https://bucket.s3.amazonaws.com/x?X-Amz-Signature=SECRETSIGNATURE"
     with Instance.create(tmp_path / "lab") as lake:

@@ -63,6 +63,17 @@ def test_a_store_that_stays_away_loses_nothing(lake: Lake, proxy: Proxy, monkeyp
     assert uids(lake) == in_delta(root) == ["first", "second"]
 
 
+def test_a_log_that_cannot_be_reached_is_no_damaged_one(lake: Lake, proxy: Proxy) -> None:
+    away = proxy.rule("before", method="GET", path=r"_delta_log/_last_checkpoint", times=1_000)
+    with pytest.raises(Unavailable, match="not acknowledged"):
+        put(lake, "second")
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        lake.flush()
+    away.times = 0
+    put(lake, "third")
+    assert in_delta(str(lake.root)) == ["first", "second", "third"]
+
+
 def test_a_process_that_died_after_its_log_entry_is_followed_up(lake: Lake, proxy: Proxy) -> None:
     root = str(lake.root)
     proxy.rule("before", method="(GET|PUT)", path=r"head\.json", times=1_000)

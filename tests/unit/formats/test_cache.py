@@ -115,3 +115,10 @@ def test_a_folder_is_an_entry_of_its_own(cache: Cache) -> None:
     assert (path / "sub" / "a").read_bytes() == b"abc"
     assert cache.fetch("folder", lambda _: pytest.fail("filled again"), suffix=".zarr") == path
     assert (cache.used(), cache.clear(), cache.used()) == (3, 1, 0)
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_the_choice(tmp_path: Path) -> None:
+    (tmp_path / "files").write_text("in the way")
+    with pytest.raises(Unavailable, match="LAKEHOUSE_CACHE_DIR"):
+        Cache(tmp_path, limit=100).fetch("x", writes(b"abc"))
+    Cache(tmp_path, limit=100).add("x", b"abc")  # a copy that cannot be kept is no reason to fail
