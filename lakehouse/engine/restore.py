@@ -134,7 +134,7 @@ class _Restoration:
         heads = [self._said.head, there.head if there else 0, seen(self._folder, self._home.lake)]
         epochs = [self._said.epoch, there.epoch if there else 0, int((head_of(self._folder) or {}).get("epoch", 0))]
         head, epoch = max(heads) + 1, max(epochs) + 1
-        self._note(catalog, head, epoch)
+        self._note(catalog, head, epoch, oldest=self._oldest_whole(catalog, schemas))
         realigner = Realigner(self._folder, catalog, schemas, self._home.lake)
         for table in ahead:
             realigner.realign(table, head)
@@ -165,7 +165,15 @@ class _Restoration:
                 "of that time back as well, or rebuild the catalog from what was published"
             )
 
-    def _note(self, catalog: SqliteCatalog, head: int, epoch: int) -> None:
+    def _oldest_whole(self, catalog: SqliteCatalog, schemas: Schemas) -> int:
+        """Return the oldest commit that can still be read: a vacuum after the backup dropped files of older ones."""
+        with catalog.read() as session:
+            oldest, kept = session.meta().oldest_readable, {t: session.kept_files(t) for t in schemas.names()}
+        folders = {table: table_folder(self._folder, table) for table in kept}
+        whole = all(folders[table].size(file.path) == file.size for table, files in kept.items() for file in files)
+        return oldest if whole else max(oldest, self._said.head)
+
+    def _note(self, catalog: SqliteCatalog, head: int, epoch: int, *, oldest: int) -> None:
         """Note the restoration under a new epoch: whoever holds an older lease has lost it."""
         message = f"restored from a backup of commit {self._said.head}"
         with catalog.locked() as session:
@@ -175,7 +183,7 @@ class _Restoration:
             meta = session.meta()
             swept = max(meta.swept_before, time.time_ns() // 1000)
             fresh = replace(meta, home=str(self._home.root), epoch=epoch, holder="", until=0.0, swept_before=swept)
-            session.reset(replace(fresh, schema_commit=head))
+            session.reset(replace(fresh, schema_commit=head, oldest_readable=oldest))
 
 
 def _lacking(catalog: Path, backup: Path) -> int:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import tempfile
@@ -26,9 +27,13 @@ from hypothesis.stateful import (
 )
 
 from lakehouse.engine import Lake, Options
-from lakehouse.errors import Conflict, Expired
+from lakehouse.engine.backup import back_up
+from lakehouse.engine.check import check
+from lakehouse.engine.findings import Severity
+from lakehouse.engine.restore import restore
+from lakehouse.errors import Conflict, DataLoss, Expired
 from tests.stateful import invariants
-from tests.stateful.model import Model, Operation, Refused, specs
+from tests.stateful.model import Model, Operation, Refused, State, specs
 
 UIDS = st.sampled_from("abcdefgh")
 NAMES = st.sampled_from(["p", "q", "r", "s", "t", None])
@@ -60,6 +65,8 @@ class LakeMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="lakehouse-stateful-"))
         self.root, self.moves, self.bulks = self.folder / "lake", 0, 0
         self.model, self.pins = Model(), ExitStack()
+        self.backup: tuple[Path, State, list[str]] | None = None
+        self.restorations = 0
 
     @initialize(small_rows=st.sampled_from([0, 200_000]), file_rows=st.sampled_from([4, 150_000]))
     def create(self, small_rows: int, file_rows: int) -> None:
@@ -172,6 +179,36 @@ class LakeMachine(RuleBasedStateMachine):
         for commit in gone[-1:]:
             with pytest.raises(Expired):
                 self.lakes[which].snapshot(commit).state("label")
+
+    @rule(which=st.integers(0, 1))
+    def check(self, which: int) -> None:
+        report = check(self.lakes[which], deep=True)
+        assert report.ok, report.of(Severity.HARM)
+
+    @rule(which=st.integers(0, 1))
+    def back_up(self, which: int) -> None:
+        path = self.folder / f"backup {self.lakes[which].head()} {self.moves} {self.restorations}"
+        if not path.exists():
+            back_up(self.lakes[which].catalog, path)
+        self.backup = path, copy.deepcopy(self.model.state), list(self.model.extra)
+
+    @precondition(lambda self: self.backup is not None and self.backup[2] == self.model.extra)
+    @rule()
+    def go_back(self) -> None:
+        path, rows, _ = self.backup  # type: ignore[misc]
+        self.pins.close()
+        for lake in self.lakes:
+            lake.close()
+        try:
+            restore(self.root, path, discard_newer=True, options=self.options)
+        except DataLoss:  # a vacuum dropped files that only the backup needs: all is as it was
+            self.lakes = [Lake.open(self.root, options=self.options) for _ in range(2)]
+            return
+        self.restorations += 1
+        self.lakes = [Lake.open(self.root, options=self.options) for _ in range(2)]
+        self.model.history.clear()
+        self.model.committed(copy.deepcopy(rows), self.lakes[0].head())
+        invariants.delta_is_a_prefix(self.lakes[0], self.model)
 
     @rule(which=st.integers(0, 1), back=st.integers(0, 5))
     def pin(self, which: int, back: int) -> None:

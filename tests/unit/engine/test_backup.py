@@ -24,6 +24,7 @@ from lakehouse.errors import (
     DataLoss,
     Diverged,
     Duplicate,
+    Expired,
     InputError,
     InstanceNotFound,
     IntegrityError,
@@ -249,6 +250,23 @@ def test_a_backup_whose_files_were_vacuumed_is_refused(make: Make) -> None:
         restore(lake.root, path, discard_newer=True, options=quiet())
     with _opened(lake.root) as again:
         assert rows_of(again) == [label("a", n=2)]
+
+
+def test_commits_whose_files_a_vacuum_dropped_after_the_backup_are_expired_and_not_lost(make: Make) -> None:
+    lake = make(grace=0.0)
+    add(lake, "a")
+    lake.flush()
+    for step in range(2):
+        lake.run(lambda txn, n=step: txn.upsert("label", [label("a", n=n)]))
+        lake.flush()
+    path, head = _backed_up(lake), lake.head()
+    lake.retention.clean(retention=0.0)
+    lake.close()
+    restore(lake.root, path, options=quiet())
+    with _opened(lake.root) as again:
+        assert rows_of(again, at=head) == [label("a", n=1)]
+        with pytest.raises(Expired):
+            rows_of(again, at=head - 1)
 
 
 def test_what_is_no_backup_of_this_lake_is_refused(lake: Lake, make: Make, tmp_path: Path) -> None:
