@@ -14,7 +14,7 @@ import pyarrow as pa
 from formats.base import ColumnInfo, is_instance_of
 from lakehouse.errors import UnknownFormat, shown
 
-__all__ = ["FRAME_TYPES", "columns_of", "dtype_name", "pandas_ready", "to_arrow", "writing"]
+__all__ = ["FRAME_TYPES", "columns_of", "dtype_name", "eager", "pandas_ready", "to_arrow", "writing"]
 
 FRAME_TYPES = (
     "pandas.DataFrame",
@@ -27,6 +27,20 @@ FRAME_TYPES = (
 
 _NAMES = {"double": "float64", "float": "float32", "halffloat": "float16", "large_string": "string"}
 _NAMES |= {"string_view": "string", "large_binary": "binary", "binary_view": "binary"}
+
+
+def eager(obj: Any) -> Any:
+    """Return what a lazy frame or a dataset comes to; anything else as it is.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> eager(pl.LazyFrame({"a": [1, 2]})).height
+    2
+    """
+    if is_instance_of(obj, "polars.LazyFrame"):
+        return obj.collect()
+    return obj.to_table() if is_instance_of(obj, "pyarrow.dataset.Dataset") else obj
 
 
 def to_arrow(frame: Any) -> pa.Table:
@@ -48,11 +62,8 @@ def to_arrow(frame: Any) -> pa.Table:
     with writing("a table"):
         if is_instance_of(frame, "pandas.DataFrame"):
             return _signed(pa.Table.from_pandas(frame))
-        if is_instance_of(frame, "polars.LazyFrame"):
-            frame = frame.collect()
-        if is_instance_of(frame, "polars.DataFrame"):
-            return _signed(_from_polars(frame))
-        return frame if isinstance(frame, pa.Table) else frame.to_table()
+        frame = eager(frame)
+        return _signed(_from_polars(frame)) if is_instance_of(frame, "polars.DataFrame") else frame
 
 
 @contextmanager

@@ -58,7 +58,7 @@ class Artifact(
     ----------
     source
         The path of a file or of a folder that is one thing (a zarr store, a TileDB array, ...), or a pandas, Polars,
-        pyarrow or AnnData object, or bytes. What lies in a registered storage is registered where it is, the rest is
+        pyarrow, AnnData, MuData, NumPy or zarr object, or bytes. What lies in a registered storage is registered where it is, the rest is
         copied.
     key
         The name that it is found by, such as ``raw/pbmc.h5ad``.
@@ -159,6 +159,20 @@ class Artifact(
         if not hasattr(adata, "obs"):
             raise InputError(f"from_anndata({shown(adata)}): an AnnData object is accepted")
         return cls(adata, key=key, description=description, storage=storage)
+
+    @classmethod
+    def from_mudata(
+        cls,
+        mdata: Any,
+        *,
+        key: str | None = None,
+        description: str | None = None,
+        storage: str | StorageRecord | None = None,
+    ) -> Self:
+        """Return the artifact of a MuData object; h5mu unless the key says more."""
+        if not hasattr(mdata, "mod"):
+            raise InputError(f"from_mudata({shown(mdata)}): a MuData object is accepted")
+        return cls(mdata, key=key, description=description, storage=storage)
 
     @classmethod
     def from_dir(

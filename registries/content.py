@@ -13,6 +13,7 @@ from typing import Any
 from formats import hashing, keys
 from formats.base import Format
 from formats.folders import Folder, read_folder
+from formats.frames import eager
 from formats.registry import by_name, format_for, format_of
 from formats.storage import Storage
 from lakehouse.errors import InvalidFile, InvalidKey, LakehouseError, Unavailable, shown
@@ -191,14 +192,15 @@ class Source:
 
     def _of_object(self, key: str | None) -> Content:
         suffix = self._suffix_of_object(key)
-        fmt = by_name(self.format) if self.format is not None else format_for(self.given, suffix=suffix or None)
+        given = eager(self.given)
+        fmt = by_name(self.format) if self.format is not None else format_for(given, suffix=suffix or None)
         if not suffix and fmt.suffixes:
             suffix = fmt.suffixes[0]
-        data = fmt.dump(self.given, suffix=suffix if suffix in fmt.suffixes else None)
-        n_rows = _rows(self.given) if fmt.kind != "blob" else None
+        data = fmt.dump(given, suffix=suffix if suffix in fmt.suffixes else None)
+        n_rows = _rows(given) if fmt.kind != "blob" else None
         if data is not None:
             return Content(data, hashing.hash_bytes(data), len(data), suffix, fmt.name, fmt.kind, n_rows)
-        path = _written(fmt, self.given, suffix)
+        path = _written(fmt, given, suffix)
         content = _of_written(path, suffix, fmt, n_rows)
         weakref.finalize(content, _remove, path)  # a plan may run again, so not before
         return content
@@ -223,11 +225,13 @@ def _described(fmt: Format, path: Path) -> tuple[str, int | None]:
 
 
 def _rows(obj: Any) -> int | None:
+    """Return the rows or observations that an object says it has."""
     for name in ("n_obs", "num_rows", "height"):
         count = getattr(obj, name, None)
         if isinstance(count, int):
             return count
-    return len(obj) if hasattr(obj, "__len__") else None
+    shape = getattr(obj, "shape", ())  # of a frame of pandas or an array
+    return int(shape[0]) if shape else None
 
 
 def _written(fmt: Format, obj: object, suffix: str) -> Path:

@@ -1,7 +1,7 @@
 """What ``lh.sql`` sees beside the registries: convenience views, and the content of artifacts.
 
 ``content."samples.csv"`` is the table in the latest version of the artifact with that key; ``obs."pbmc.h5ad"`` and
-``var."pbmc.h5ad"`` are the axes of a single-cell array.
+``var."pbmc.h5ad"`` are the axes of a single-cell array. ``obs."cite.h5mu/rna"`` is that of one modality, or measurement.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterator, Mapping
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -87,13 +88,18 @@ def content_tables(home: Instance, snapshot: Snapshot, query: str) -> dict[str |
 
 
 def _content(home: Instance, snapshot: Snapshot, schema: str, key: str) -> Any:
-    row = newest(snapshot.lookup("artifact", "key", [unicodedata.normalize("NFC", key)]))
+    row, part = _addressed(snapshot, unicodedata.normalize("NFC", key))
     if row is None:
         near = near_misses(snapshot, home.Artifact, "key", [key])
         raise InvalidQuery(f"{schema}.{shown(key)}: no artifact has that key{near}")
     artifact = home.Artifact.from_row(row, home)
     method = getattr(by_name(artifact.format), CONTENT[schema], None)
-    found = method(artifact.path) if method is not None else None
+    if part is not None and (method is None or "part" not in signature(method).parameters):
+        raise InvalidQuery(
+            f"{schema}.{shown(key)}: no artifact has that key, and {artifact.key!r} has no parts with axes"
+        )
+    options = {} if part is None else {"part": part}
+    found = method(artifact.path, **options) if method is not None else None
     if found is None:
         raise InvalidQuery(
             f"{schema}.{shown(key)}: {artifact.format} has no {schema} table; "
@@ -102,3 +108,12 @@ def _content(home: Instance, snapshot: Snapshot, schema: str, key: str) -> Any:
     if not found.schema.names:
         raise InvalidQuery(f"{schema}.{shown(key)}: the artifact has no columns, so there is nothing to query in it")
     return found
+
+
+def _addressed(snapshot: Snapshot, key: str) -> tuple[dict[str, Any] | None, str | None]:
+    """Return the row of an artifact, and the part of it that is meant: ``key`` or ``key/part``; a whole key goes first."""
+    row = newest(snapshot.lookup("artifact", "key", [key]))
+    above, slash, part = key.rpartition("/")
+    if row is not None or not slash:
+        return row, None
+    return newest(snapshot.lookup("artifact", "key", [above])), part

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from formats.keys import check_source
+from formats.keys import check_source, suffix_of
+from formats.registry import format_of
 from lakehouse.cli.progress import bar
 from lakehouse.cli.screen import Screen
 from lakehouse.cli.session import opened
@@ -82,7 +83,7 @@ def _files(
     several = len(paths) > 1 or (key or "").endswith("/")
     prefix = (key or "").rstrip("/")
     for path in dict.fromkeys(path.expanduser() for path in paths):
-        if os.path.isdir(path):  # noqa: PTH112  never raises, whatever the name
+        if os.path.isdir(path) and not _is_one(path):  # noqa: PTH112  never raises, whatever the name
             if not recursive:
                 raise InputError(f"{shown(str(path))} is a folder: --recursive saves the files in it")
             name = _joined(prefix, path.resolve().name) if several or not prefix else prefix
@@ -95,13 +96,19 @@ def _files(
             yield _wanted(lake, path, _joined(prefix, path.name) if several or not prefix else key)
 
 
+def _is_one(path: Path) -> bool:
+    """Tell whether a folder is one thing, such as a zarr store, and not a place of files."""
+    return format_of(path, suffix_of(path)).name != "folder"
+
+
 def _joined(prefix: str, name: str) -> str:
     return f"{prefix}/{name}" if prefix else name
 
 
 def _wanted(lake: Instance, path: Path, key: str | None) -> _Wanted:
     try:
-        size = check_source(path).stat().st_size
+        source = check_source(path, folders=True)
+        size = source.stat().st_size if source.is_file() else sum(f.lstat().st_size for f in source.rglob("*"))
     except NotFound as error:
         raise NotFound(f"there is no file {shown(str(path))}: check the path (you are in {Path.cwd()})") from error
     return _Wanted(path, None if lake.stores.holding(path) else key, size)
@@ -111,8 +118,15 @@ def _below(folder: Path, lake: Instance) -> Iterator[tuple[Path, str]]:
     """Yield the files below a folder by name, with their paths in it; neither hidden ones nor the instance's own."""
     for here, folders, names in os.walk(folder):
         own = _own(Path(here), lake)
+        whole = {
+            name for name in folders if not name.startswith(".") and name not in own and _is_one(Path(here) / name)
+        }
+        for name in sorted(whole):
+            yield Path(here) / name, (Path(here) / name).relative_to(folder).as_posix()
         folders[:] = sorted(
-            n for n in folders if not n.startswith(".") and n not in own and not _same(Path(here) / n, lake.root)
+            n
+            for n in folders
+            if not n.startswith(".") and n not in own | whole and not _same(Path(here) / n, lake.root)
         )
         for name in sorted(name for name in names if not name.startswith(".") and name not in own):
             file = Path(here) / name

@@ -164,3 +164,16 @@ def test_files_that_may_not_be_read_are_named_beside_the_broken_ones(lake, monke
     assert "--format blob" in failed.err
     failed = lake("save", "secret1.csv", "secret2.csv")
     assert failed.code == 4 and "secret2.csv" in failed.err and "--format blob" not in failed.err
+
+
+def test_a_folder_that_is_one_thing_is_one_artifact_with_and_without_recursive(lake):
+    import numpy as np
+    import zarr
+
+    zarr.create_array("deep/x.zarr", data=np.arange(4))
+    Path("deep/a.csv").write_text("a\n1\n")
+    lake("save", "deep/x.zarr")
+    lake("save", "deep", "--recursive")
+    keys = {row["key"] for row in lake("ls", "--json").document}
+    assert {"deep/a.csv", "deep/x.zarr", "x.zarr"} <= keys
+    assert not any("zarr.json" in key for key in keys)

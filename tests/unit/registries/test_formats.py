@@ -1,0 +1,128 @@
+"""Artifacts of every kind: saved by type or key, read lazily, in other forms and in SQL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata as ad
+import mudata as md
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pytest
+import scipy.sparse as sp
+import zarr
+
+from lakehouse.errors import InputError, InvalidFile, InvalidQuery, Unsupported
+
+
+def _adata(names: str = "g") -> ad.AnnData:
+    obs = pd.DataFrame({"donor": ["D1", "D2", "D1"]}, index=["c0", "c1", "c2"])
+    return ad.AnnData(
+        sp.eye_array(3, 2, format="csr", dtype="float32"), obs, pd.DataFrame(index=[f"{names}0", f"{names}1"])
+    )
+
+
+def _mdata() -> md.MuData:
+    with md.set_options(pull_on_update=False):
+        return md.MuData({"rna": _adata(), "prot": _adata("p")})
+
+
+OBJECTS = [
+    (pl.LazyFrame({"a": [1, 2]}), None, "parquet", "dataframe", 2),
+    (ds.dataset(pa.table({"a": [1, 2]})), None, "parquet", "dataframe", 2),
+    (pd.DataFrame({"a": [1, 2]}), "x.feather", "arrow", "dataframe", 2),
+    (pd.DataFrame({"a": [1, 2]}), "x.jsonl", "jsonl", "dataframe", 2),
+    ({"a": [1]}, "x.json", "json", "json", None),
+    (np.ones((4, 2)), None, "npy", "array", 4),
+    (np.ones((4, 2)), "x.zarr", "zarr", "array", 4),
+    (np.ones((4, 2)), "x.tiledb", "tiledb", "array", 4),
+    ({"a": np.ones(3)}, "x.npz", "npz", "array", None),
+    ({"a": np.ones(3)}, "x.h5", "hdf5", "array", None),
+    (zarr.array(np.arange(6), chunks=2), None, "zarr", "array", 6),
+    (_adata(), None, "h5ad", "AnnData", 3),
+    (_adata(), "x.zarr", "zarr-anndata", "AnnData", 3),
+    (_adata(), "x.soma", "soma", "SOMA", 3),
+    (_mdata(), None, "h5mu", "MuData", 3),
+    (_mdata(), "x.zarr", "zarr-mudata", "MuData", 3),
+    (pa.table({"a": [1, 2]}), "x.delta", "delta", "dataframe", 2),
+]
+
+
+@pytest.mark.parametrize(("obj", "key", "fmt", "kind", "rows"), OBJECTS, ids=[f"{o[2]}-{o[1]}" for o in OBJECTS])
+def test_an_object_is_saved_described_opened_and_loaded(lake, obj, key, fmt, kind, rows):
+    saved = lake.Artifact(obj, key=key).save()
+    assert (saved.format, saved.kind, saved.n_rows) == (fmt, kind, rows)
+    assert (saved.n_files is not None) == saved.path.is_dir()
+    assert fmt in str(saved.describe())
+    assert saved.load() is not None
+    opened = saved.backed()
+    if hasattr(opened, "__enter__"):
+        with opened:
+            pass
+
+
+def test_the_format_can_be_chosen_against_the_type(lake):
+    assert lake.Artifact(_adata(), format="zarr-anndata").save().suffix == ".zarr"
+    assert lake.Artifact.from_mudata(_mdata(), key="m.h5mu").save().kind == "MuData"
+    with pytest.raises(InputError, match="MuData"):
+        lake.Artifact.from_mudata(_adata())
+
+
+def test_loading_in_another_form_names_the_choices(lake):
+    saved = lake.Artifact(pd.DataFrame({"a": [1, 2]}), key="x.csv").save()
+    assert saved.load(as_="polars").to_dicts() == [{"a": 1}, {"a": 2}]
+    assert saved.load(as_="arrow").num_rows == 2
+    assert saved.open(as_="duckdb").filter("a > 1").fetchall() == [(2,)]
+    assert lake.Artifact(_adata(), key="x.h5ad").save().load(as_="pandas").shape == (3, 2)
+    with pytest.raises(Unsupported, match="'polars'"):
+        saved.load(as_="pola")
+
+
+def test_contents_of_every_table_and_axis_are_in_sql(lake):
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+    for suffix in (".arrow", ".jsonl", ".csv.zst", ".json", ".delta", ".parquet"):
+        lake.Artifact(frame, key=f"t{suffix}").save()
+        assert lake.sql(f'select b from content."t{suffix}" where a = 2').fetchall() == [("y",)]
+    for suffix in (".h5ad", ".zarr", ".soma"):
+        lake.Artifact(_adata(), key=f"t{suffix}").save()
+        assert lake.sql(f"select count(*) from obs.\"t{suffix}\" where donor = 'D1'").fetchall() == [(2,)]
+        assert lake.sql(f'select count(*) from var."t{suffix}"').fetchall() == [(2,)]
+
+
+def test_a_modality_is_addressed_below_the_key(lake):
+    lake.Artifact(_mdata(), key="in/t.h5mu").save()
+    lake.Artifact(_mdata(), key="m.zarr").save()
+    for key in ("in/t.h5mu", "m.zarr"):
+        assert lake.sql(f'select var_id from var."{key}/prot" order by 1').fetchall() == [("p0",), ("p1",)]
+        assert lake.sql(f'select count(*) from obs."{key}"').fetchall() == [(3,)]
+        with pytest.raises(InvalidFile, match="'prot'"):
+            lake.sql(f'select * from var."{key}/port"')
+    lake.Artifact(_adata(), key="s.soma").save()
+    assert lake.sql('select count(*) from var."s.soma/RNA"').fetchall() == [(2,)]
+    lake.Artifact(_adata(), key="t.h5ad").save()
+    with pytest.raises(InvalidQuery, match="no parts"):
+        lake.sql('select * from var."t.h5ad/rna"')
+
+
+def test_an_artifact_whose_key_looks_like_a_modality_goes_first(lake):
+    lake.Artifact(_mdata(), key="t.h5mu").save()
+    lake.Artifact(_adata("q"), key="t.h5mu/rna", format="h5ad", suffix=".h5ad").save()
+    assert lake.sql('select var_id from var."t.h5mu/rna" order by 1').fetchall() == [("q0",), ("q1",)]
+
+
+def test_an_image_is_a_blob_that_is_described(lake, tmp_path: Path):
+    from PIL import Image
+
+    expected = {"PNG": "RGBA", "JPEG": "RGB", "GIF": "P", "BMP": "RGB", "TIFF": "RGB", "WEBP": "RGB"}
+    for kind, mode in expected.items():
+        path = tmp_path / f"x.{kind.lower()}"
+        Image.new(mode, (30, 20)).save(path, kind)
+        found = lake.Artifact(path, key=path.name).save().describe().content
+        assert (found.kind, found.attributes["width"], found.attributes["height"]) == ("blob", 30, 20), kind
+        assert found.attributes["mode"] == mode
+    (tmp_path / "cut.png").write_bytes((tmp_path / "x.png").read_bytes()[:10])
+    assert lake.Artifact(tmp_path / "cut.png", key="cut.png").save().describe().content.attributes == {"image": "PNG"}
+    assert lake.Artifact(np.zeros((20, 30, 4), "u1"), key="x.zarr").save().describe().content.shape == (20, 30, 4)
