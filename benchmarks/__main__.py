@@ -17,6 +17,7 @@ GROUPS = {
     "batch": "batching",
     "postgres": "postgres",
     "artifact": "artifact",
+    "formats": "formats",
     "bulk": "bulk",
     "scan": "scan",
     "tail": "tail",

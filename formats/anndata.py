@@ -20,12 +20,13 @@ from formats.axes import axis_names, axis_table
 from formats.base import Description, Format, new_file, reading
 from formats.convert import convert
 from formats.hdf5 import checked, node_of, refuse_declared
+from formats.limits import refuse_oversize
 from formats.opened import closing
 from lakehouse.errors import UnknownFormat
 
 __all__ = ["H5adFormat", "known_warnings", "unchanged"]
 
-_STAYS_IN_FILE = ("/X", "/raw/X", "/raw.X")
+_STAYS_IN_FILE = ("X", "raw/X", "raw.X")
 
 
 class H5adFormat(Format):
@@ -59,8 +60,10 @@ class H5adFormat(Format):
 
     def _read(self, path: Path, *, backed: Literal["r"] | None) -> Any:
         with checked(path, self.name) as file:
-            self._describe(file, path)
-            refuse_declared(file, path, skip=_STAYS_IN_FILE if backed else ())
+            top = node_of(file)
+            anndata_shape(top)
+            hint = "it holds too much besides X" if backed else "open() reads X piecewise"
+            refuse_oversize(path, top.declared_bytes(skip=_STAYS_IN_FILE if backed else ()), hint=hint)
         import anndata
 
         with reading(path, self.name), known_warnings():
