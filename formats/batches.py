@@ -53,12 +53,14 @@ def lazy(schema: pa.Schema, batches: Callable[[], Iterator[pa.RecordBatch]]) -> 
             frame: Any = pl.from_arrow(batch)
             frame = frame if columns is None else frame.select(columns)
             frame = frame if predicate is None else frame.filter(predicate)
-            frame = frame if n_rows is None else frame.head(n_rows)
+            if n_rows is None:
+                yield frame
+                continue
+            frame = frame.head(n_rows)
             yield frame
-            if n_rows is not None:
-                n_rows -= frame.height
-                if n_rows <= 0:
-                    return
+            n_rows -= int(frame.height)
+            if n_rows <= 0:
+                return
 
     empty: Any = pl.from_arrow(schema.empty_table())
     return closing(register_io_source(source, schema=empty.schema))

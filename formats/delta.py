@@ -81,7 +81,7 @@ class DeltaFormat(TableFormat):
             found = self._opened(path)
             columns = columns_of(pa.schema(found.schema().to_arrow()))
             actions = pa.table(found.get_add_actions(flatten=True))
-            counts = actions["num_records"].to_pylist() if "num_records" in actions.column_names else [None]
+            counts: list[Any] = actions["num_records"].to_pylist() if "num_records" in actions.column_names else [None]
             rows = sum(counts) if actions.num_rows == 0 or all(n is not None for n in counts) else None
             attributes = {"table_version": found.version(), "data_files": actions.num_rows}
         shape = None if rows is None else (rows, len(columns))

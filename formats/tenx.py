@@ -82,7 +82,7 @@ class TenxFormat(_Tenx):
 
         with checked(path, self.name) as file:
             refuse_declared(file, path)
-            group = file[_matrix(node_of(file)).path]
+            group: Any = file[_matrix(node_of(file)).path]
             n_vars, n_obs = (int(length) for length in group["shape"][()])
             # a column per cell in CSC is a row per cell in CSR
             matrix = csr_matrix((group["data"][()], group["indices"][()], group["indptr"][()]), (n_obs, n_vars))
@@ -94,7 +94,8 @@ class TenxFormat(_Tenx):
         """Read names, types and shapes."""
         with checked(path, self.name) as file:
             found = _matrix(node_of(file))
-            n_vars, n_obs = (int(length) for length in file[found.path]["shape"][()])
+            group: Any = file[found.path]
+            n_vars, n_obs = (int(length) for length in group["shape"][()])
             data = found.get("data")
             assert data is not None
             matrix = ColumnInfo("X", f"{data.dtype} csr {(n_obs, n_vars)}", data.storage)
@@ -121,7 +122,7 @@ class TenxFormat(_Tenx):
     def _tables(self, path: Path) -> tuple[pa.Table, pa.Table]:
         with checked(path, self.name) as file:
             found = _matrix(node_of(file))
-            group = file[found.path]
+            group: Any = file[found.path]
             refuse_declared(group, path)
             columns = {name: _texts(group[where]) for name, where in _features(found).items()}
             return pa.table({"obs_id": _texts(group["barcodes"])}), pa.table(columns)
@@ -149,7 +150,8 @@ class MtxFormat(_Tenx):
             n_vars, n_obs, entries, _ = _header(path)
             refuse_oversize(path, entries * _BYTES_PER_ENTRY + 8 * (n_vars + n_obs))
             with _unpacked(_needed(path, "matrix.mtx")) as file:
-                matrix = mmread(file).T.tocsr()
+                read: Any = mmread(file)
+            matrix = read.T.tocsr()
             obs, var = (
                 t.to_pandas().set_index(t.column_names[0]) for t in (self.obs_table(path), self.var_table(path))
             )

@@ -275,8 +275,10 @@ def _write_sparse(matrix: Any, path: Path) -> None:
 
     if not all(matrix.shape):
         raise UnknownFormat(f"TileDB stores no matrix with the shape {matrix.shape}")
+    import numpy as np
+
     dimensions = [
-        tiledb.Dim(name=name, domain=(0, length - 1), tile=min(length, 1024), dtype="int64")
+        tiledb.Dim(name=name, domain=(0, length - 1), tile=min(length, 1024), dtype=np.dtype("int64"))
         for name, length in zip(("row", "column"), matrix.shape, strict=True)
     ]
     value = tiledb.Attr(name="value", dtype=matrix.dtype, filters=tiledb.FilterList([tiledb.ZstdFilter()]))
