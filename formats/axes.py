@@ -22,7 +22,8 @@ def axis_names(axis: Any) -> list[str]:
     from anndata.io import read_elem
 
     name = axis.attrs.get("_index", "_index")
-    return [str(name) for name in read_elem(axis[name.decode() if isinstance(name, bytes) else name])]
+    names: Any = read_elem(axis[name.decode() if isinstance(name, bytes) else name])
+    return [str(name) for name in names]
 
 
 def axis_table(axis: Any, uns: Any, index_name: str) -> pa.Table:

@@ -69,8 +69,9 @@ class Bucket:
                 return await body.read(), reply["ETag"], reply.get("ContentLength")
 
         with reaching(self.uri(name)):
-            found: tuple[bytes, str, int | None] = sync(fs.loop, fetch)
-        return found
+            found: Any = sync(fs.loop, fetch)
+        data, tag, length = found
+        return data, tag, length
 
     def fetch(self, name: str, target: Path) -> None:
         """Copy an object to a local file; raises ``NotFound``."""

@@ -149,7 +149,7 @@ class Cache:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise self._unwritable(error) from error
-        draft = folder / f"{TEMPORARY}{secrets.token_hex(8)}"
+        draft, found = folder / f"{TEMPORARY}{secrets.token_hex(8)}", 0
         try:
             for attempt in range(1, _TRIES + 1):
                 _discard(draft)

@@ -125,11 +125,11 @@ class MemoryPlace(FsspecPlace):
     def __init__(self, root: str) -> None:
         self.root = f"memory://{relative_parts(root.partition('://')[2].strip('/') or 'default')}"
 
-    @cached_property
+    @property
     def _fs(self) -> Any:
         import fsspec
 
-        return fsspec.filesystem("memory")
+        return fsspec.filesystem("memory")  # always the same one
 
     @property
     def _top(self) -> str:

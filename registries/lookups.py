@@ -185,7 +185,7 @@ def _bounds(column: str, operator: str, value: Any) -> tuple[Demand, ...]:
         return (Bound(column, low=value),)
     if operator in ("lt", "lte"):
         return (Bound(column, high=value),)
-    return (Bound(column, value, _after(value)),) if operator == "startswith" else ()
+    return (Bound(column, value, _after(str(value))),) if operator == "startswith" else ()
 
 
 def _after(prefix: str) -> str | None:

@@ -116,7 +116,7 @@ class Pool:
         def begin() -> tuple[Connection, list[Any]]:
             con = self.take()
             try:
-                return con, last_rows(con.execute(sql, prepare=False))
+                return con, last_rows(con.execute(sql.encode(), prepare=False))
             except BaseException as error:
                 dead = con.closed
                 self.give_back(con)
@@ -203,7 +203,7 @@ class Pool:
         try:
             con.prepare_threshold = 2
             con.adapters.register_dumper(int, Int8Dumper)  # else each size of integer is a statement of its own
-            con.execute(self._settings(), prepare=False)
+            con.execute(self._settings().encode(), prepare=False)
         except BaseException:
             con.close()
             raise

@@ -23,12 +23,12 @@ _AT_ONCE = 200
 
 
 @lru_cache(maxsize=256)
-def _translated(sql: str) -> str:
-    return sql.replace("?", "%s")
+def _translated(sql: str) -> bytes:
+    return sql.replace("?", "%s").encode()
 
 
 @lru_cache(maxsize=256)
-def _repeated(sql: str, times: int) -> str:
+def _repeated(sql: str, times: int) -> bytes:
     """Return an INSERT of one row as one of several."""
     into, row = sql.split(" VALUES", 1)
     return _translated(f"{into} VALUES{', '.join([row] * times)}")

@@ -141,13 +141,13 @@ class Stage:
 
     def settles(self, last: Any) -> bool:
         """Whether a row with this value comes before all rows of the other files."""
-        if self.rest is None or last is None:
-            return self.rest is None
+        if last is None:
+            return False
         return bool(encoded(last) > self.rest if self.descending else encoded(last) < self.rest)
 
 
 def best_first(files: Sequence[DataFile], column: str, *, descending: bool) -> Iterator[Stage]:
-    """Yield growing sets of files, those with the best values of a column first; the last one is all of them.
+    """Yield growing sets of files, those with the best values of a column first, short of all of them.
 
     Files whose values are not known belong to every set. Rows without a value come last in any order.
     """
@@ -158,4 +158,3 @@ def best_first(files: Sequence[DataFile], column: str, *, descending: bool) -> I
             break
         left = frozenset(path for _, path in known[step:])
         yield Stage(lambda file, left=left: file.path not in left, known[step][0], descending)  # type: ignore[misc]
-    yield Stage(lambda _: True, None, descending)

@@ -217,7 +217,7 @@ class Snapshot:
             found = self._run(sql, params, tables, keep)
             if len(found) >= order.limit and (not len(found) or stage.settles(found[order.column][-1].as_py())):
                 return found
-        return found
+        return self._run(sql, params, tables, {order.table: bounded})
 
     def _run(self, sql: str, params: Sequence[Any], tables: Sequence[str], keep: Mapping[str, Keep]) -> pa.Table:
         sources = {name: source_of(self.state(name), keep.get(name)) for name in dict.fromkeys(tables)}
