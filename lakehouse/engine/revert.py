@@ -92,9 +92,9 @@ class Reversal:
 
     def _undo(self, txn: Transaction, table: str, part: pa.Table) -> None:
         uids = part["uid"].to_pylist()
-        schema = txn.snapshot.schema(table)
+        schema = txn.base.schema(table)
         after = _rows(part["after"], schema)
-        self._refuse_changed(table, uids, after, txn.snapshot.lookup(table, "uid", uids))
+        self._refuse_changed(table, uids, after, txn.base.lookup(table, "uid", uids))  # each row once
         txn.require(RowsUntouched(table, frozenset(uids)))
         before = _rows(part["before"], schema)
         txn.delete(table, part.filter(pc.equal(part["op"], "insert"))["uid"].to_pylist())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -74,6 +75,8 @@ class Transaction:
         self.plans: list[Callable[[Transaction], object]] = []
         """What to run again when the commit meets a conflict."""
         self._planned = True
+        self.process = os.getpid()
+        """Where it was begun."""
         self.reads_from = base.commit
         """The oldest commit that it takes rows from; what these name must not have been swept by its commit."""
         self.state, self.began = "open", time.monotonic()

@@ -67,6 +67,8 @@ class Writing(ABC):
         """Commit a transaction and return the commit's id; a retry with the same ``client_txn`` returns the first's."""
         if txn.state == "rolled back":
             raise LakehouseError("this transaction is rolled back: begin a new one")
+        if txn.process != os.getpid():  # both would commit under one name, and one of them lose what it added
+            raise LakehouseError("this transaction was begun before the process was forked: it is the parent's")
         if self.at_once is not None:
             self.at_once.before()
         done = self.committer.commit(txn)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.engine import Lake, Options, Transaction
-from lakehouse.errors import Duplicate, Unsupported
+from lakehouse.errors import Duplicate, LakehouseError, Unsupported
 from tests.catalogs import CatalogFor
 from tests.unit.engine.support import QUIET, add, create, label, plain, rows_of, uids
 
@@ -346,3 +346,22 @@ def test_a_childs_queries_are_its_own(lake: Lake):
     assert Child(work).join() == 0
     assert lake.sql("select count(*) from label").fetchall() == [(3,)]
     assert held[0].fetchall() == [(2,)]
+
+
+def test_a_child_that_leaves_its_parents_transaction_commits_nothing_of_it(lake: Lake) -> None:
+    """It would commit under the parent's name, and the parent would take that for its own commit."""
+    child = 0
+    try:
+        with lake.transaction():
+            add(lake, "a")
+            child = os.fork()
+            if child:
+                assert os.waitpid(child, 0)[1] == 0
+                add(lake, "b")
+    except LakehouseError as error:
+        if child:
+            raise
+        os._exit(0 if "forked" in str(error) else 1)
+    if not child:
+        os._exit(1)
+    assert uids(lake) == ["a", "b", "base", "tail"]
