@@ -20,6 +20,8 @@ __all__ = ["BackgroundPublisher"]
 _LOG = logging.getLogger("lakehouse")
 _LOOK_EVERY = 32
 _LONGEST_DELAY = 600.0
+_MANY = 10
+"""Times ``publish_commits`` after which a costly round is run all the same: readers go through what waits."""
 
 
 class BackgroundPublisher:
@@ -58,7 +60,22 @@ class BackgroundPublisher:
     # -- by size ---------------------------------------------------------------------------------------------------
     def _is_due(self) -> bool:
         with self._catalog.read() as session:
-            return self._is_long(session)
+            due = self._is_long(session)
+        return due and self._is_worth_it()
+
+    def _is_worth_it(self) -> bool:
+        """Whether what a round rewrites is in proportion to what waits, and for how long.
+
+        Changes all over a large table rewrite most of its files, be they few or many: they are let come together.
+        """
+        cost, limits = self._publisher.rewriting(), self._options
+        if cost.size <= limits.publish_rewrite:
+            return True
+        with self._catalog.read() as session:
+            commits, rows, size = session.tail_size(session.meta().head_json)
+            age = self._age(session)
+        many = commits > _MANY * limits.publish_commits or size > 4 * limits.publish_bytes or 100 * rows > cost.rows
+        return many or age * limits.publish_rewrite > limits.publish_age * cost.size
 
     def _is_long(self, session: Session) -> bool:
         commits, rows, size = session.tail_size(session.meta().head_json)
@@ -103,7 +120,7 @@ class BackgroundPublisher:
             with self._catalog.read() as session:
                 waits = session.head() > session.meta().head_json
             if waits and not self._rests:
-                if self._is_at_work():  # up to a commit that may be older than what waits
+                if self._is_at_work() or not self._is_worth_it():  # or it is up to a commit before what waits
                     self._arm()
                 else:
                     self._start()
@@ -131,16 +148,19 @@ class BackgroundPublisher:
         """Publish a tail that is long or old, unless another process is at it: nobody waits for the end."""
         try:
             with self._catalog.read() as session:
-                due = self._is_long(session) or self._is_old(session)
+                due = self._is_long(session) or self._age(session) >= self._options.publish_age
+            due = due and self._is_worth_it()
         except (LakehouseError, OSError) as error:
             _LOG.warning("the tail was not published at the end: %s", error)
             return
         if due:
             self._publish()
 
-    def _is_old(self, session: Session) -> bool:
+    @staticmethod
+    def _age(session: Session) -> float:
+        """Return for how many seconds the first of the commits waits that are not published."""
         oldest = session.commit(session.meta().head_json + 1)
-        return oldest is not None and time.time() - oldest.at.timestamp() >= self._options.publish_age
+        return time.time() - oldest.at.timestamp() if oldest is not None else 0.0
 
 
 _OPEN: weakref.WeakSet[BackgroundPublisher] = weakref.WeakSet()

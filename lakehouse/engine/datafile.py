@@ -20,7 +20,7 @@ from lakehouse.engine.pruning import statistics_of
 from lakehouse.engine.table import TableVersion
 from lakehouse.errors import DataLoss, Unavailable
 
-__all__ = ["is_sound", "read_column", "read_rows", "sorted_by_uid", "write_files"]
+__all__ = ["is_sound", "read_column", "read_rows", "side_by_side", "sorted_by_uid", "write_files"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -106,7 +106,7 @@ def _sort(numbers: npt.NDArray[np.uint64]) -> None:
         parts.append(rest[below])
         rest = rest[~below]
     parts.append(rest)
-    _side_by_side(np.ndarray.sort, parts)
+    side_by_side(np.ndarray.sort, parts)
     np.concatenate(parts, out=numbers)
 
 
@@ -150,7 +150,7 @@ def write_files(
         folder.make()
         if len(starts) > 1:
             rows = _with_dictionaries(rows)
-        files = [write(0)] if len(starts) == 1 else _side_by_side(write, starts)
+        files = [write(0)] if len(starts) == 1 else side_by_side(write, starts)
         folder.sync(up=1)  # another process may have made the folder a moment ago
     except OSError as error:  # most likely the disk is full: nothing refers to these files, give the room back
         for file in done:
@@ -159,7 +159,7 @@ def write_files(
     return files
 
 
-def _side_by_side(act: Callable[[T], R], items: Sequence[T]) -> list[R]:
+def side_by_side(act: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """Do several things at once that leave the interpreter's lock, as sorting, picking, encoding and writing do."""
     with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
         begun: list[Future[R]] = []

@@ -17,6 +17,8 @@ from lakehouse.errors import Abandoned, Busy, DataLoss, Diverged, Expired
 __all__ = ["Lease"]
 
 T = TypeVar("T")
+_BEAT = 5.0
+"""Seconds between renewals at least; a shorter lease is a test's."""
 
 
 class Lease:
@@ -69,7 +71,7 @@ class Lease:
 
         def beat() -> None:
             with suppress(Abandoned, Busy):
-                while not done.wait(max(self._options.lease / 3, 1.0)):
+                while not done.wait(max(self._options.lease / 3, _BEAT)):
                     with self._catalog.locked(epoch) as session:
                         session.set_lease(self.holder, time.time() + self._options.lease, new_epoch=False)
 

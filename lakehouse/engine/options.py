@@ -65,5 +65,8 @@ class Options:
     """Tail bytes that start a publishing round."""
     publish_commits: int = 2_000
     """Tail commits that start a publishing round."""
+    publish_rewrite: int = 64_000_000
+    """Bytes of published files that changed rows may cost a round once what waits is ``publish_age`` old; a round that
+    costs more waits longer in proportion, or until 1% of the rows, or four times ``publish_bytes``, are changed."""
     publish_age: float = 30.0
     """How long what this process committed waits for a publishing round at most, in seconds."""

@@ -14,20 +14,21 @@ import pyarrow as pa
 from lakehouse.engine.arrow import pc
 from lakehouse.engine.catalog import Catalog, Publication, from_micros
 from lakehouse.engine.changes import DataFile
-from lakehouse.engine.datafile import read_column, read_rows, sorted_by_uid, write_files
+from lakehouse.engine.datafile import read_column, read_rows, side_by_side, sorted_by_uid, write_files
 from lakehouse.engine.deltalog import DeltaLog, Note, Stale
 from lakehouse.engine.faults import reach
 from lakehouse.engine.folder import Folder, table_folder
 from lakehouse.engine.forks import can_publish
 from lakehouse.engine.lease import Lease
 from lakehouse.engine.options import Options
+from lakehouse.engine.pruning import Among, within
 from lakehouse.engine.published import HEAD, declared, details
 from lakehouse.engine.recovery import Recovery
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.state import StateCache, TableState
 from lakehouse.errors import Abandoned, Diverged, Unavailable, Unsupported
 
-__all__ = ["HEAD", "Publisher", "refuse_forked"]
+__all__ = ["HEAD", "Publisher", "Rewriting", "refuse_forked"]
 
 _TRIES = 4
 
@@ -38,6 +39,26 @@ class _Folded:
 
     adds: list[DataFile]
     removes: list[DataFile]
+
+
+@dataclass(frozen=True)
+class _Touched:
+    """A file, and which of its keys were changed after it came."""
+
+    position: int
+    """That of the segment which brought it; -1 for a published file."""
+    file: DataFile
+    hit: pa.Array
+
+
+@dataclass(frozen=True)
+class Rewriting:
+    """What changes of published rows cost a round."""
+
+    size: int
+    """Bytes of the files that hold changed keys, or may."""
+    rows: int
+    """Published rows of the tables that have such changes."""
 
 
 class Publisher:
@@ -69,17 +90,22 @@ class Publisher:
         with self._catalog.read() as session:
             target = session.head()
         self.recover(epoch)
-        for table in self._schemas.names():
-            for attempt in range(1, _TRIES + 1):
-                try:
-                    self._publish_table(table, target, epoch)
-                    break
-                except Stale as error:
-                    if attempt == _TRIES:
-                        raise self._given_up(table, error) from error
-                    self.recover(epoch)
+        with self._lease.beating(epoch):  # rewriting files may take longer than the lease
+            for table in self._schemas.names():
+                self._publish_steadily(table, target, epoch)
         self._write_head(target, epoch)
         return target
+
+    def _publish_steadily(self, table: str, target: int, epoch: int) -> None:
+        """Publish a table, again where its log had moved."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                self._publish_table(table, target, epoch)
+                return
+            except Stale as error:
+                if attempt == _TRIES:
+                    raise self._given_up(table, error) from error
+                self.recover(epoch)
 
     def _given_up(self, table: str, error: Stale) -> Unavailable:
         """Return why a table is left for now: others move it, or, where nothing moved, it cannot be written."""
@@ -188,29 +214,57 @@ class Publisher:
     # -- folding ---------------------------------------------------------------------------------------------------
     def _fold(self, state: TableState, target: int) -> _Folded:
         """Rewrite only files that hold changed keys, take over untouched staged files, merge many small ones."""
-        folder = state.base.folder
-        left, adds, removes = state.tail.rows, [], []
         prefix = f"p-{state.version}-{state.published}-{target}"
-        small = self._small_ones(state)
-        sorted_keys: dict[int, list[str]] = {}
-        for position, file in [(-1, f) for f in state.base.files] + list(state.tail.staged):
-            if position not in sorted_keys:
-                sorted_keys[position] = sorted(state.tail.hidden_after(position).to_pylist())
-            hit = _hit(folder, file, sorted_keys[position])
-            if not len(hit) and file.path not in small:
-                adds += [file] if position >= 0 else []
-                continue
-            kept = read_rows(folder, file, state.table.schema)
-            if len(hit):
-                kept = kept.filter(pc.invert(pc.is_in(kept["uid"], hit)))
-            if file.path in small:
-                left = pa.concat_tables([left, kept])
-            else:
-                here = pc.is_in(left["uid"], hit)
-                adds += self._write(state, pa.concat_tables([kept, left.filter(here)]), prefix)
-                left = left.filter(pc.invert(here))
-            removes += [file] if position < 0 else []
+        small, adds, touched, merged = self._small_ones(state), list[DataFile](), list[_Touched](), list[_Touched]()
+        found = self._touched(state)
+        for item in found:
+            if len(item.hit) or item.file.path in small:
+                (merged if item.file.path in small else touched).append(item)
+            elif item.position >= 0:
+                adds.append(item.file)
+        rows = state.tail.rows
+        homes = _homes(rows["uid"], touched)
+        left = pa.concat_tables([rows.take(homes.pop(-1)), *(self._kept(state, item) for item in merged)])
+
+        def rewrite(place: int) -> list[DataFile]:
+            mine = rows.take(homes[place])
+            return self._write(state, pa.concat_tables([self._kept(state, touched[place]), mine]), prefix)
+
+        adds += [file for files in side_by_side(rewrite, range(len(touched))) for file in files]
+        removes = [item.file for item in (*touched, *merged) if item.position < 0]
         return _Folded(adds + self._write(state, left, prefix), removes)
+
+    @staticmethod
+    def _touched(state: TableState) -> list[_Touched]:
+        """Return every file with those of its keys that came to be changed."""
+        files = [(-1, file) for file in state.base.files] + list(state.tail.staged)
+        keys = {p: sorted(state.tail.hidden_after(p).to_pylist()) for p in {position for position, _ in files}}
+
+        def look(item: tuple[int, DataFile]) -> _Touched:
+            position, file = item
+            return _Touched(position, file, _hit(state.base.folder, file, keys[position]))
+
+        return side_by_side(look, files)
+
+    @staticmethod
+    def _kept(state: TableState, item: _Touched) -> pa.Table:
+        """Return the rows of a file that were not changed."""
+        kept = read_rows(state.base.folder, item.file, state.table.schema)
+        return kept.filter(pc.invert(pc.is_in(kept["uid"], item.hit))) if len(item.hit) else kept
+
+    def rewriting(self) -> Rewriting:
+        """Return what a round would have to rewrite now, at most; only the catalog is asked."""
+        with self._catalog.read() as session:
+            self._schemas.refresh(session)
+            head = session.head()
+            states = [self._states.load(session, self._schemas.versions(t), head) for t in self._schemas.names()]
+        size = rows = 0
+        for state in states:
+            if len(state.tail.hidden) and state.base.files:
+                keep = within([Among("uid", sorted(state.tail.hidden_after(-1).to_pylist()))])
+                size += sum(file.size for file in state.base.files if keep(file))
+                rows += state.base.rows
+        return Rewriting(size, rows)
 
     def _small_ones(self, state: TableState) -> frozenset[str]:
         """Return the files to be merged: when there are many small ones, all of them."""
@@ -253,6 +307,21 @@ class Publisher:
                 session.set_head_json(target)  # a pin: what head.json names stays readable
         finally:
             draft.discard()
+
+
+def _homes(uids: pa.ChunkedArray, touched: Sequence[_Touched]) -> dict[int, pa.Array]:
+    """Return which rows go into which file, by its place, and the others under -1.
+
+    A key may be in several files, of which later ones hide it in earlier ones; its row goes into the first.
+    """
+    home: dict[str, int] = {}
+    for place, item in enumerate(touched):
+        for uid in item.hit.to_pylist():
+            home.setdefault(uid, place)
+    found: dict[int, list[int]] = {place: [] for place in range(-1, len(touched))}
+    for position, uid in enumerate(uids.to_pylist()):
+        found[home.get(uid, -1)].append(position)
+    return {place: pa.array(positions, pa.int64()) for place, positions in found.items()}
 
 
 def refuse_forked() -> None:

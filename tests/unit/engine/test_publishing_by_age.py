@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lakehouse.engine import Lake, Options
-from tests.unit.engine.support import SPECS, add, create, once_at, plain, quiet, uids
+from tests.unit.engine.support import SPECS, add, create, once_at, plain, quiet, renames, rows_of, uids
 
 AGES = Options(publish_age=0.15)
 
@@ -176,3 +177,59 @@ def test_what_is_committed_while_a_round_runs_long_is_published_by_the_next(tmp_
             assert stalled.wait(30)
             _eventually(lambda: _published(lake) == lake.head())
         assert [row["uid"] for row in plain(lake)] == ["a", "b"]
+
+
+WORN = {"small_rows": 0, "file_rows": 10, "bulk_rows": 5, "merge_files": 1_000}
+
+
+def _wide(root: Path, **options: Any) -> Lake:
+    """Return a lake with a published table of many files."""
+    lake = Lake.create(root, SPECS, options=Options(**{**WORN, **options}))
+    add(lake, *(f"{n:04}" for n in range(1_000)))
+    lake.flush()
+    return lake
+
+
+def test_a_change_that_would_rewrite_much_waits_while_inserts_do_not(tmp_path: Path) -> None:
+    with _wide(tmp_path / "lake", publish_age=0.1, publish_rewrite=1) as lake:
+        lake.run(renames("0500", "another"))
+        time.sleep(1.0)
+        assert _published(lake) < lake.head()
+        assert uids(lake)[500] == "0500"
+        lake.flush()
+        add(lake, "a new one")
+        _eventually(lambda: _published(lake) == lake.head())
+
+
+def test_changes_are_published_when_they_are_many_or_have_waited_in_proportion(tmp_path: Path) -> None:
+    with _wide(tmp_path / "many", publish_age=0.1, publish_rewrite=1) as lake:
+        for n in range(11):  # of a thousand rows
+            lake.run(renames(f"{90 * n:04}", f"name {n}"))
+        _eventually(lambda: _published(lake) == lake.head())
+    with _wide(tmp_path / "late", publish_age=0.1, publish_rewrite=1_000) as lake:
+        lake.run(renames("0500", "another"))
+        _eventually(lambda: _published(lake) == lake.head())
+        assert plain(lake)[500]["name"] == "another"
+
+
+def test_closing_does_not_rewrite_much_for_little(tmp_path: Path) -> None:
+    lake = _wide(tmp_path / "lake", publish_age=0.05, publish_rewrite=1)
+    lake.run(renames("0500", "another"))
+    head = lake.head()
+    lake.close()
+    with Lake.open(tmp_path / "lake", options=quiet(**WORN)) as again:
+        assert _published(again) < head
+        assert again.snapshot().get("label", "0500")["name"] == "another"
+
+
+def test_scattered_changes_are_folded_file_by_file_and_nothing_else_moves(tmp_path: Path) -> None:
+    with _wide(tmp_path / "lake", auto_publish=False) as lake:
+        before = {file.path for file in lake.snapshot().state("label").base.files}
+        for uid in ("0005", "0500", "0995"):
+            lake.run(renames(uid, f"{uid} anew"))
+        lake.run(lambda txn: txn.delete("label", ["0700"]))
+        expected = rows_of(lake)
+        lake.flush()
+        after = {file.path for file in lake.snapshot().state("label").base.files}
+        assert len(before - after) == 4
+        assert rows_of(lake) == plain(lake) == expected
