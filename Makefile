@@ -3,6 +3,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 KILLS ?= 300
 CATALOG ?= sqlite
+ROWS ?= 1000000
 LAKE ?= demo-lake
 
 VENV := .venv
@@ -12,7 +13,7 @@ PACKAGES := lakehouse registries formats validation
 WHEELS := .cache/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint types docs-test bench torture format lock clean
+.PHONY: help demo test unit lint types docs-test bench scale torture format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +40,9 @@ docs-test: $(READY) ## Run every example in the docstrings and in README
 
 bench: $(READY) ## Measure against floors taken in the same run
 	$(BIN)/python -m benchmarks
+
+scale: $(READY) ## Measure at growing sizes: make scale ROWS="1000000 10000000 100000000"
+	$(BIN)/python -m benchmarks.scale --rows $(ROWS) --json .cache/scale.json --plot .cache/scale.svg
 
 torture: $(READY) ## Kill writers for a long time and look for harm; CATALOG=postgres on a server
 	$(BIN)/python -m tests.torture --kills $(KILLS) --catalog $(CATALOG)
