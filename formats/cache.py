@@ -234,18 +234,38 @@ def _hash(path: Path) -> str:
 
 
 def _publish(draft: Path, target: Path) -> None:
+    """Rename a draft into place; a folder replaces no other one, so one that is not whole is taken away first."""
+    for attempt in range(1, _TRIES + 1):
+        try:
+            draft.replace(target)
+        except OSError:
+            if not target.is_dir() or attempt == _TRIES:
+                raise
+            if _is_whole(target):  # another process was quicker
+                return
+            _discard(target)
+        else:
+            return
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether an entry has the bytes that its name tells."""
     try:
-        draft.replace(target)
-    except OSError:  # a folder cannot replace one that is not empty: another process was quicker
-        if not target.is_dir():
-            raise
+        return _size(path) == _told(path)
+    except FileNotFoundError:  # another process is removing it
+        return False
 
 
 def _discard(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
+    if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
+        return
+    if not path.name.startswith(TEMPORARY):  # in one step, so that nobody finds half a folder under its name
+        doomed = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+        with suppress(FileNotFoundError):  # another process removes it
+            path.rename(doomed)
+        path = doomed
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _key(name: str) -> str:

@@ -89,13 +89,26 @@ def _as_table(obj: Any, path: Path) -> pa.Table:
 
 
 def _table_of_array(array: Any, path: Path) -> pa.Table:
-    if array.dtype.names:
-        return pa.table({name: pa.array(array[name].tolist()) for name in array.dtype.names})
-    if array.ndim == 1:
-        return pa.table({"value": pa.array(array)})
-    if array.ndim == 2:
-        return pa.table({str(number): pa.array(array[:, number]) for number in range(array.shape[1])})
-    raise Unsupported(f"{shown(str(path))} has {array.ndim} dimensions, which is no table: leave as_ out")
+    if array.ndim not in ((1,) if array.dtype.names else (1, 2)):
+        raise Unsupported(f"{shown(str(path))} has {array.ndim} dimensions, which is no table: leave as_ out")
+    try:
+        if array.dtype.names:
+            return pa.table({name: _column(array[name]) for name in array.dtype.names})
+        if array.ndim == 1:
+            return pa.table({"value": _column(array)})
+        return pa.table({str(number): _column(array[:, number]) for number in range(array.shape[1])})
+    except (pa.ArrowException, NotImplementedError, OverflowError) as error:
+        raise Unsupported(
+            f"{shown(str(path))} holds {array.dtype}, for which a table has no type ({error}): leave as_ out"
+        ) from error
+
+
+def _column(values: Any) -> pa.Array:
+    """Return an array of one dimension, or with an inner shape per row, with the type that it has in NumPy."""
+    # Arrow knows the machine's own order of bytes alone
+    native = values.astype(values.dtype.newbyteorder("="), copy=False)
+    # Python's numbers would be 64 bits wide all of them, and times in nanoseconds plain numbers
+    return pa.array(native if native.ndim == 1 else list(native) if native.ndim == 2 else native.tolist())
 
 
 def _as_numpy(obj: Any, path: Path) -> Any:

@@ -27,6 +27,8 @@ _ENCODING = frozenset(
 """Attributes that are read; others may be large."""
 
 _MAX_DEPTH = 64
+_MOST_AGAIN = 100_000
+"""Members that are come by a second time, through further links to their group: a few links make them 2 to the 64."""
 
 
 @contextmanager
@@ -46,7 +48,7 @@ def checked(path: Path, name: str) -> Iterator[h5py.File]:
         It is no HDF5 file, refers to another file, or links in a circle.
     """
     with reading(path, name), _opened(path) as file:
-        _walk(file, path, (), lambda _dataset: None)
+        _walk(file, path, lambda _dataset: None)
         yield file
 
 
@@ -54,7 +56,7 @@ def opened_checked(path: Path) -> h5py.File:
     """Return an open file that was looked at as :func:`checked` does; the caller closes it."""
     file = _opened(path)
     try:
-        _walk(file, path, (), lambda _dataset: None)
+        _walk(file, path, lambda _dataset: None)
     except BaseException:
         file.close()
         raise
@@ -99,7 +101,7 @@ def declared_bytes(group: Any, path: Path, *, skip: tuple[str, ...] = ()) -> int
     if isinstance(group, h5py.Dataset):
         add(group)
     else:
-        _walk(group, path, (), add)
+        _walk(group, path, add)
     return total
 
 
@@ -154,19 +156,35 @@ def _storage(dataset: Any) -> str:
     return ", ".join(part for part in (chunks, dataset.compression or "") if part)
 
 
-def _walk(group: Any, path: Path, above: tuple[int, ...], visit: Callable[[Any], None]) -> None:
-    here = h5o.get_info(group.id).addr
-    if here in above:
+def _walk(group: Any, path: Path, visit: Callable[[Any], None]) -> None:
+    seen, again = set[int](), 0
+
+    def look(group: Any, above: tuple[int, ...]) -> None:
+        nonlocal again
+        here = h5o.get_info(group.id).addr
+        again += len(group) + 1 if here in seen else 0
+        seen.add(here)
+        _refuse_knots(group, path, circle=here in above, depth=len(above), again=again)
+        for name in group:
+            child = _child(group, name, path)
+            if isinstance(child, h5py.Group):
+                look(child, (*above, here))
+            elif isinstance(child, h5py.Dataset):
+                _check_inside(child, path)
+                visit(child)
+
+    look(group, ())
+
+
+def _refuse_knots(group: Any, path: Path, *, circle: bool, depth: int, again: int) -> None:
+    if circle:
         raise InvalidFile(f"{shown(str(path))} links in a circle at {shown(group.name)}: write it anew without links")
-    if len(above) > _MAX_DEPTH:
+    if depth > _MAX_DEPTH:
         raise InvalidFile(f"{shown(str(path))} nests more than {_MAX_DEPTH} groups at {shown(group.name)}")
-    for name in group:
-        child = _child(group, name, path)
-        if isinstance(child, h5py.Group):
-            _walk(child, path, (*above, here), visit)
-        elif isinstance(child, h5py.Dataset):
-            _check_inside(child, path)
-            visit(child)
+    if again > _MOST_AGAIN:
+        raise InvalidFile(
+            f"{shown(str(path))} links to the same groups over and over, as {shown(group.name)}: write it anew without links"
+        )
 
 
 def _child(group: Any, name: str, path: Path) -> Any:

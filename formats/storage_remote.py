@@ -145,7 +145,8 @@ class RemotePlace(FsspecPlace):
         names = [name for name, _ in self._sizes(relative)]
 
         def fetch(name: str) -> None:
-            inside = target.joinpath(*PurePosixPath(name).relative_to(relative).parts)
+            # whoever writes to a bucket chooses its names: one that climbs must make no folder outside the copy
+            inside = target.joinpath(*PurePosixPath(relative_parts(name)).relative_to(relative).parts)
             inside.parent.mkdir(parents=True, exist_ok=True)
             self._fetch(name, inside)
 

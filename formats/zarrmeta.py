@@ -73,18 +73,19 @@ def read_nodes(path: Path, name: str) -> Node:
 
 def _read(path: Path) -> Node:
     with _opened(path) as tree:
-        top = _document(tree, "")
+        modern = tree.read("zarr.json") is not None  # as zarr itself decides where a store has the files of both
+        top = _document(tree, "", modern=modern)
         if top is None:
             raise ValueError("it has neither zarr.json nor .zgroup nor .zarray")
-        known = _consolidated(tree, top)
-        return _Reader(path, tree, known).node("", top, 0)
+        known = _consolidated(tree, top, modern=modern)
+        return _Reader(path, tree, known, modern=modern).node("", top, 0)
 
 
 class _Reader:
     """Makes nodes of documents, and counts them."""
 
-    def __init__(self, path: Path, tree: _Tree, known: Mapping[str, Any] | None) -> None:
-        self._path, self._tree, self._count = path, tree, 0
+    def __init__(self, path: Path, tree: _Tree, known: Mapping[str, Any] | None, *, modern: bool) -> None:
+        self._path, self._tree, self._count, self._modern = path, tree, 0, modern
         self._known, self._below = known, _grouped(known or {})
 
     def node(self, path: str, found: dict[str, Any], depth: int) -> Node:
@@ -101,10 +102,13 @@ class _Reader:
         children = {}
         for name in sorted(self._names(path)):
             inner = f"{path}/{name}".lstrip("/")
-            document = self._known.get(inner) if self._known is not None else _document(self._tree, inner)
+            document = self._known.get(inner) if self._known is not None else self._document(inner)
             if document is not None:
                 children[name] = self.node(inner, document, depth + 1)
         return Node(path, children, attributes)
+
+    def _document(self, path: str) -> dict[str, Any] | None:
+        return _document(self._tree, path, modern=self._modern)
 
     def _names(self, path: str) -> Iterable[str]:
         return self._below.get(path, ()) if self._known is not None else self._tree.folders(path)
@@ -189,11 +193,15 @@ def _tuple(lengths: Any) -> tuple[int, ...]:
     return tuple(int(length) for length in lengths or ())
 
 
-def _document(tree: _Tree, prefix: str) -> dict[str, Any] | None:
-    """Return what a node says of itself, or ``None`` if there is none."""
+def _document(tree: _Tree, prefix: str, *, modern: bool) -> dict[str, Any] | None:
+    """Return what a node says of itself in the version of the store, or ``None`` if there is none.
+
+    What it says in the other version is not looked at, since zarr does not either.
+    """
     start = f"{prefix}/" if prefix else ""
-    if (data := tree.read(start + "zarr.json")) is not None:
-        return _parsed(data)
+    if modern:
+        data = tree.read(start + "zarr.json")
+        return None if data is None else _parsed(data)
     data = tree.read(start + ".zarray") or tree.read(start + ".zgroup")
     if data is None:
         return None
@@ -211,10 +219,11 @@ def _parsed(data: bytes) -> dict[str, Any]:
     return found
 
 
-def _consolidated(tree: _Tree, top: dict[str, Any]) -> dict[str, Any] | None:
+def _consolidated(tree: _Tree, top: dict[str, Any], *, modern: bool) -> dict[str, Any] | None:
     """Return the documents of all nodes by path where the top has them."""
-    if isinstance(inner := top.get("consolidated_metadata"), dict):
-        return dict(inner.get("metadata") or {})
+    if modern:
+        inner = top.get("consolidated_metadata")
+        return dict(inner.get("metadata") or {}) if isinstance(inner, dict) else None
     data = tree.read(".zmetadata")
     if data is None:
         return None

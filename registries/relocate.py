@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from formats.folders import read_folder
+from lakehouse.errors import InvalidFile, shown
 from lakehouse.types import Progress
 from registries.content import Content
 from registries.record import Saved
@@ -51,15 +52,29 @@ def copied(artifact: Artifact, storage: str | Storage, key: str, progress: Progr
     copy.prepare(home, progress)
     with home.transaction(f"copy {artifact.key or artifact.uid} to {key}"):
         copy.save(progress=progress)
+        if copy.hash_kind == artifact.hash_kind:
+            _refuse_changed(artifact, copy.hash)
         for feature, names in artifact.labels.all().items():
             copy.labels.add(names, feature=feature)
     return copy
 
 
+def _refuse_changed(artifact: Artifact, found: str) -> None:
+    """Refuse to hand on bytes that are not those which the row speaks of."""
+    if found != artifact.hash:
+        raise InvalidFile(
+            f"{shown(artifact.key or artifact.uid)} changed since it was hashed: save it again, or restore "
+            f"{shown(str(artifact.path))} from a backup"
+        )
+
+
 def _content(artifact: Artifact) -> Content:
     path: Path = artifact.path
+    folder = None if artifact.n_files is None else read_folder(path)
+    if folder is not None:  # a file is hashed while it is copied
+        _refuse_changed(artifact, folder.hash)
     return Content(
-        path if artifact.n_files is None else read_folder(path),
+        folder or path,
         artifact.hash,
         artifact.size,
         artifact.suffix,

@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from lakehouse.engine.options import Options
 from lakehouse.engine.transaction import Transaction
-from lakehouse.errors import Conflict, InputError, LakehouseError, Unavailable, shown
+from lakehouse.errors import Conflict, InputError, LakehouseError, OutcomeUnknown, Unavailable, shown
 
 __all__ = ["Batch", "Settled"]
 
@@ -59,6 +59,7 @@ class Batch:
         self._waiting: list[_Group] = []
         self._lost: list[Exception] = []
         self._failed: Exception | None = None
+        self._saving = False
         self._pid = os.getpid()
 
     @property
@@ -81,13 +82,15 @@ class Batch:
         group = self._open = self._open or _Group(self._writing.begin(message=self._message))
         txn = group.txn
         assert txn is not None
-        mark = len(txn.plans)
+        mark, self._saving = len(txn.plans), True
         try:
             with txn.savepoint():
                 yield txn
         except BaseException:
             self._open = group if group.units else None
             raise
+        finally:
+            self._saving = False
         group.units.append(txn.plans[mark:])
         if not txn.replayable:
             self._commit_unrepeatable(group)
@@ -102,9 +105,13 @@ class Batch:
 
         Raises
         ------
+        InputError
+            Inside a transaction, half of which would be durable.
         Conflict
             When a save could not be carried out after another writer's; the others are committed.
         """
+        if self._saving:
+            raise InputError("flush() inside a transaction would commit half of it: flush the batch after its block")
         self._commit()
         self._raise()
 
@@ -135,16 +142,24 @@ class Batch:
             error.add_note(f"beside this, saves of the batch were not committed: {late}")
 
     def _commit_unrepeatable(self, group: _Group) -> None:
-        """Commit a group at once whose last save made changes by hand: only its own conflict is raised by it."""
+        """Commit a group at once whose last save made changes by hand: only its own failure is raised by it.
+
+        A save that was refused is not part of the group any more; one whose outcome is unknown waits to be asked for
+        again, and nothing more is added to its transaction.
+        """
         assert group.txn is not None
+        self._open = None
+        self._waiting.append(group)
         try:
             self._writing.commit(group.txn)
-        except Conflict:
-            self._open = None
-            self._waiting.append(_Group(units=group.units[:-1]))
-            self._work_off()
+        except OutcomeUnknown:
             raise
-        self._open = None
+        except LakehouseError as error:
+            self._waiting[-1] = _Group(units=group.units[:-1])
+            if isinstance(error, Conflict):
+                self._work_off()
+            raise
+        self._waiting.pop()
         self._tell(group.units, None)
 
     def _work_off(self) -> None:

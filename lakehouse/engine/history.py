@@ -72,6 +72,8 @@ class History:
         while above < upto:
             with self.catalog.read() as session:
                 found = session.commits_after(above, upto, _COMMITS)
+            if not found:  # a restored or rebuilt catalog goes on after a gap
+                break
             for info, n, length in found:
                 if group and (rows + n > _ROWS or size + length > _BYTES or len(group) == _COMMITS):
                     yield group

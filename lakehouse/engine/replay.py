@@ -54,7 +54,7 @@ def replayed(log: DeltaLog, table: str, upto: int, *, rules: str | None = None) 
     if there != list(range(upto + 1)):
         raise Diverged(f"{table}: the Delta log lacks entries between 0 and {upto}: restore its folder from a backup")
     files: dict[str, DataFile] = {}
-    schemas: list[_SchemaAt] = []
+    schemas: dict[int, _SchemaAt] = {}
     last: Note | None = None
     for version in there:
         entry = log.read(version)
@@ -64,16 +64,19 @@ def replayed(log: DeltaLog, table: str, upto: int, *, rules: str | None = None) 
             files.pop(path, None)
         files |= {file.path: file for file in entry.adds}
         if note.kind in ("create", "schema"):
-            schemas.append(_SchemaAt(version, note))
+            schemas[note.schema] = _SchemaAt(version, note)
+        elif note.kind == "realign":  # what a restored catalog did not know is declared again under the same numbers
+            schemas = {number: found for number, found in schemas.items() if number <= note.schema}
         last = note
     assert last is not None
-    versions = tuple(_version(log, table, found) for found in schemas)
-    known = rules if rules is not None else next((s.note.rules for s in reversed(schemas) if s.note.rules), None)
+    ordered = [schemas[number] for number in sorted(schemas)]
+    versions = tuple(_version(log, table, found) for found in ordered)
+    known = rules if rules is not None else next((s.note.rules for s in reversed(ordered) if s.note.rules), None)
     if known is not None:
         newest = versions[-1]
         versions = (*versions[:-1], replace(newest, spec=TableSpec.restore(table, newest.schema, known)))
-    ordered = tuple(sorted(files.values(), key=lambda file: file.low))
-    return Shown(Publication(upto, last.to_commit), last.to_uid, ordered, versions, known is not None)
+    by_uid = tuple(sorted(files.values(), key=lambda file: file.low))
+    return Shown(Publication(upto, last.to_commit), last.to_uid, by_uid, versions, known is not None)
 
 
 def _version(log: DeltaLog, table: str, found: _SchemaAt) -> TableVersion:

@@ -23,6 +23,7 @@ from lakehouse.errors import (
     ConfigurationError,
     InvalidFile,
     InvalidKey,
+    LakehouseError,
     MissingExtra,
     NotFound,
     ReadOnly,
@@ -64,6 +65,15 @@ def test_odd_names_keep_to_themselves(bucket: str) -> None:
         fs.call_s3("put_object", Bucket=bucket.partition("://")[2], Key=name, Body=name.encode())
         assert storage.local_path(name).read_bytes() == name.encode()
     assert len(list(storage.list())) == 4
+
+
+def test_names_that_climb_are_refused_and_make_no_folder_outside(bucket: str, machine: Path) -> None:
+    fs = filesystem(bucket, RemoteOptions())
+    for name in ("x.bundle/a", "x.bundle/../../../../climbed/b"):
+        fs.call_s3("put_object", Bucket=bucket.partition("://")[2], Key=name, Body=b"1")
+    with pytest.raises(LakehouseError):
+        Storage(bucket).local_path("x.bundle")
+    assert not list(machine.rglob("climbed"))
 
 
 def test_a_copy_is_not_fetched_again(bucket: str, proxy: Proxy) -> None:

@@ -404,6 +404,37 @@ def test_a_lake_of_columns_that_grew_is_rebuilt(lake: Lake) -> None:
             again.run(lambda txn: txn.insert("label", [{**label("c"), "late": "x"}]))
 
 
+def test_a_lake_that_was_restored_without_its_newest_column_is_rebuilt(lake: Lake) -> None:
+    add(lake, "a")
+    lake.flush()
+    backup = _backed_up(lake)
+    lake.ensure([TableSpec("label", LABEL.schema.append(pa.field("late", pa.string())), unique=LABEL.unique)])
+    lake.run(lambda txn: txn.insert("label", [{**label("given up"), "late": "x"}]))
+    lake.flush()
+    lake.close()
+    restore(lake.root, backup, discard_newer=True)
+    with _opened(lake.root) as restored:
+        add(restored, "b")
+        restored.flush()
+        before = rows_of(restored)
+    _lose_catalog(lake)
+    rebuild(lake.root, options=quiet())
+    with _opened(lake.root) as again:
+        assert rows_of(again) == before
+    _settled(lake.root, ["a", "b"])
+
+
+def test_the_changes_of_commits_that_a_restoration_gave_up_are_empty(lake: Lake) -> None:
+    add(lake, "a")
+    backup = _backed_up(lake)
+    add(lake, "given up")
+    newest = lake.head()
+    lake.close()
+    restore(lake.root, backup, discard_newer=True)
+    with _opened(lake.root) as restored:
+        assert restored.changes(since=0, until=newest, table="label").arrow()["uid"].to_pylist() == ["a"]
+
+
 def test_a_sound_catalog_is_not_rebuilt_and_a_damaged_one_kept_aside(lake: Lake) -> None:
     _filled(lake)
     expected = uids(lake)

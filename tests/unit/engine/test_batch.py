@@ -12,7 +12,7 @@ import pytest
 
 from lakehouse.engine import Lake, Transaction
 from lakehouse.engine.faults import install
-from lakehouse.errors import ChangedSinceRead, Duplicate, InputError, LakehouseError, Unavailable
+from lakehouse.errors import ChangedSinceRead, Duplicate, InputError, LakehouseError, OutcomeUnknown, Unavailable
 from tests.unit.engine.support import SPECS, add, create, label, once_at, quiet, renames, rows_of, uids
 
 pytestmark = pytest.mark.catalogs("sqlite")
@@ -205,6 +205,39 @@ def test_changes_by_hand_are_committed_at_once_and_raise_their_own_conflict(lake
         add(lake, "d")
     assert uids(lake) == ["a", "b", "c", "d", "x"]
     assert lake.snapshot().get("label", "x")["name"] == "theirs"
+
+
+def test_changes_by_hand_that_failed_for_now_are_the_callers_to_repeat(lake: Lake) -> None:
+    def full() -> None:
+        raise Unavailable("no space")
+
+    with lake.batch(seconds=60):
+        add(lake, "a")
+        with pytest.raises(Unavailable, match="no space"), once_at("lock.taken", full), lake.transaction() as txn:
+            txn.insert("label", [label("refused")])
+        add(lake, "b")
+    assert uids(lake) == ["a", "b"]
+
+
+def test_nothing_is_added_to_changes_by_hand_whose_outcome_is_unknown(lake: Lake) -> None:
+    def lost() -> None:
+        raise OutcomeUnknown("the reply was lost")
+
+    with lake.batch(seconds=60):
+        with pytest.raises(OutcomeUnknown), once_at("commit.done", lost), lake.transaction() as txn:
+            txn.insert("label", [label("a")])
+        add(lake, "b")
+    assert uids(lake) == ["a", "b"]
+
+
+def test_a_group_is_not_flushed_from_inside_a_save(lake: Lake) -> None:
+    with lake.batch(seconds=60) as batch:
+        add(lake, "a")
+        with pytest.raises(InputError, match="after its block"), lake.transaction():
+            add(lake, "half")
+            batch.flush()
+        batch.flush()
+    assert uids(lake) == ["a"]
 
 
 def test_an_undone_block_by_hand_leaves_the_group_repeatable(lake: Lake, other: Lake) -> None:

@@ -11,14 +11,16 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from formats.convert import convert
 from formats.hdf5plain import Hdf5Format
 from formats.numpyfile import NpyFormat, NpzFormat
 from formats.registry import format_for, format_of
 from formats.tenx import MtxFormat, TenxFormat
 from formats.testing import FormatConformance
-from lakehouse.errors import InvalidFile, NotFound, UnknownFormat
+from lakehouse.errors import InvalidFile, NotFound, UnknownFormat, Unsupported
 
 HDF5, NPY, NPZ, TENX, MTX = Hdf5Format(), NpyFormat(), NpzFormat(), TenxFormat(), MtxFormat()
 
@@ -105,6 +107,17 @@ def test_pickled_objects_are_refused_and_never_run(tmp_path: Path, monkeypatch: 
     assert not Path("z.npy").exists()
 
 
+def test_an_array_as_a_table_keeps_the_types_of_its_columns(tmp_path: Path) -> None:
+    record = np.array([(1, 2.5, "2026-01-01T00:00:00.123456789")], dtype=[("n", "<i2"), ("x", ">f4"), ("t", "M8[ns]")])
+    np.save(tmp_path / "a.npy", record)
+    found = convert(NPY.load(tmp_path / "a.npy"), "arrow", tmp_path / "a.npy")
+    assert found.schema == pa.schema({"n": pa.int16(), "x": pa.float32(), "t": pa.timestamp("ns")})
+    assert found["x"].to_pylist() == [2.5] and found["t"].cast(pa.int64()).to_pylist() == [1767225600123456789]
+    np.save(tmp_path / "c.npy", np.array([1j]))
+    with pytest.raises(Unsupported, match="complex128"):
+        convert(NPY.load(tmp_path / "c.npy"), "arrow", tmp_path / "c.npy")
+
+
 def test_an_array_that_declares_80_terabytes_is_refused(tmp_path: Path) -> None:
     data = io.BytesIO()
     np.lib.format.write_array_header_2_0(
@@ -136,6 +149,19 @@ def test_members_of_npz_that_climb_out_or_are_bombs_are_refused(tmp_path: Path) 
         for call in (NPZ.load, NPZ.open, NPZ.describe):
             with pytest.raises(InvalidFile, match=reason):
                 call(tmp_path / name)
+
+
+def test_hdf5_that_links_to_the_same_groups_without_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        group = file
+        for _ in range(40):  # two links to each group: 2 to the 40 paths
+            child = group.create_group("a")
+            group["b"] = child
+            group = child
+    for call in (HDF5.load, HDF5.describe):
+        with pytest.raises(InvalidFile, match="over and over"):
+            call(path)
 
 
 def test_hdf5_links_out_circles_and_false_sizes_are_refused(tmp_path: Path) -> None:

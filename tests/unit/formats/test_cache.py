@@ -117,6 +117,18 @@ def test_a_folder_is_an_entry_of_its_own(cache: Cache) -> None:
     assert (cache.used(), cache.clear(), cache.used()) == (3, 1, 0)
 
 
+def test_a_folder_that_is_not_whole_is_filled_again(cache: Cache) -> None:
+    def fill(target: Path) -> None:
+        target.mkdir()
+        (target / "a").write_bytes(b"abc")
+
+    path = cache.fetch("folder", fill, suffix=".zarr")
+    (path / "a").chmod(0o600)
+    (path / "a").write_bytes(b"a")
+    again = cache.fetch("folder", fill, suffix=".zarr")
+    assert (again / "a").read_bytes() == b"abc" and not list(cache.folder.rglob("*.tmp-*"))
+
+
 def test_a_cache_that_cannot_be_written_is_named_with_the_choice(tmp_path: Path) -> None:
     (tmp_path / "files").write_text("in the way")
     with pytest.raises(Unavailable, match="LAKEHOUSE_CACHE_DIR"):

@@ -224,7 +224,7 @@ def test_an_h5ad_closes_at_the_end_of_a_block(tmp_path: Path) -> None:
 
 
 def _store(path: Path, shape: list[int], **extra: Any) -> Path:
-    path.mkdir()
+    path.mkdir(exist_ok=True)
     document = {"zarr_format": 2, "shape": shape, "chunks": [1000] * len(shape), "dtype": "<f8", "compressor": None}
     document |= {"fill_value": 0, "order": "C", "filters": None}
     (path / ".zarray").write_text(json.dumps(document | extra))
@@ -246,6 +246,16 @@ def test_a_filter_that_unpickles_is_refused(tmp_path: Path, extra: dict[str, Any
     for call in (ARRAYS.load, ARRAYS.open, ARRAYS.describe):
         with pytest.raises(InvalidFile, match="unpickles"):
             call(path)
+
+
+def test_files_of_the_other_version_hide_nothing(tmp_path: Path) -> None:
+    """A group of version 2 whose array has a harmless zarr.json beside: zarr itself reads the .zarray."""
+    path = tmp_path / "x.zarr"
+    zarr.create_array(path / "a", data=np.arange(3))
+    _store(path / "a", [3], compressor={"id": "pickle"})
+    (path / ".zgroup").write_text('{"zarr_format": 2}')
+    with pytest.raises(InvalidFile, match="unpickles"):
+        ARRAYS.load(path)
 
 
 def test_a_version_3_codec_that_unpickles_is_refused_also_within_shards(tmp_path: Path) -> None:

@@ -102,6 +102,14 @@ def test_a_move_does_not_swallow_what_another_changed_meanwhile(lake, more, tabl
     assert lake.Artifact.get(key="a.csv").to_row() == table.to_row()
 
 
+def test_damaged_bytes_are_not_copied(lake, more, table):
+    table.path.chmod(0o600)
+    table.path.write_bytes(b"b\n2\n")
+    with pytest.raises(InvalidFile, match="changed since it was hashed"):
+        table.copy_to(more, key="copies/a.csv")
+    assert lake.Artifact.filter(key="copies/a.csv").count() == 0
+
+
 def test_a_copy_has_description_and_labels_and_is_a_record_of_its_own(lake, more, table):
     copy = table.copy_to(more, key="copies/a.csv")
     assert (copy.storage, copy.description, copy.hash) == (more.uid, "measured", table.hash)
@@ -119,6 +127,19 @@ def test_folders_move_whole(lake, more, tmp_path):
     made = lake.Artifact.from_dir(folder, key="store.bundle").save().move_to(more)
     assert made.path.is_relative_to(tmp_path / "more")
     assert sorted(p.relative_to(made.path).as_posix() for p in made.path.rglob("*") if p.is_file()) == ["a", "inner/b"]
+
+
+def test_a_folder_of_other_bytes_is_neither_moved_nor_copied(lake, more, tmp_path):
+    folder = tmp_path / "store.bundle"
+    folder.mkdir()
+    (folder / "a").write_text("1")
+    made = lake.Artifact.from_dir(folder, key="store.bundle").save()
+    (made.path / "a").chmod(0o600)
+    (made.path / "a").write_text("2")
+    for call in (lambda: made.move_to(more), lambda: made.copy_to(more, key="copy.bundle")):
+        with pytest.raises(InvalidFile, match="changed since it was hashed"):
+            call()
+    assert lake.Artifact.get(key="store.bundle").storage != more.uid
 
 
 def test_a_read_only_user_moves_nothing(lake, more, table):
