@@ -15,6 +15,7 @@ import pytest
 from formats import storage_local, sweep
 from lakehouse.engine import faults, rebuild, recovery, restore, session_sql, state, transaction
 from lakehouse.engine.backup import back_up
+from lakehouse.engine.catalog_postgres import PostgresCatalog
 from lakehouse.engine.catalog_sqlite import SqliteCatalog
 from lakehouse.engine.placing import Place
 from lakehouse.engine.realign import Realigner
@@ -234,15 +235,18 @@ def tables_are_recovered_one_by_one(patch: Patch) -> None:
     patch.setattr(recovery.Recovery, "run", run)
 
 
-def epochs_are_not_compared(patch: Patch) -> None:
-    real = SqliteCatalog.locked
-
+def _without_epoch(real: Callable[..., Any]) -> Callable[..., Any]:
     @contextmanager
     def locked(self: Any, epoch: int | None = None, **options: Any) -> Any:
         with real(self, **options) as session:
             yield session
 
-    patch.setattr(SqliteCatalog, "locked", locked)
+    return locked
+
+
+def epochs_are_not_compared(patch: Patch) -> None:
+    for kind in (SqliteCatalog, PostgresCatalog):
+        patch.setattr(kind, "locked", _without_epoch(kind.locked))
 
 
 def horizons_are_not_looked_at(patch: Patch) -> None:
@@ -291,34 +295,64 @@ def uploads_are_not_remembered(patch: Patch) -> None:
     patch.setattr(transaction.Transaction, "storing", lambda self: None)
 
 
-CASES: list[tuple[Script, Callable[[Patch], None]]] = [
+Case = tuple[Script, Callable[[Patch], None]]
+CASES: list[Case] = [
     (retries_are_found_again, client_transactions_are_not_looked_up),
     (times_grow, commits_are_stamped_by_the_clock_alone),
     (torn_files_are_not_adopted, files_of_orphans_are_trusted),
     (nothing_is_adopted_beside_what_diverged, tables_are_recovered_one_by_one),
     (late_removers_remove_nothing, epochs_are_not_compared),
     (expired_commits_are_refused, horizons_are_not_looked_at),
+    (touched_objects_are_kept, objects_are_not_touched),
+    (objects_touched_at_the_last_moment_are_kept, objects_are_deleted_as_they_were_seen),
+    (late_commits_store_their_files_again, uploads_are_not_remembered),
+]
+FILES: list[Case] = [
     (backups_swallow_nothing, backups_are_not_compared),
     (numbers_are_not_used_twice, commits_are_counted_on_from_the_backup),
     (restored_tables_are_published_again, logs_are_left_ahead),
     (commits_of_an_open_process_are_not_lost, catalogs_are_renamed_into_place),
     (rebuilt_names_are_guarded, names_are_not_claimed_again),
     (half_rounds_are_taken_back, logs_are_left_ahead),
-    (touched_objects_are_kept, objects_are_not_touched),
-    (objects_touched_at_the_last_moment_are_kept, objects_are_deleted_as_they_were_seen),
-    (late_commits_store_their_files_again, uploads_are_not_remembered),
 ]
+"""Catalogs in files: one in Postgres is backed up and restored by its server's own tools."""
+CAUGHT = (AssertionError, LakehouseError, KeyError, OSError, pytest.fail.Exception)
 
 
-@pytest.mark.parametrize("script", [pytest.param(s, id=s.__name__) for s, _ in CASES])
+def _scripts(cases: list[Case]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("script", [pytest.param(script, id=script.__name__) for script, _ in cases])
+
+
+def _mutants(cases: list[Case]) -> pytest.MarkDecorator:
+    found = [pytest.param(script, mutant, id=f"{script.__name__}-{mutant.__name__}") for script, mutant in cases]
+    return pytest.mark.parametrize(("script", "mutant"), found)
+
+
+@_scripts(CASES)
 def test_the_engine_passes_every_further_script(script: Script, scene: Scene) -> None:
     script(scene)
 
 
-@pytest.mark.parametrize(("script", "mutant"), [pytest.param(s, m, id=f"{s.__name__}-{m.__name__}") for s, m in CASES])
+@_mutants(CASES)
 def test_every_further_broken_rule_is_caught(
     script: Script, mutant: Callable[[Patch], None], scene: Scene, monkeypatch: Patch
 ) -> None:
     mutant(monkeypatch)
-    with pytest.raises((AssertionError, LakehouseError, KeyError, OSError, pytest.fail.Exception)):
+    with pytest.raises(CAUGHT):
+        script(scene)
+
+
+@pytest.mark.catalogs("sqlite")
+@_scripts(FILES)
+def test_the_engine_passes_every_script_of_files(script: Script, scene: Scene) -> None:
+    script(scene)
+
+
+@pytest.mark.catalogs("sqlite")
+@_mutants(FILES)
+def test_every_broken_rule_of_files_is_caught(
+    script: Script, mutant: Callable[[Patch], None], scene: Scene, monkeypatch: Patch
+) -> None:
+    mutant(monkeypatch)
+    with pytest.raises(CAUGHT):
         script(scene)

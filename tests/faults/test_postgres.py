@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -250,21 +252,18 @@ def test_a_statement_that_takes_too_long_is_cancelled_and_nothing_is_committed(
 
 def test_a_server_without_a_free_connection_is_waited_for_and_then_busy(make: Make, server: PostgresServer) -> None:
     lake = make(reconnect=0.3)
-    lake.catalog.close()
-    taken: list[psycopg.Connection[Any]] = []
-    try:
-        while True:
-            taken.append(psycopg.connect(server.url()))
-    except psycopg.OperationalError:
-        pass
-    with pytest.raises(Busy, match="no free connection"):
-        add(lake, "a")
-    waiting = threading.Timer(0.1, taken.pop().close)
-    waiting.start()
-    add(lake, "b")
-    waiting.join()
-    for con in taken:
-        con.close()
+    with ExitStack() as taken:
+        one = taken.enter_context(psycopg.connect(server.url(), autocommit=True))
+        one.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lakehouse'")
+        with contextlib.suppress(psycopg.OperationalError):
+            while True:
+                taken.enter_context(psycopg.connect(server.url()))
+        with pytest.raises(Busy, match="no free connection"):
+            add(lake, "a")
+        waiting = threading.Timer(0.1, one.close)
+        waiting.start()
+        add(lake, "b")
+        waiting.join()
     committed(lake, "b")
 
 

@@ -21,6 +21,7 @@ class Wire:
 
     def __init__(self, port: int) -> None:
         self._target, self._open = port, list[socket.socket]()
+        self._mute = set[socket.socket]()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.cut = ""
@@ -56,7 +57,8 @@ class Wire:
                         self._lose_the_reply(sink, data)
                     self.on_cut()
                     break
-                sink.sendall(data)
+                if source not in self._mute:
+                    sink.sendall(data)
         for end in (source, sink):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -64,6 +66,7 @@ class Wire:
 
     def _lose_the_reply(self, server: socket.socket, data: bytes) -> None:
         """Let the server commit; it ends the session afterwards, which tells that it is done."""
+        self._mute.add(server)  # the thread that passes replies on may read this one
         server.sendall(data)
         with suppress(OSError):
             server.shutdown(socket.SHUT_WR)
