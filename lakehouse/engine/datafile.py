@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO, TypeVar
+from collections.abc import Sequence
+from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -16,20 +13,16 @@ from lakehouse.engine.arrow import pc
 from lakehouse.engine.changes import DataFile
 from lakehouse.engine.folder import Folder
 from lakehouse.engine.options import Options
+from lakehouse.engine.parallel import WORKERS, side_by_side, sort_numbers
 from lakehouse.engine.pruning import statistics_of
 from lakehouse.engine.table import TableVersion
 from lakehouse.errors import DataLoss, Unavailable
 
-__all__ = ["is_sound", "read_column", "read_rows", "side_by_side", "sorted_by_uid", "write_files"]
+__all__ = ["is_sound", "read_column", "read_rows", "sorted_by_uid", "write_files"]
 
-T = TypeVar("T")
-R = TypeVar("R")
 _ROW_GROUP = 50_000
 _PAGE_ROWS = 2_048  # DuckDB's vector: of columns that are read for few rows, it unpacks the pages of these alone
 _SAMPLE = 1_000
-_WORKERS = min(4, os.cpu_count() or 1)
-_ALONE = 100_000
-"""Fewer numbers than this are sorted sooner than a thread is started."""
 
 
 def sorted_by_uid(rows: pa.Table) -> pa.Table:
@@ -79,7 +72,7 @@ def _ranked(uids: pa.Array, width: int) -> tuple[pa.Array, str | None]:
     numbers >>= spare
     numbers <<= spare
     numbers |= np.arange(len(uids), dtype=np.uint64)
-    _sort(numbers)
+    sort_numbers(numbers)
     order = (numbers & ((np.uint64(1) << spare) - np.uint64(1))).astype(np.int64)
     numbers >>= spare
     alike = numbers[1:] == numbers[:-1]
@@ -91,23 +84,6 @@ def _ranked(uids: pa.Array, width: int) -> tuple[pa.Array, str | None]:
     settled = pc.sort_indices(texts)
     order[twins] = order[twins][settled.to_numpy()]
     return pa.array(order), _repeated(texts.take(settled))
-
-
-def _sort(numbers: npt.NDArray[np.uint64]) -> None:
-    """Sort in place, on as many cores as there are: each takes the numbers between two borders."""
-    workers = min(_WORKERS, len(numbers) // _ALONE)
-    if workers < 2:
-        numbers.sort()
-        return
-    sample = np.sort(numbers[:: len(numbers) // 1_000])
-    parts, rest = list[npt.NDArray[np.uint64]](), numbers
-    for border in sample[[len(sample) * i // workers for i in range(1, workers)]]:
-        below = rest < border
-        parts.append(rest[below])
-        rest = rest[~below]
-    parts.append(rest)
-    side_by_side(np.ndarray.sort, parts)
-    np.concatenate(parts, out=numbers)
 
 
 def _repeated(uids: pa.ChunkedArray | pa.Array) -> str | None:
@@ -159,18 +135,6 @@ def write_files(
     return files
 
 
-def side_by_side(act: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """Do several things at once that leave the interpreter's lock, as sorting, picking, encoding and writing do."""
-    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-        begun: list[Future[R]] = []
-        for item in items:
-            try:
-                begun.append(pool.submit(act, item))
-            except RuntimeError:  # the interpreter is ending and begins no more threads
-                break
-        return [future.result() for future in begun] + [act(item) for item in items[len(begun) :]]
-
-
 def _rows_per_file(rows: pa.Table, options: Options) -> int:
     """Return how many rows go into a file: within the limits, and as many files as keep all cores busy."""
     per_row = max(rows.nbytes / len(rows), 1)
@@ -178,7 +142,7 @@ def _rows_per_file(rows: pa.Table, options: Options) -> int:
     if len(rows) <= most:
         return most
     files = -(-len(rows) // most)
-    return -(-len(rows) // (-(-files // _WORKERS) * _WORKERS))
+    return -(-len(rows) // (-(-files // WORKERS) * WORKERS))
 
 
 def write_file(folder: Folder, rows: pa.Table, version: TableVersion, *, stem: str) -> DataFile:

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lakehouse.engine.catalog import Catalog, Session
+from lakehouse.engine.texthashes import Hashes
 
-__all__ = ["Hashes", "blocks_of", "known", "merge_runs"]
+__all__ = ["blocks_of", "known", "merge_runs"]
 
-Hashes = npt.NDArray[np.uint64]
 _PER_BLOCK = 400
 _LEAST, _MOST = 8, 22
 """Bounds of ``bits``; no block spans several slices of a merge."""

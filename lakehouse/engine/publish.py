@@ -14,13 +14,14 @@ import pyarrow as pa
 from lakehouse.engine.arrow import pc
 from lakehouse.engine.catalog import Catalog, Publication, from_micros
 from lakehouse.engine.changes import DataFile
-from lakehouse.engine.datafile import read_column, read_rows, side_by_side, sorted_by_uid, write_files
+from lakehouse.engine.datafile import read_column, read_rows, sorted_by_uid, write_files
 from lakehouse.engine.deltalog import DeltaLog, Note, Stale
 from lakehouse.engine.faults import reach
 from lakehouse.engine.folder import Folder, table_folder
 from lakehouse.engine.forks import can_publish
 from lakehouse.engine.lease import Lease
 from lakehouse.engine.options import Options
+from lakehouse.engine.parallel import side_by_side
 from lakehouse.engine.pruning import Among, within
 from lakehouse.engine.published import HEAD, declared, details
 from lakehouse.engine.recovery import Recovery

@@ -20,10 +20,12 @@ import pyarrow as pa
 from lakehouse.engine.arrow import pc
 from lakehouse.engine.catalog import Session
 from lakehouse.engine.changes import Op, ReadColumn, Segment
-from lakehouse.engine.hashruns import Hashes, blocks_of, known
+from lakehouse.engine.hashruns import blocks_of, known
+from lakehouse.engine.parallel import sort_numbers
 from lakehouse.engine.requirements import Requirement, RowsUntouched
 from lakehouse.engine.snapshot import Snapshot
 from lakehouse.engine.table import TableSpec
+from lakehouse.engine.texthashes import Hashes, hash_texts
 from lakehouse.errors import Duplicate, shown
 
 __all__ = [
@@ -43,7 +45,6 @@ __all__ = [
 _SEPARATOR = "\x1f"
 _ESCAPE = "\x1e"
 _BULK = 1_000
-_HASHED_BYTES = 512
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,14 @@ class Claim:
     @cached_property
     def hashes(self) -> Hashes:
         """The hash of each value."""
-        return _hashes(self.values)
+        return hash_texts(self.values)
 
     @cached_property
     def sorted_hashes(self) -> Hashes:
         """The hashes in order."""
-        return np.sort(self.hashes)
+        hashes = self.hashes.copy()
+        sort_numbers(hashes)
+        return hashes
 
     def picked(self, positions: Any) -> Claim:
         """Return the claim for some of the rows."""
@@ -164,8 +167,7 @@ class ValuesFree:
         if (hashes[1:] == hashes[:-1]).any() and (twice := _repeated(claim.values)) is not None:
             raise _duplicate(claim, twice)
         with snapshot.session() as session:
-            by_value = pc.is_in(claim.values, session.claimed(claim.table, claim.name))
-            suspects = np.asarray(by_value.to_numpy(zero_copy_only=False))
+            suspects = _claimed(session, claim)
             if session.has_filter(claim.table, claim.name):
                 suspects |= _in_filter(session, claim)
         _refuse_present(claim.picked(np.flatnonzero(suspects)), snapshot)
@@ -176,7 +178,7 @@ class ValuesFree:
             return
         for rows in _rows_of(segment, self.claim.group, read):
             values = _flat(joined(rows, self.claim.group))
-            near = _contains(self.claim.sorted_hashes, _hashes(values.fill_null("")))
+            near = _contains(self.claim.sorted_hashes, hash_texts(values.fill_null("")))
             near &= np.asarray(pc.is_valid(values).to_numpy(zero_copy_only=False))
             for i in np.flatnonzero(near):
                 mine = pc.any(pc.equal(self.claim.values, values[i])).as_py()
@@ -231,7 +233,7 @@ def record(session: Session, claims: Iterable[Claim]) -> None:
 
 def unclaimed(session: Session, claim: Claim) -> int:
     """Return how many values are neither claimed one by one nor in the filter."""
-    held = np.asarray(pc.is_in(claim.values, session.claimed(claim.table, claim.name)).to_numpy(zero_copy_only=False))
+    held = _claimed(session, claim)
     if session.has_filter(claim.table, claim.name):
         held = held | _in_filter(session, claim)
     return int(len(held) - np.count_nonzero(held))
@@ -273,33 +275,12 @@ def _repeated(values: pa.Array) -> str | None:
 
 
 # -- hashes --------------------------------------------------------------------------------------------------------
-def _hashes(values: pa.Array) -> Hashes:
-    """Return a 64-bit hash of each text, from its length and first 512 bytes: the same in every process and version.
-
-    Words of eight bytes are mixed as in SplitMix64 (Steele, Lea and Flood, OOPSLA 2014). Texts that collide cost a
-    look-up, so speed counts for more than strength: a million names take 0.06 s.
-    """
-    if not len(values):
-        return np.empty(0, np.uint64)
-    ends = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1].astype(
-        np.int64
-    )
-    letters = np.frombuffer(values.buffers()[2] or b"", np.uint8)[ends[0] : ends[-1]]
-    words = np.ndarray(len(letters) + 1, "<u8", np.concatenate([letters, np.zeros(8, np.uint8)]), strides=(1,))
-    starts, lengths = ends[:-1] - ends[0], np.diff(ends)
-    hashes: Hashes = lengths.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    live = np.arange(len(lengths))
-    for offset in range(0, _HASHED_BYTES, 8):
-        live = live[lengths[live] > offset]
-        if not len(live):
-            break
-        spare = np.uint64(8) * (np.uint64(8) - np.minimum(lengths[live] - offset, 8).astype(np.uint64))
-        mixed = hashes[live] ^ ((words[starts[live] + offset] << spare) >> spare)
-        mixed *= np.uint64(0xBF58476D1CE4E5B9)
-        mixed ^= mixed >> np.uint64(29)
-        mixed *= np.uint64(0x94D049BB133111EB)
-        hashes[live] = mixed ^ (mixed >> np.uint64(32))
-    return hashes
+def _claimed(session: Session, claim: Claim) -> npt.NDArray[np.bool_]:
+    """Return which values are claimed one by one."""
+    claimed = session.claimed(claim.table, claim.name)
+    if not len(claimed):
+        return np.zeros(len(claim.values), dtype=bool)
+    return np.asarray(pc.is_in(claim.values, claimed).to_numpy(zero_copy_only=False))
 
 
 def _in_filter(session: Session, claim: Claim) -> npt.NDArray[np.bool_]:

@@ -6,11 +6,13 @@ import sqlite3
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from lakehouse.engine import Lake
 from lakehouse.engine.faults import install
 from lakehouse.engine.hashruns import blocks_of, known, merge_runs
+from lakehouse.engine.texthashes import hash_texts
 from lakehouse.errors import Duplicate
 from tests.unit.engine.support import SPECS, add, create, label, quiet
 
@@ -19,6 +21,14 @@ BULK = 1_500
 
 def bulk(lake: Lake, turn: int) -> None:
     lake.run(lambda txn: txn.insert("label", [label(f"b{turn}-{n:05}") for n in range(BULK)], fresh=True))
+
+
+def test_hashes_are_what_earlier_versions_left_in_catalogs_however_many_there_are() -> None:
+    texts = ["", "a", "12345678", "123456789", "é" * 300]
+    kept = [0, 18200093698705970205, 13901284048201896963, 7272019073679549433, 12308296531377642837]
+    assert hash_texts(pa.array(texts)).tolist() == kept
+    many = hash_texts(pa.array(["ahead", *texts * 40_000]).slice(1))
+    assert (many.reshape(-1, len(kept)) == np.array(kept, np.uint64)).all()
 
 
 def taken(lake: Lake, turn: int, number: int) -> bool:
