@@ -34,18 +34,60 @@ if TYPE_CHECKING:
     )
     from lakehouse.maintenance import backup, check, compact, rebuild, restore, vacuum
     from lakehouse.timeline import batch, changes, revert, tag, tags, untag
-    from registries import Artifact, Feature, Run, Storage, Transform, ULabel, User
+    from registries import (
+        Artifact,
+        BFXPipeline,
+        BioSample,
+        CellLine,
+        CellMarker,
+        CellType,
+        DevelopmentalStage,
+        Disease,
+        Drug,
+        Ethnicity,
+        ExperimentalFactor,
+        Feature,
+        Gene,
+        Organism,
+        Pathway,
+        Phenotype,
+        Protein,
+        Run,
+        Source,
+        Storage,
+        Tissue,
+        Transform,
+        ULabel,
+        User,
+    )
     from registries import Artifact as File
 
     __version__: str
 
 __all__ = [
     "Artifact",
+    "BFXPipeline",
+    "BioSample",
+    "CellLine",
+    "CellMarker",
+    "CellType",
+    "DevelopmentalStage",
+    "Disease",
+    "Drug",
+    "Ethnicity",
+    "ExperimentalFactor",
     "Feature",
     "File",
+    "Gene",
+    "Organism",
+    "Pathway",
+    "Phenotype",
+    "Protein",
     "RemoteOptions",
     "Run",
+    "Source",
     "Storage",
+    "Tissue",
     "Transform",
     "ULabel",
     "User",
@@ -81,13 +123,32 @@ if not TYPE_CHECKING:
     _MAINTENANCE = ("backup", "check", "compact", "rebuild", "restore", "vacuum")
     _TIMELINE = ("batch", "changes", "revert", "tag", "tags", "untag")
     _REGISTRIES = ("Artifact", "Feature", "Run", "Storage", "Transform", "ULabel", "User")
+    _BIOLOGY = (
+        "BFXPipeline",
+        "BioSample",
+        "CellLine",
+        "CellMarker",
+        "CellType",
+        "DevelopmentalStage",
+        "Disease",
+        "Drug",
+        "Ethnicity",
+        "ExperimentalFactor",
+        "Gene",
+        "Organism",
+        "Pathway",
+        "Phenotype",
+        "Protein",
+        "Source",
+        "Tissue",
+    )
 
     # Where each name is found: its module and its name there.
     _TABLE = {
         **{name: ("lakehouse.api", name) for name in _API},
         **{name: ("lakehouse.maintenance", name) for name in _MAINTENANCE},
         **{name: ("lakehouse.timeline", name) for name in _TIMELINE},
-        **{name: ("registries", name) for name in _REGISTRIES},
+        **{name: ("registries", name) for name in (*_REGISTRIES, *_BIOLOGY)},
         "File": ("registries", "Artifact"),
         "RemoteOptions": ("formats.remote", "RemoteOptions"),
     }

@@ -25,19 +25,23 @@ from registries.names import check_text
 if TYPE_CHECKING:
     from registries.record import Record
 
-__all__ = ["MISSING", "Column", "Reference", "bind_annotations", "column", "reference", "to_utc"]
+__all__ = ["MISSING", "TEXTS", "Column", "Reference", "bind_annotations", "column", "reference", "to_utc"]
 
 T = TypeVar("T")
 MISSING: Any = dataclasses.MISSING
 """Stands for a default that was not given."""
 
-_ARROW: dict[type, pa.DataType] = {
+TEXTS: Any = list[str]
+"""The Python type of a column of lists."""
+
+_ARROW: dict[Any, pa.DataType] = {
     str: pa.string(),
     int: pa.int64(),
     float: pa.float64(),
     bool: pa.bool_(),
     dt.datetime: pa.timestamp("us", "UTC"),
     dt.date: pa.date32(),
+    TEXTS: pa.list_(pa.string()),
 }
 _BIGGEST = 2**63
 
@@ -52,7 +56,7 @@ class Column(Generic[T]):
     doc : str
         The comment that the Delta table and the SQL view carry.
     python : type
-        The Python type of its values: str, int, float, bool, datetime (aware, UTC) or date.
+        The Python type of its values: str, int, float, bool, datetime (aware, UTC), date or list[str].
     nullable : bool
         Whether it may be None.
     unique : bool
@@ -66,7 +70,7 @@ class Column(Generic[T]):
     def __init__(self, *, default: Any, doc: str, unique: bool, init: bool, references: str | None) -> None:
         self.name = ""
         self.default, self.doc, self.unique, self.init, self.references = default, doc, unique, init, references
-        self.python: type = str
+        self.python: Any = str
         self.nullable = False
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -88,7 +92,13 @@ class Column(Generic[T]):
     @property
     def accepted(self) -> str:
         """The types that it takes, for messages."""
-        return self.python.__name__ + (" or None" if self.nullable else "")
+        name = "list of str" if self.python == TEXTS else self.python.__name__
+        return name + (" or None" if self.nullable else "")
+
+    @property
+    def initial(self) -> Any:
+        """The default as a record of its own holds it."""
+        return list(self.default) if isinstance(self.default, tuple) else self.default
 
     @property
     def arrow_type(self) -> pa.DataType:
@@ -105,7 +115,7 @@ class Column(Generic[T]):
         members = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
         known = [member for member in members if member in _ARROW]
         if len(known) != 1 or set(members) - {known[0], type(None)}:
-            choices = ", ".join(kind.__name__ for kind in _ARROW)
+            choices = ", ".join(str(kind) if kind == TEXTS else kind.__name__ for kind in _ARROW)
             raise InputError(f"column {self.name!r} is annotated with {hint}: give one of {choices}, or that | None")
         self.python, self.nullable = known[0], type(None) in members
 
@@ -133,12 +143,16 @@ class Column(Generic[T]):
             return int(value)
         if self.python is str and isinstance(value, str):
             return str.__str__(value)
+        if self.python == TEXTS and isinstance(value, list | tuple | set | frozenset):
+            return [str.__str__(part) for part in value] if all(isinstance(part, str) for part in value) else None
         return value if self.python is dt.date and isinstance(value, dt.date) else None
 
     def storable(self, value: Any, owner: str) -> Any:
         """Return the value if a row can hold it: text that is UTF-8, whole numbers of 64 bits."""
         if isinstance(value, str):
             return check_text(value, f"{owner}.{self.name}")
+        if self.python == TEXTS and value is not None:
+            return [check_text(part, f"{owner}.{self.name}") for part in value]
         if isinstance(value, int) and not -_BIGGEST <= value < _BIGGEST:
             raise InputError(
                 f"{owner}.{self.name} is given a whole number of {value.bit_length()} bits: it has to fit 64 bits"
@@ -163,7 +177,7 @@ def column(*, doc: str, default: Any = MISSING, unique: bool = False, init: bool
     doc
         The comment that the Delta table and the SQL view carry: with units, and whether bounds are inclusive.
     default
-        The value where none is given; without it the constructor demands one.
+        The value where none is given, ``()`` for an empty list; without it the constructor demands one.
     unique
         Whether no two live rows may share a value.
     init

@@ -20,7 +20,7 @@ from lakehouse.engine.grants import Right, grant
 from lakehouse.errors import InputError, InvalidName, ReadOnly, did_you_mean, shown
 from lakehouse.ids import derived_uid
 from lakehouse.types import Progress
-from registries import artifact, feature, label, storage, transform, user, views
+from registries import artifact, feature, label, ontology, storage, transform, user, views
 from registries import run as runs
 from registries.binding import REGISTRIES
 from registries.names import check_message, check_name, check_text
@@ -70,6 +70,23 @@ class Instance:
     Feature: type[feature.Feature]
     Transform: type[transform.Transform]
     Run: type[runs.Run]
+    Source: type[ontology.Source]
+    BFXPipeline: type[ontology.BFXPipeline]
+    BioSample: type[ontology.BioSample]
+    CellLine: type[ontology.CellLine]
+    CellMarker: type[ontology.CellMarker]
+    CellType: type[ontology.CellType]
+    DevelopmentalStage: type[ontology.DevelopmentalStage]
+    Disease: type[ontology.Disease]
+    Drug: type[ontology.Drug]
+    Ethnicity: type[ontology.Ethnicity]
+    ExperimentalFactor: type[ontology.ExperimentalFactor]
+    Gene: type[ontology.Gene]
+    Organism: type[ontology.Organism]
+    Pathway: type[ontology.Pathway]
+    Phenotype: type[ontology.Phenotype]
+    Protein: type[ontology.Protein]
+    Tissue: type[ontology.Tissue]
 
     def __init__(self, lake: Lake, *, user: str, remote: RemoteOptions | None = None) -> None:
         self.lake, self.handle, self.remote = lake, user, remote

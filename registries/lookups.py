@@ -18,7 +18,7 @@ from lakehouse.engine.pruning import Among, Bound, Demand
 from lakehouse.engine.scan import quoted
 from lakehouse.errors import InputError, UnknownField, did_you_mean, shown
 from registries.binding import registry_of
-from registries.column import Column
+from registries.column import TEXTS, Column
 from registries.names import check_text
 from registries.times import parse_time
 
@@ -119,14 +119,19 @@ def _step(meta: Meta, parts: list[str], value: object, lookup: str) -> Condition
 
 
 def _operator(declared: Column[Any], rest: list[str], lookup: str) -> str:
-    if not rest:
+    if not rest and declared.python != TEXTS:
         return "exact"
+    rest = rest or ["exact"]
     if len(rest) > 1 or rest[0] not in OPERATORS:
         wrong = rest[0] if rest[0] not in OPERATORS else rest[1]
         raise UnknownField(
             f"{shown(lookup)}: {declared.name} has no look-up {shown(wrong)}{did_you_mean(wrong, OPERATORS)}"
         )
-    if rest[0] in _TEXT and declared.python is not str:
+    if declared.python == TEXTS and rest[0] not in ("contains", "isnull"):
+        raise InputError(
+            f"{shown(lookup)}: {declared.name} holds lists: use {declared.name}__contains='...' or __isnull"
+        )
+    if rest[0] in _TEXT and declared.python not in (str, TEXTS):
         raise InputError(f"{shown(lookup)}: {rest[0]} works on text, and {declared.name} is {declared.python.__name__}")
     return rest[0]
 
@@ -162,6 +167,8 @@ def _compare(meta: Meta, declared: Column[Any], operator: str, value: object) ->
     where = f"{meta.name}.{declared.name}"
     if operator == "isnull":
         return Condition(f"{column} is {'' if _truth(value, f'{where}__isnull') else 'not '}null")
+    if declared.python == TEXTS:
+        return Condition(f"list_contains({column}, ?)", (_value(declared, value, where),))
     if operator == "in":
         return _member(column, declared, value, where)
     if value is None:
@@ -222,7 +229,7 @@ def _value(declared: Column[Any], value: object, where: str) -> Any:
     """Return a value as a parameter, in the type of the column that it is compared with."""
     if declared.name == "uid" or declared.references is not None:
         value = getattr(value, "uid", value)
-    kind = declared.python
+    kind = str if declared.python == TEXTS else declared.python
     if kind in (int, float) and type(value) is not bool and isinstance(value, numbers.Real):
         return _number(value, where)
     if kind is str and isinstance(value, str):

@@ -63,6 +63,7 @@ class Record:
     run: Reference[str | None] = reference("run", doc="The run that saved it, if any.", default=None, init=False)
 
     _home: Instance | None = None
+    _inherited: ClassVar[Mapping[str, Column[Any]]] = {}
     _values: dict[str, Any]
     _read: Mapping[str, Any]
 
@@ -75,12 +76,16 @@ class Record:
         links: Mapping[str, Link] | None = None,
         derived: Mapping[str, str] | None = None,
         home: Instance | None = None,
+        abstract: bool = False,
     ) -> None:
         super().__init_subclass__()
         if home is not None:
             cls._home = home
             return
-        own = bind_annotations(cls)
+        own = {**cls._inherited, **bind_annotations(cls)}
+        if abstract:  # what several registries share: columns and behaviour without a table
+            cls._inherited = own
+            return
         columns = {"uid": _COMMON["uid"], **own, **_COMMON}
         comment = (cls.__doc__ or "").strip().partition("\n")[0]
         name = table or table_name(cls.__name__)
@@ -100,7 +105,7 @@ class Record:
             if declared.init and name not in self._values:
                 if declared.default is MISSING:
                     raise InputError(f"{meta.name} needs {name}: {declared.accepted} is accepted")
-                self._values[name] = declared.default
+                self._values[name] = declared.initial
 
     def _start(self) -> None:
         vars(self).update(_values={}, _read=_UNSAVED)
@@ -329,7 +334,7 @@ class Record:
         vars(self).update(_values=dict(saved.row), _read=saved.row, _home=home)
 
     def _say_found(self, row: Mapping[str, Any]) -> None:
-        given = {n: v for n, v in self._values.items() if v is not None and v != self.meta.columns[n].default}
+        given = {n: v for n, v in self._values.items() if v is not None and v != self.meta.columns[n].initial}
         kept = [name for name, value in given.items() if value != row[name]]
         shape = ", ".join(f"{name}={shown(row[name])}" for name in self.meta.natural) or f"uid={row['uid']}"
         _log.info("%s with %s exists already: using it", self.meta.name, shape)

@@ -1,0 +1,72 @@
+"""Public sources of terms, as they are used in an instance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lakehouse.errors import InputError, did_you_mean, shown
+from lakehouse.ids import derived_uid
+from registries.binding import REGISTRIES
+from registries.column import Column, column
+from registries.names import check_name
+from registries.record import Record, Saved
+
+if TYPE_CHECKING:
+    from lakehouse.engine import Transaction
+    from registries.instance import Instance
+
+__all__ = ["Source"]
+
+_KEY = ("entity", "name", "organism", "version")
+
+
+class Source(Record, natural=_KEY, unique=(_KEY,)):
+    """A version of a public source of terms: where a file is had, and whether it is the one to use.
+
+    Examples
+    --------
+    >>> Source(entity="CellType", name="cl", version="2026-03-26", url="/data/cl.obo", prefix="CL").organism
+    'all'
+    """
+
+    entity: Column[str] = column(doc="The registry that its terms belong to, such as CellType.")
+    name: Column[str] = column(doc="Short name such as cl.")
+    organism: Column[str] = column(doc="Common name such as human, or all.", default="all")
+    version: Column[str] = column(doc="As its publisher writes it.")
+    title: Column[str | None] = column(doc="Full name.", default=None)
+    url: Column[str | None] = column(doc="URL or path of the file.", default=None)
+    format: Column[str | None] = column(doc="How the file is read: obo, owl, obographs, cxg, ...", default=None)
+    prefix: Column[str | None] = column(doc="What ids of its own terms begin with; null takes all.", default=None)
+    licence: Column[str | None] = column(doc="Licence of the terms.", default=None)
+    checksum: Column[str | None] = column(doc="SHA-256 of the file, where known.", default=None)
+    pinned: Column[bool] = column(doc="Whether this version is used where none is named.", default=False)
+
+    def check(self) -> None:
+        """Check names, version and the registry that is meant."""
+        super().check()
+        names = sorted(registry.__name__ for registry in REGISTRIES.values() if "source" in registry.meta.columns)
+        if self.entity not in names:
+            raise InputError(f"Source.entity {shown(self.entity)} takes no terms{did_you_mean(self.entity, names)}")
+        for field in ("organism", "version"):
+            self._values[field] = check_name(self.value(field), f"Source.{field}")
+        if self.url is not None and "@" in self.url.partition("://")[2].partition("/")[0]:
+            raise InputError("Source.url holds a user or password, which everyone who reads the instance would see")
+
+    def own_uid(self) -> str:
+        """Return the uid that follows from registry, name, organism and version: the same in every instance."""
+        return source_uid(self.entity, self.name, self.organism, self.version)
+
+    def plan_insert(self, txn: Transaction, home: Instance, uid: str, *, fresh: bool = True) -> Saved:
+        """Insert the row under the uid of its identity."""
+        return super().plan_insert(txn, home, self.own_uid(), fresh=False)
+
+
+def source_uid(entity: str, name: str, organism: str, version: str) -> str:
+    """Return the uid of a source, which is the same in every instance.
+
+    Examples
+    --------
+    >>> source_uid("CellType", "cl", "all", "2026-03-26") == source_uid("CellType", "cl", "all", "2026-03-26")
+    True
+    """
+    return derived_uid("Source", entity, name, organism, version)
