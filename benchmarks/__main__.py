@@ -18,6 +18,7 @@ GROUPS = {
     "postgres": "postgres",
     "artifact": "artifact",
     "formats": "formats",
+    "storage": "storage",
     "bulk": "bulk",
     "scan": "scan",
     "tail": "tail",

@@ -10,10 +10,11 @@ import hashlib
 import os
 import secrets
 import shutil
+import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from formats.durable import TEMPORARY
@@ -21,6 +22,19 @@ from formats.folders import read_folder
 from formats.hashing import hash_file
 from lakehouse import config
 from lakehouse.errors import InvalidFile, LakehouseError, Unavailable, shown
+
+if sys.platform == "win32":  # pragma: no cover - no Windows machine in CI
+
+    def _lock(_fd: int) -> None:
+        """Do nothing: two processes may then fetch the same file, and the second of them fails."""
+
+else:
+    import fcntl
+
+    def _lock(fd: int) -> None:
+        """Wait for the lock of a file, which ends with the process that holds it."""
+        fcntl.flock(fd, fcntl.LOCK_EX)
+
 
 __all__ = ["Cache"]
 
@@ -80,6 +94,7 @@ class Cache:
         size: int | None = None,
         hash: str | None = None,
         suffix: str = "",
+        resume: bool = False,
     ) -> Path:
         """Return the path of a copy, which is made if it is not there.
 
@@ -95,6 +110,9 @@ class Cache:
             Content hash expected, where known.
         suffix
             Of the file, for libraries that go by it.
+        resume
+            Whether ``fill`` goes on with what an earlier call left at the same path when it broke off. One process
+            fills at a time; the others wait for it.
 
         Raises
         ------
@@ -107,7 +125,15 @@ class Cache:
         with self._filling_lock(key):
             if (known := self._hit(key, size, suffix)) is not None:  # another thread was quicker
                 return known
+            if resume:
+                with self._alone(key):
+                    known = self._hit(key, size, suffix)  # another process was quicker
+                    return known or self._filled(name, key, fill, size, hash, suffix, resume=True)
             return self._filled(name, key, fill, size, hash, suffix)
+
+    def find(self, name: str, size: int | None = None, *, suffix: str = "") -> Path | None:
+        """Return the path of a copy, if it is there."""
+        return self._hit(_key(name), size, suffix)
 
     def add(self, name: str, data: bytes, *, suffix: str = "") -> None:
         """Keep a copy of bytes that were just stored; a cache that cannot be written is no reason to fail."""
@@ -142,38 +168,83 @@ class Cache:
         return None
 
     def _filled(
-        self, name: str, key: str, fill: Callable[[Path], object], size: int | None, hash_: str | None, suffix: str
+        self,
+        name: str,
+        key: str,
+        fill: Callable[[Path], object],
+        size: int | None,
+        hash_: str | None,
+        suffix: str,
+        *,
+        resume: bool = False,
     ) -> Path:
+        draft = self._made(key) / (f"{TEMPORARY}{key}" if resume else f"{TEMPORARY}{secrets.token_hex(8)}")
+        left = False
+        try:
+            found = self._tried(name, draft, fill, size, hash_, resume=resume)
+            target = draft.with_name(f"{key}-{found}{suffix}")
+            _publish(draft, target)
+        except InvalidFile as error:
+            raise Unavailable(f"{shown(name)} changed while it was copied: try again") from error
+        except Unavailable:
+            left = resume
+            raise
+        except LakehouseError:
+            raise
+        except OSError as error:
+            raise self._unwritable(error) from error
+        except (KeyboardInterrupt, SystemExit):
+            left = resume
+            raise
+        finally:
+            if not left:
+                _discard(draft)
+        self._make_room(found, target)
+        return target
+
+    def _tried(
+        self,
+        name: str,
+        draft: Path,
+        fill: Callable[[Path], object],
+        size: int | None,
+        hash_: str | None,
+        *,
+        resume: bool,
+    ) -> int:
+        """Fill a draft until it is what was expected; returns its bytes."""
+        found = 0
+        for attempt in range(_TRIES):
+            if attempt or not resume:
+                _discard(draft)
+            fill(draft)
+            found = _size(draft)
+            if (size is None or found == size) and (hash_ is None or _hash(draft) == hash_):
+                return found
+        _discard(draft)
+        raise Unavailable(
+            f"{shown(name)} arrives damaged: {found} bytes of {'other content' if found == size else size}, "
+            f"{_TRIES} times: try again, and look at the connection or the stored file"
+        )
+
+    def _made(self, key: str) -> Path:
         folder = self.folder / key[:2]
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise self._unwritable(error) from error
-        draft, found = folder / f"{TEMPORARY}{secrets.token_hex(8)}", 0
+        return folder
+
+    @contextmanager
+    def _alone(self, key: str) -> Iterator[None]:
+        """Let one process at a time fill an entry."""
         try:
-            for attempt in range(1, _TRIES + 1):
-                _discard(draft)
-                fill(draft)
-                found = _size(draft)
-                if (size is None or found == size) and (hash_ is None or _hash(draft) == hash_):
-                    break
-                if attempt == _TRIES:
-                    raise Unavailable(
-                        f"{shown(name)} arrives damaged: {found} bytes of {'other content' if found == size else size}, "
-                        f"{_TRIES} times: try again, and look at the connection or the stored file"
-                    )
-            target = folder / f"{key}-{found}{suffix}"
-            _publish(draft, target)
-        except InvalidFile as error:
-            raise Unavailable(f"{shown(name)} changed while it was copied: try again") from error
-        except LakehouseError:
-            raise
+            lock = (self._made(key) / f"{TEMPORARY}{key}.lock").open("w")
         except OSError as error:
             raise self._unwritable(error) from error
-        finally:
-            _discard(draft)
-        self._make_room(found, target)
-        return target
+        with lock:
+            _lock(lock.fileno())
+            yield
 
     def _unwritable(self, error: OSError) -> Unavailable:
         return Unavailable(

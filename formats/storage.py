@@ -66,7 +66,9 @@ class Place(Protocol):
         """Tell whether a folder of this size is there."""
         ...
 
-    def local_path(self, path: str) -> Path:
+    def local_path(
+        self, path: str, *, size: int | None = None, hash: str | None = None, progress: Progress | None = None
+    ) -> Path:
         """Return a path in the local file system."""
         ...
 
@@ -235,11 +237,24 @@ class Storage:
         """Tell whether a folder with so many bytes and files is there, at the price of one stat per file."""
         return self._place.holds_folder(path, size, n_files)
 
-    def local_path(self, path: str) -> Path:
+    def local_path(
+        self, path: str, *, size: int | None = None, hash: str | None = None, progress: Progress | None = None
+    ) -> Path:
         """Return a path in the local file system, of a file or folder, that other libraries can read.
 
         What lies in memory is copied to a temporary folder, which lives as long as this object; what is remote is
         copied to the cache.
+
+        Parameters
+        ----------
+        path
+            Relative to the root.
+        size
+            Bytes of the file or folder, where they are known; a large copy that broke off is then taken up again.
+        hash
+            Content hash, where it is known: a copy is checked against it.
+        progress
+            Is told of the bytes that are copied.
 
         Raises
         ------
@@ -248,6 +263,20 @@ class Storage:
         Unavailable
             The store cannot be reached, or what arrives is damaged.
         """
+        return self._place.local_path(path, size=size, hash=hash, progress=progress)
+
+    def cached(self, path: str, size: int) -> Path | None:
+        """Return where a file or folder can be read locally without copying anything, if it can.
+
+        Parameters
+        ----------
+        path
+            Relative to the root.
+        size
+            Its bytes.
+        """
+        if isinstance(self._place, RemotePlace):
+            return self._place.cached(path, size)
         return self._place.local_path(path)
 
     def uri(self, path: str) -> str:

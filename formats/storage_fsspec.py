@@ -34,12 +34,11 @@ class FsspecPlace:
     def put(self, path: str, source: bytes | Path, hash_: str, size: int, progress: Progress | None) -> None:
         """Store, unless it is there."""
         if not self.holds(path, size):
-            pieces = iter([source]) if isinstance(source, bytes) else verified(source, hash_, progress)
-            self._send(path, pieces, size)
-        if isinstance(source, bytes):
-            report(progress, size)
+            pieces = iter([source]) if isinstance(source, bytes) else verified(source, hash_, None)
+            self._send(path, pieces, size, progress)
+        report(progress, size)
 
-    def _send(self, path: str, pieces: Iterator[bytes], size: int) -> None:
+    def _send(self, path: str, pieces: Iterator[bytes], size: int, progress: Progress | None = None) -> None:
         self._fs.pipe_file(self._address(path), b"".join(pieces))
 
     def put_folder(self, path: str, folder: Folder, progress: Progress | None) -> None:
@@ -138,7 +137,9 @@ class MemoryPlace(FsspecPlace):
     def _address(self, path: str) -> str:
         return f"{self._top}/{relative_parts(path)}"
 
-    def local_path(self, path: str) -> Path:
+    def local_path(
+        self, path: str, *, size: int | None = None, hash: str | None = None, progress: Progress | None = None
+    ) -> Path:
         """Return a copy in a temporary folder, which lives as long as this object."""
         if self._fs.isdir(self._address(path)):
             for name in self.paths(path):

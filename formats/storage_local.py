@@ -75,7 +75,9 @@ class LocalPlace:
         """Tell whether a folder of this size is there."""
         return holds_folder(self._inside(path), size=size, n_files=n_files)
 
-    def local_path(self, path: str) -> Path:
+    def local_path(
+        self, path: str, *, size: int | None = None, hash: str | None = None, progress: Progress | None = None
+    ) -> Path:
         """Return the path itself."""
         found = self._inside(path)
         if not found.exists():

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from formats import transfer
 from formats.cache import Cache
 from formats.folders import Folder
 from formats.hashing import is_hash
 from formats.keys import suffix_of
-from formats.paths import relative_parts
+from formats.paths import relative_parts, report
 from formats.remote import READ_ONLY, RemoteOptions, address_in, filesystem, reaching
 from formats.storage_fsspec import FsspecPlace
 from lakehouse.errors import NotFound, ReadOnly, Unavailable, Unsupported, shown
 from lakehouse.types import Progress
 
 __all__ = ["RemotePlace"]
-
-_WHOLE = 64_000_000
-"""Files of up to this many bytes are sent in one request."""
-_BLOCK = 16_000_000
-_THREADS = 8
 
 
 class RemotePlace(FsspecPlace):
@@ -57,9 +54,24 @@ class RemotePlace(FsspecPlace):
         super().put(path, source, hash_, size, progress)
 
     def put_folder(self, path: str, folder: Folder, progress: Progress | None) -> None:
-        """Store the files of a folder; nothing refers to them before all are there."""
+        """Store the files of a folder, several at once; nothing refers to them before all are there."""
         self._refuse_reading_only()
-        super().put_folder(path, folder, progress)
+        there = dict(self._sizes(path))
+        files = {file.name: file for file in folder.files}
+        missing = [(f.name, f.size) for f in folder.files if there.get(f"{path}/{f.name}") != f.size]
+        done = folder.size - sum(size for _, size in missing)
+
+        def send(file: tuple[str, int]) -> int:
+            self._send(f"{path}/{file[0]}", folder.read(files[file[0]]), file[1])
+            return file[1]
+
+        small, large = _by_size(missing)
+        with ThreadPoolExecutor(transfer.THREADS) as pool:
+            for size in chain(pool.map(send, small), map(send, large)):
+                done += size
+                if progress:
+                    progress(done, folder.size)
+        report(progress, folder.size)
 
     def remove(self, path: str) -> None:
         """Delete a file or folder."""
@@ -76,25 +88,43 @@ class RemotePlace(FsspecPlace):
         if self._scheme in READ_ONLY:
             raise ReadOnly(f"{self.root} is a web server and is only read: store in a folder or a bucket instead")
 
-    def _send(self, path: str, pieces: Iterator[bytes], size: int) -> None:
+    def _send(self, path: str, pieces: Iterator[bytes], size: int, progress: Progress | None = None) -> None:
         """Send what is verified while it is read; an object appears whole at the end, or not at all."""
         address = self._address(path)
-        if size <= _WHOLE:
-            data = b"".join(pieces)
+        if size <= 2 * transfer.PART:
+            self._send_whole(path, address, b"".join(pieces))
+            return
+        if self._scheme == "s3":
             with reaching(self.uri(path), writing=True):
-                self._fs.pipe_file(address, data)
-        else:
-            self._stream(path, pieces)
+                transfer.upload(self._fs, address, pieces, size, progress)
+            return
+        self._stream(path, pieces, size, progress)
+        self._refuse_other(path, size)
+
+    def _send_whole(self, path: str, address: str, data: bytes) -> None:
+        with reaching(self.uri(path), writing=True):
+            if self._scheme == "s3":
+                transfer.put_whole(self._fs, address, data)
+                return
+            self._fs.pipe_file(address, data)
+        self._refuse_other(path, len(data))
+
+    def _refuse_other(self, path: str, size: int) -> None:
         if not self.holds(path, size):
             raise Unavailable(f"{self.uri(path)} is not as it was sent: save it again")
 
-    def _stream(self, path: str, pieces: Iterator[bytes]) -> None:
+    def _stream(self, path: str, pieces: Iterator[bytes], size: int, progress: Progress | None) -> None:
+        """Send one part after the other, as stores other than S3 take them."""
+        done = 0
         with reaching(self.uri(path), writing=True):
-            target = self._fs.open(self._address(path), "wb", block_size=_BLOCK, autocommit=False)
+            target = self._fs.open(self._address(path), "wb", block_size=transfer.PART, autocommit=False)
         try:
             for piece in pieces:
                 with reaching(self.uri(path), writing=True):
                     target.write(piece)
+                done += len(piece)
+                if progress:
+                    progress(done, size)
             with reaching(self.uri(path), writing=True):
                 target.close()
                 target.commit()
@@ -105,56 +135,117 @@ class RemotePlace(FsspecPlace):
             raise
 
     # -- reading through the cache ---------------------------------------------------------------------------------
-    def local_path(self, path: str) -> Path:
+    def local_path(
+        self, path: str, *, size: int | None = None, hash: str | None = None, progress: Progress | None = None
+    ) -> Path:
         """Return a copy in the cache; objects named by their content are verified by it and never asked for again."""
         relative = relative_parts(path)
-        first, _, digest = relative.rpartition("/")
-        digest = digest[:32]
-        managed = first.startswith("objects/") and is_hash(digest)
         suffix = suffix_of(relative)
-        if managed:
-            name = f"content {digest}{suffix}"
-            return self._cache.fetch(name, lambda t: self._fetch_either(relative, t), hash=digest, suffix=suffix)
+        if (digest := managed_hash(relative)) is not None:
+            return self._cache.fetch(
+                f"content {digest}{suffix}",
+                lambda t: self._fetch_either(relative, t, size, progress),
+                size=size,
+                hash=digest,
+                suffix=suffix,
+                resume=size is not None and size > 2 * transfer.PART,
+            )
         info = self._info(relative)
         if info["type"] != "file":
-            return self._folder_as_it_is(relative)
-        name = f"{self.uri(path)} {_state(info)}"
-        return self._cache.fetch(name, lambda t: self._fetch(relative, t), size=info["size"], suffix=suffix)
+            return self._folder_as_it_is(relative, progress)
+        # another size is other content, of which the caller has more to say
+        expected = hash if hash is not None and is_hash(hash) and info["size"] == size else None
+        return self._cache.fetch(
+            f"{self.uri(path)} {state_of(info)}",
+            lambda t: self._fetch(relative, t, info["size"], progress),
+            size=info["size"],
+            hash=expected,
+            suffix=suffix,
+        )
 
-    def _fetch_either(self, relative: str, target: Path) -> None:
+    def cached(self, path: str, size: int) -> Path | None:
+        """Return the copy of an object named by its content, if it is there."""
+        relative = relative_parts(path)
+        digest, suffix = managed_hash(relative), suffix_of(relative)
+        return None if digest is None else self._cache.find(f"content {digest}{suffix}", size, suffix=suffix)
+
+    def _fetch_either(self, relative: str, target: Path, size: int | None, progress: Progress | None) -> None:
         """Fetch a managed object, which may be a file or a folder."""
         try:
-            self._fetch(relative, target)
+            self._fetch(relative, target, size, progress, resume=size is not None)
         except NotFound:
             if self._scheme in READ_ONLY or not self._sizes(relative):
                 raise
-            self._fetch_folder(relative, target)
+            for begun in (target, transfer.journal_of(target)):
+                begun.unlink(missing_ok=True)
+            self._fetch_folder(relative, target, progress)
 
-    def _folder_as_it_is(self, relative: str) -> Path:
+    def _folder_as_it_is(self, relative: str, progress: Progress | None) -> Path:
         found = self._sizes(relative)
         if not found:
             raise NotFound(f"no file {shown(relative)} in {self.root}")
         name = f"{self.uri(relative)} {found}"
-        return self._cache.fetch(name, lambda t: self._fetch_folder(relative, t), suffix=suffix_of(relative))
+        return self._cache.fetch(name, lambda t: self._fetch_folder(relative, t, progress), suffix=suffix_of(relative))
 
-    def _fetch(self, relative: str, target: Path) -> None:
+    def _fetch(
+        self,
+        relative: str,
+        target: Path,
+        size: int | None = None,
+        progress: Progress | None = None,
+        *,
+        resume: bool = False,
+    ) -> None:
+        address = self._address(relative)
         with reaching(self.uri(relative)):
-            self._fs.get_file(self._address(relative), str(target))
+            if self._scheme in READ_ONLY:  # many web servers know no ranges
+                self._fs.get_file(address, str(target))
+                report(progress, size or 0)
+                return
+            wanted = self._file_size(relative) if size is None else size
+            transfer.download(self._fs, address, target, wanted, progress=progress, resume=resume)
 
-    def _fetch_folder(self, relative: str, target: Path) -> None:
-        names = [name for name, _ in self._sizes(relative)]
+    def _file_size(self, relative: str) -> int:
+        found = self._info(relative)
+        if found["type"] != "file":
+            raise NotFound(f"no file at {self.uri(relative)}")
+        return int(found["size"])
 
-        def fetch(name: str) -> None:
+    def _fetch_folder(self, relative: str, target: Path, progress: Progress | None = None) -> None:
+        found = self._sizes(relative)
+        done, total = 0, sum(size for _, size in found)
+
+        def fetch(file: tuple[str, int]) -> int:
             # whoever writes to a bucket chooses its names: one that climbs must make no folder outside the copy
-            inside = target.joinpath(*PurePosixPath(relative_parts(name)).relative_to(relative).parts)
+            inside = target.joinpath(*PurePosixPath(relative_parts(file[0])).relative_to(relative).parts)
             inside.parent.mkdir(parents=True, exist_ok=True)
-            self._fetch(name, inside)
+            self._fetch(file[0], inside, file[1])
+            return file[1]
 
-        with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(fetch, names))
+        small, large = _by_size(found)
+        with ThreadPoolExecutor(transfer.THREADS) as pool:
+            for size in chain(pool.map(fetch, small), map(fetch, large)):
+                done += size
+                if progress:
+                    progress(done, total)
 
 
-def _state(info: dict[str, Any]) -> str:
+def managed_hash(relative: str) -> str | None:
+    """Return the content hash that names an object, or None for what lies there under a name of its own."""
+    first, _, name = relative.rpartition("/")
+    return name[:32] if first.startswith("objects/") and is_hash(name[:32]) else None
+
+
+def _by_size(found: Iterable[tuple[str, int]]) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """Return small files, of which many go at once, and those that go in parts, one by one."""
+    small: list[tuple[str, int]] = []
+    large: list[tuple[str, int]] = []
+    for name, size in found:
+        (large if size > 2 * transfer.PART else small).append((name, size))
+    return small, large
+
+
+def state_of(info: dict[str, Any]) -> str:
     """Return what changes when a file that is not ours changes."""
     return " ".join(
         str(info[name])

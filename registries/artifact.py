@@ -11,7 +11,7 @@ from formats import keys
 from formats.registry import by_name
 from formats.remote import is_remote
 from formats.storage import Storage as ObjectStore
-from lakehouse.errors import DataLoss, InputError, InvalidKey, NotFound, shown
+from lakehouse.errors import InputError, InvalidKey, shown
 from lakehouse.ids import stem, version_of, with_version
 from lakehouse.types import Progress
 from registries.annotate import Labels
@@ -23,6 +23,7 @@ from registries.record import Record, Saved
 from registries.relocate import copied, moved
 from registries.retrieve import newest
 from registries.storage import Storage as StorageRecord
+from registries.whereabouts import staged
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot, Transaction
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Artifact", "File"]
 
 _LATEST = '"uid" in (select max("uid") from "artifact" group by substr("uid", 1, 16))'
-_STAT_UP_TO = 10_000
-_MEND = "save the same content again, or restore it from a backup"
 
 
 class ObjectPath(Column[Any]):
@@ -323,7 +322,7 @@ class Artifact(
     # Reading
 
     def located(self) -> Path:
-        """Return where the bytes lie in the local file system; those in memory are copied to a temporary file.
+        """Return where the bytes lie in the local file system; those that lie elsewhere are copied first.
 
         Raises
         ------
@@ -331,33 +330,23 @@ class Artifact(
             When they are gone, or a file that was registered in place has changed its size. Of a folder with more
             than 10,000 files only its presence is checked.
         """
-        self._need_saved()
-        home = self.home_of()
-        store = home.stores.of(self.storage)
-        relative = self._values["path"]
-        try:
-            path = store.local_path(relative)
-        except NotFound as error:
-            raise DataLoss(f"the bytes of {self._title} are gone from {store.uri(relative)}: {_MEND}") from error
-        if self.n_files is not None:
-            self._check_folder(store, relative)
-        elif (size := path.stat().st_size) != self.size:
-            raise DataLoss(
-                f"{store.uri(relative)} holds {size:,} bytes, {self.size:,} were saved for {self._title}: {_MEND}"
-            )
-        return path
+        return staged(self._need_saved())
 
-    def _check_folder(self, store: ObjectStore, relative: str) -> None:
-        assert self.n_files is not None
-        if self.n_files <= _STAT_UP_TO and not store.holds_folder(relative, self.size, self.n_files):
-            raise DataLoss(
-                f"{store.uri(relative)} no longer holds the {self.n_files:,} files with {self.size:,} bytes that were "
-                f"saved for {self._title}: {_MEND}"
-            )
+    def stage(self, *, progress: Progress | None = None) -> Path:
+        """Return where the bytes lie in the local file system; remote ones are copied to the cache, and checked.
 
-    @property
-    def _title(self) -> str:
-        return f"artifact {shown(self.key)}, version {self.version}" if self.key is not None else f"artifact {self.uid}"
+        The same as :attr:`path`, for large ones: a copy that breaks off is taken up again by the next call.
+
+        Parameters
+        ----------
+        progress
+            Is told of the bytes that are copied.
+        """
+        return staged(self._need_saved(), progress)
+
+    def place(self) -> tuple[ObjectStore, str]:
+        """Return the store that holds the bytes, and where in it they lie."""
+        return self._need_saved().home_of().stores.of(self.storage), self._values["path"]
 
     def load(self, *, as_: str | None = None) -> Any:
         """Return the whole content in memory: a pandas DataFrame, an AnnData, an array, or bytes.

@@ -74,6 +74,7 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self.rules: list[Rule] = []
         self.log: list[tuple[str, str]] = []
+        self.at_once = self.most_at_once = 0
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, port))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -93,6 +94,7 @@ class Proxy:
     def forget(self) -> None:
         for kept in (self.rules, self.log):
             kept.clear()
+        self.at_once = self.most_at_once = 0
 
     def close(self) -> None:
         self._server.shutdown()
@@ -107,6 +109,14 @@ def _handler(proxy: Proxy, port: int) -> type[http.server.BaseHTTPRequestHandler
         def log_message(self, *_: object) -> None: ...
 
         def _any(self) -> None:
+            proxy.at_once += 1
+            proxy.most_at_once = max(proxy.most_at_once, proxy.at_once)
+            try:
+                self._answered()
+            finally:
+                proxy.at_once -= 1
+
+        def _answered(self) -> None:
             body = self._body()
             proxy.log.append((self.command, self.path))
             headers = {k: v for k, v in self.headers.items() if k.lower() not in ("transfer-encoding", "expect")}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from formats import storage_remote
+from formats import transfer
 from formats.cache import Cache
 from formats.folders import read_folder
 from formats.hashing import hash_bytes
@@ -96,8 +96,7 @@ def test_a_file_that_is_not_ours_is_fetched_again_when_it_changed(bucket: str) -
 def test_a_large_file_is_streamed_and_one_that_changed_leaves_nothing(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage_remote, "_WHOLE", 1_000)
-    monkeypatch.setattr(storage_remote, "_BLOCK", 5 * 2**20)
+    monkeypatch.setattr(transfer, "PART", 5 * 2**20)
     data = bytes(range(256)) * 50_000  # 12.8 MB: several parts
     source = tmp_path / "large.bin"
     source.write_bytes(data)

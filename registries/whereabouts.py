@@ -1,0 +1,59 @@
+"""Where an artifact's bytes can be read: in the storage itself, or in a copy of them near by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from formats.storage import Storage as ObjectStore
+from lakehouse.errors import DataLoss, NotFound, shown
+from lakehouse.types import Progress
+
+if TYPE_CHECKING:
+    from registries.artifact import Artifact
+
+__all__ = ["staged", "title_of"]
+
+_STAT_UP_TO = 10_000
+_MEND = "save the same content again, or restore it from a backup"
+
+
+def staged(artifact: Artifact, progress: Progress | None = None) -> Path:
+    """Return where the bytes lie in the local file system; remote ones are copied to the cache, and checked.
+
+    Raises
+    ------
+    DataLoss
+        When they are gone, or a file that was registered in place has changed its size. Of a folder with more than
+        10,000 files only its presence is checked.
+    """
+    store, relative = artifact.place()
+    try:
+        path = store.local_path(relative, size=artifact.size, hash=artifact.hash, progress=progress)
+    except NotFound as error:
+        raise DataLoss(f"the bytes of {title_of(artifact)} are gone from {store.uri(relative)}: {_MEND}") from error
+    if artifact.n_files is not None:
+        _check_folder(artifact, store, relative)
+    elif (size := path.stat().st_size) != artifact.size:
+        raise DataLoss(
+            f"{store.uri(relative)} holds {size:,} bytes, {artifact.size:,} were saved for {title_of(artifact)}: {_MEND}"
+        )
+    return path
+
+
+def _check_folder(artifact: Artifact, store: ObjectStore, relative: str) -> None:
+    assert artifact.n_files is not None
+    if store.protocol not in ("file", "memory") and relative.startswith("objects/"):
+        return  # the copy was checked whole when it came
+    if artifact.n_files <= _STAT_UP_TO and not store.holds_folder(relative, artifact.size, artifact.n_files):
+        raise DataLoss(
+            f"{store.uri(relative)} no longer holds the {artifact.n_files:,} files with {artifact.size:,} bytes that "
+            f"were saved for {title_of(artifact)}: {_MEND}"
+        )
+
+
+def title_of(artifact: Artifact) -> str:
+    """Return what messages call an artifact."""
+    if artifact.key is None:
+        return f"artifact {artifact.uid}"
+    return f"artifact {shown(artifact.key)}, version {artifact.version}"
