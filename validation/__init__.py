@@ -1,5 +1,11 @@
 """Validation: pure functions over columns of values and a vocabulary of what they may be.
 
-The storey beside ``formats``: it knows neither the engine nor the registries, which hand vocabularies in. It is empty
-until registries have vocabularies to hand in.
+The storey beside ``formats``: it knows neither the engine nor the registries, which hand vocabularies in.
 """
+
+from __future__ import annotations
+
+from validation.inspection import Inspection
+from validation.vocabulary import Vocabulary
+
+__all__ = ["Inspection", "Vocabulary"]

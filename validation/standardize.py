@@ -1,0 +1,185 @@
+"""Finding the canonical value: exact, then case-insensitive, then synonym, then the same without regard to case."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from lakehouse.errors import InputError, Unsupported, shown
+from validation.columns import Values
+from validation.folding import Step, folded
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from validation.vocabulary import Vocabulary
+
+__all__ = ["Keep", "Resolved", "check_keep", "resolve", "standardized", "unresolved"]
+
+Keep: TypeAlias = Literal["first", "last", False] | None
+
+_log = logging.getLogger("lakehouse")
+_MENDING: tuple[Step, ...] = ("case", "synonym", "synonym_case")
+_LISTED = 10
+
+
+class Resolved:
+    """What distinct values stand for.
+
+    Attributes
+    ----------
+    found : pl.DataFrame
+        ``value``, ``first``, ``last``, ``n`` (how many distinct things it stands for) and ``step``, for every value
+        that is not the canonical one but stands for something.
+    """
+
+    def __init__(self, found: pl.DataFrame) -> None:
+        self.found = found
+
+    def chosen(self, keep: Keep) -> pl.DataFrame:
+        """Return ``value`` and ``out`` of those that stand for one thing, or for several where ``keep`` picks one."""
+        import polars as pl
+
+        single = self.found.filter(pl.col("n") == 1) if keep not in ("first", "last") else self.found
+        return single.select("value", out="last" if keep == "last" else "first")
+
+    @property
+    def ambiguous(self) -> pl.DataFrame:
+        """``value`` and ``step`` of those that stand for several things."""
+        import polars as pl
+
+        return self.found.filter(pl.col("n") > 1).select("value", "step")
+
+
+def resolve(
+    vocabulary: Vocabulary, values: pl.Series, field: str, output: str, steps: Sequence[Step] = _MENDING
+) -> Resolved:
+    """Look distinct values up, step by step; each is settled by the first step that knows it."""
+    import polars as pl
+
+    rest = values
+    parts = []
+    if output != field:
+        steps = ("exact", *steps)
+    else:
+        rest = rest.filter(~vocabulary.valid(rest, field=field))
+    for step in steps:
+        if not len(rest):
+            break
+        key = folded(rest) if step in ("case", "synonym_case") else rest
+        hits = pl.DataFrame({"value": rest, "key": key})
+        hits = hits.join(vocabulary.table(step, field, output), on="key", how="inner")
+        if hits.height:
+            parts.append(hits.select("value", "first", "last", "n", step=pl.lit(step)))
+            rest = rest.filter(~rest.is_in(hits["value"].implode()))
+    schema = {"value": pl.String, "first": pl.String, "last": pl.String, "n": pl.UInt32, "step": pl.String}
+    return Resolved(pl.concat(parts) if parts else pl.DataFrame(schema=schema))
+
+
+def standardized(
+    vocabulary: Vocabulary,
+    column: Values,
+    field: str,
+    output: str,
+    keep: Keep,
+    *,
+    mapper: bool = False,
+    steps: Sequence[Step] = _MENDING,
+) -> Any:
+    """Return a column in its container with canonical values; see ``Vocabulary.standardize``."""
+    settled = vocabulary.valid(column.text, field=field) if output == field else None
+    rest = column.text if settled is None else column.text.filter(~settled)
+    distinct = rest.unique().drop_nulls()
+    found = resolve(vocabulary, distinct.filter(distinct != ""), field, output, steps)
+    listed = _all(vocabulary, found, field, output) if keep is None or keep is False else {}
+    if listed and keep is None:
+        _say_ambiguous(vocabulary, listed)
+    chosen = found.chosen(keep)
+    if mapper:
+        pairs = dict(chosen.filter(chosen["value"] != chosen["out"]).iter_rows())
+        return pairs | (listed if keep is False else {})
+    text = _replaced(column.text, settled, rest, chosen) if chosen.height else column.text
+    made = column.rebuild(text)
+    return _with_lists(made, column, listed) if keep is False and listed else made
+
+
+def _replaced(text: pl.Series, settled: pl.Series | None, rest: pl.Series, chosen: pl.DataFrame) -> pl.Series:
+    """Return text with what was chosen in place of the values that are not settled."""
+    import polars as pl
+
+    joined = pl.DataFrame({"value": rest}).join(chosen, on="value", how="left", maintain_order="left")
+    if settled is None:
+        return joined.select(pl.coalesce("out", "value")).to_series().alias(text.name)
+    at = (~settled).arg_true()
+    changed = joined["out"].is_not_null()
+    return text.clone().scatter(at.filter(changed), joined["out"].filter(changed))
+
+
+def _all(vocabulary: Vocabulary, found: Resolved, field: str, output: str) -> dict[str, list[str]]:
+    """Return everything that each ambiguous value stands for."""
+    listed: dict[str, list[str]] = {}
+    for (step,), group in found.ambiguous.group_by("step", maintain_order=True):
+        values = group["value"]
+        keys = folded(values) if step in ("case", "synonym_case") else values
+        everything = vocabulary.all_of(step, field, output, keys.to_list())
+        listed |= {value: everything[key] for value, key in zip(values.to_list(), keys.to_list(), strict=True)}
+    return listed
+
+
+def _say_ambiguous(vocabulary: Vocabulary, listed: dict[str, list[str]]) -> None:
+    examples = [f"{shown(value, 60)} ({', '.join(names[:4])})" for value, names in list(listed.items())[:_LISTED]]
+    more = f" and {len(listed) - _LISTED:,} more" if len(listed) > _LISTED else ""
+    _log.warning(
+        "%s: %s ambiguous and left as they are: %s%s; keep='first' or 'last' picks one",
+        vocabulary.name,
+        "1 value is" if len(listed) == 1 else f"{len(listed):,} values are",
+        "; ".join(examples),
+        more,
+    )
+
+
+def _with_lists(made: Any, column: Values, listed: dict[str, list[str]]) -> Any:
+    """Put lists of all terms in the place of ambiguous values, where the container can hold them."""
+    values = made.tolist() if hasattr(made, "tolist") else made
+    if column.codes is not None or not isinstance(values, list | tuple) or type(made).__module__.startswith("p"):
+        raise Unsupported(
+            "keep=False puts lists in place of ambiguous values, which a column of text or categories cannot hold: "
+            "pass a list or NumPy array of objects, or ask for return_mapper=True"
+        )
+    kept = [listed.get(value, value) if isinstance(value, str) else value for value in values]
+    return type(made)(kept) if isinstance(made, list | tuple) else _as_objects(kept)
+
+
+def _as_objects(values: list[Any]) -> Any:
+    import numpy as np
+
+    made = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):  # one by one: NumPy would make lists of equal length a second dimension
+        made[i] = value
+    return made
+
+
+def unresolved(vocabulary: Vocabulary, value: str, field: str) -> list[str]:
+    """Return all terms that a value may stand for."""
+    import polars as pl
+
+    found: dict[str, None] = {}
+    for step in ("exact", *_MENDING):
+        key = folded(pl.Series([value]))[0] if step in ("case", "synonym_case") else value
+        everything = vocabulary.all_of(step, field, field, [key])
+        found.update(dict.fromkeys(everything.get(key, [])))
+    return list(found)
+
+
+def check_keep(keep: object) -> Keep:
+    """Return ``keep``, or say which there are.
+
+    Examples
+    --------
+    >>> check_keep("first")
+    'first'
+    """
+    if keep is None or keep is False or keep in ("first", "last"):
+        return keep
+    raise InputError(f"keep = {shown(keep)}: None, 'first', 'last' or False is accepted")

@@ -1,0 +1,339 @@
+"""Vocabularies: terms, their synonyms and other fields, as the columns that values are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.errors import Duplicate, InputError, UnknownField, did_you_mean, shown
+from validation.columns import polars_series, values_of
+from validation.folding import Step, folded
+from validation.inspection import Inspection
+from validation.standardize import Keep, check_keep, standardized, unresolved
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Vocabulary"]
+
+_NEAR = 75  # of 100, the least likeness of a suggestion
+
+
+class Vocabulary:
+    """Terms that values may be, with synonyms and further fields of each.
+
+    Parameters
+    ----------
+    terms
+        The canonical values, as a list or column. Missing and empty ones are left out.
+    synonyms
+        Other names by term, or one list for each of ``terms``.
+    fields
+        Further columns by name, each with one value for every term, such as ontology ids.
+    name
+        What to call it in messages.
+    field
+        What to call the terms among the fields.
+
+    Examples
+    --------
+    >>> cells = Vocabulary(["T cell", "B cell"], synonyms={"T cell": ["T lymphocyte"]})
+    >>> cells.validate(["T cell", "t cell", "neuron"])
+    [True, False, False]
+    >>> cells.standardize(["T CELL", "T lymphocyte", "neuron", None])
+    ['T cell', 'T cell', 'neuron', None]
+    >>> cells.inspect(["T cell", "neurons"]).non_validated
+    ['neurons']
+    """
+
+    def __init__(
+        self,
+        terms: Any,
+        *,
+        synonyms: Mapping[str, Iterable[str]] | Sequence[Iterable[str] | None] | None = None,
+        fields: Mapping[str, Any] | None = None,
+        name: str = "vocabulary",
+        field: str = "name",
+    ) -> None:
+        import polars as pl
+
+        self.name, self.field = name, field
+        columns = {field: _texts(terms, f"{name}.{field}")}
+        for other, values in (fields or {}).items():
+            columns[other] = polars_series(values)
+            if len(columns[other]) != len(columns[field]):
+                raise InputError(
+                    f"field {shown(other)} of {name} has {len(columns[other]):,} values for "
+                    f"{len(columns[field]):,} terms: give one for each"
+                )
+        self._fields = pl.DataFrame(columns)
+        self._synonyms = _synonyms(columns[field], synonyms, name)
+        self._tables: dict[tuple[str, str, str], pl.DataFrame] = {}
+
+    def __repr__(self) -> str:
+        return f"<Vocabulary {self.name}: {len(self):,} terms, {len(self._synonyms):,} synonyms>"
+
+    def __len__(self) -> int:
+        return self._fields.height
+
+    @property
+    def fields(self) -> list[str]:
+        """The names of its columns."""
+        return list(self._fields.columns)
+
+    def values(self, field: str | None = None) -> pl.Series:
+        """Return the distinct values of a field."""
+        return self._values(self.checked_field(field))
+
+    def _values(self, field: str) -> pl.Series:
+        return self.table("exact", field, field)["key"]
+
+    def checked_field(self, field: str | None) -> str:
+        """Return the name of a field, or say which there are."""
+        if field is None:
+            return self.field
+        if field not in self._fields.columns:
+            raise UnknownField(f"{self.name} has no field {shown(field)}{did_you_mean(str(field), self.fields)}")
+        return field
+
+    # What it answers
+
+    def validate(self, values: Any, *, field: str | None = None) -> Any:
+        """Return which values are terms: exact, case-sensitive, in input order and in the container that came in.
+
+        Parameters
+        ----------
+        values
+            A list, array, Series, Index or Arrow array. Missing and empty values, and those that are no text, are
+            not valid.
+        field
+            The field that they are compared with; the terms, where none is given.
+        """
+        column = values_of(values)
+        return column.mask(column.spread(self.valid(column.text, field=field)))
+
+    def valid(self, text: pl.Series, *, field: str | None = None) -> pl.Series:
+        """Return which values of a Polars column of text are terms; null is not."""
+        known = self._values(self.checked_field(field))
+        return text.is_in(known.implode()).fill_null(value=False)
+
+    def inspect(self, values: Any, *, field: str | None = None) -> Inspection:
+        """Return what is and is not valid among values, why, and what to do next.
+
+        Parameters
+        ----------
+        values
+            As for :meth:`validate`.
+        field
+            As for :meth:`validate`.
+        """
+        column = values_of(values)
+        field = self.checked_field(field)
+        return Inspection.of(self, column, self.valid(column.text, field=field), field)
+
+    def standardize(
+        self,
+        values: Any,
+        *,
+        field: str | None = None,
+        return_field: str | None = None,
+        return_mapper: bool = False,
+        keep: Keep = None,
+    ) -> Any:
+        """Return values with canonical ones in place of other spellings: exact, then case-insensitive, then synonym.
+
+        Length, order and container type stay; categoricals stay categorical. What is unknown, ambiguous or missing
+        passes through unchanged, and the ``lakehouse`` logger lists what is ambiguous. Nothing is written.
+
+        Parameters
+        ----------
+        values
+            As for :meth:`validate`.
+        field
+            The field that they are spelled in; the terms, where none is given.
+        return_field
+            The field to return instead, such as ``ontology_id``.
+        return_mapper
+            Return a dict from each value that changes to what it becomes instead.
+        keep
+            What to do with a value that several terms answer to: None leaves it, ``first`` and ``last`` take the
+            first or last term in the order of the vocabulary, False puts the list of all in its place (in lists and
+            object arrays).
+        """
+        asked = (self.checked_field(field), self.checked_field(return_field or field), check_keep(keep))
+        return standardized(self, values_of(values), *asked, mapper=return_mapper)
+
+    def map_synonyms(
+        self, values: Any, *, field: str | None = None, return_mapper: bool = False, keep: Keep = None
+    ) -> Any:
+        """Return values with terms in place of synonyms; unlike :meth:`standardize`, no other spelling is mended.
+
+        Parameters
+        ----------
+        values
+            As for :meth:`validate`.
+        field
+            As for :meth:`standardize`.
+        return_mapper
+            As for :meth:`standardize`.
+        keep
+            As for :meth:`standardize`.
+        """
+        name = self.checked_field(field)
+        steps: tuple[Step, ...] = ("synonym", "synonym_case")
+        return standardized(self, values_of(values), name, name, check_keep(keep), mapper=return_mapper, steps=steps)
+
+    def suggest(self, value: str, *, field: str | None = None, limit: int = 3) -> list[str]:
+        """Return terms that come near to a value, the nearest first.
+
+        Examples
+        --------
+        >>> Vocabulary(["T cell", "B cell", "neuron"]).suggest("nueron")
+        ['neuron']
+        """
+        from rapidfuzz import fuzz, process, utils
+
+        names, keys = self._processed(self.checked_field(field))
+        wanted = utils.default_process(value[:200])
+        hits = process.extract(wanted, keys, scorer=fuzz.ratio, limit=limit, score_cutoff=_NEAR)
+        return list(dict.fromkeys(names[hit[2]] for hit in hits))
+
+    def _processed(self, field: str) -> tuple[list[str], list[str]]:
+        from rapidfuzz import utils
+
+        names = self._values(field).to_list()
+        if field not in self._keys:
+            self._keys[field] = [utils.default_process(name) for name in names]
+        return names, self._keys[field]
+
+    @cached_property
+    def _keys(self) -> dict[str, list[str]]:
+        return {}
+
+    def add_synonym(self, term: str, synonym: str, *, force: bool = False) -> Vocabulary:
+        """Return the vocabulary with one more synonym.
+
+        Parameters
+        ----------
+        term
+            The term that gets it.
+        synonym
+            The other name.
+        force
+            Whether it may be a name or synonym of another term, too, and thereby ambiguous.
+
+        Raises
+        ------
+        Duplicate
+            When another term has that name or synonym.
+
+        Examples
+        --------
+        >>> cells = Vocabulary(["T cell"]).add_synonym("T cell", "T lymphocyte")
+        >>> cells.map_synonyms(["t lymphocyte"])
+        ['T cell']
+        """
+        if term not in self._values(self.field):
+            raise InputError(f"{self.name} has no term {shown(term)}{did_you_mean(term, self.suggest(term))}")
+        self.check_synonym(term, synonym, force=force)
+        mine: dict[str, list[str]] = {}
+        for at, other in self._synonyms.iter_rows():
+            mine.setdefault(self._fields[self.field][at], []).append(other)
+        mine.setdefault(term, []).append(synonym)
+        fields = {name: self._fields[name] for name in self.fields if name != self.field}
+        return Vocabulary(self._fields[self.field], synonyms=mine, fields=fields, name=self.name, field=self.field)
+
+    def check_synonym(self, term: str, synonym: object, *, force: bool = False) -> None:
+        """Refuse a synonym that is empty, or that another term has already, unless forced."""
+        if not isinstance(synonym, str) or not synonym.strip():
+            raise InputError(f"synonym {shown(synonym)} of {shown(term)}: text with a visible character is accepted")
+        taken = [name for name in unresolved(self, synonym, self.field) if name != term]
+        if taken and not force:
+            raise Duplicate(
+                f"synonym {shown(synonym)} is a name or synonym of {shown(taken[0])} in {self.name} already: "
+                "choose another, or pass force=True and accept that it is ambiguous"
+            ).final()
+
+    # How values are looked up
+
+    def table(self, step: Step, field: str, output: str) -> pl.DataFrame:
+        """Return for each spelling (``key``) of a step what it stands for: ``first``, ``last``, and ``n`` distinct ones."""
+        known = self._tables.get((step, field, output))
+        if known is None:
+            known = self._tables[step, field, output] = self._grouped(step, field, output)
+        return known
+
+    def _grouped(self, step: Step, field: str, output: str) -> pl.DataFrame:
+        import polars as pl
+
+        pairs = self._pairs(step, field, output).filter(pl.col("key") != "", pl.col("out") != "")
+        if step in ("case", "synonym_case"):
+            pairs = pairs.with_columns(key=folded(pairs["key"]))
+        if not pairs["key"].is_duplicated().any():
+            return pairs.select("key", first="out", last="out", n=pl.lit(1, pl.UInt32))
+        distinct = pairs.unique(maintain_order=True)
+        out = pl.col("out")
+        return distinct.group_by("key", maintain_order=True).agg(first=out.first(), last=out.last(), n=out.len())
+
+    def _pairs(self, step: Step, field: str, output: str) -> pl.DataFrame:
+        import polars as pl
+
+        if step in ("exact", "case"):
+            return pl.DataFrame({"key": self._fields[field], "out": self._fields[output]})
+        if field != self.field:  # synonyms are other names, not other ids
+            return pl.DataFrame(schema={"key": pl.String, "out": pl.String})
+        at = self._synonyms["at"]
+        return pl.DataFrame({"key": self._synonyms["synonym"], "out": self._fields[output].gather(at)})
+
+    def all_of(self, step: Step, field: str, output: str, keys: Sequence[str]) -> dict[str, list[str]]:
+        """Return everything that each of a few spellings stands for."""
+        import polars as pl
+
+        pairs = self._pairs(step, field, output)
+        if step in ("case", "synonym_case"):
+            pairs = pairs.with_columns(key=folded(pairs["key"]))
+        found = pairs.filter(pl.col("key").is_in(list(keys)), pl.col("out") != "").unique(maintain_order=True)
+        grouped: dict[str, list[str]] = {}
+        for key, out in found.iter_rows():
+            grouped.setdefault(key, []).append(out)
+        return grouped
+
+
+def _texts(given: Any, what: str) -> pl.Series:
+    column = values_of(given)
+    if column.other:
+        position, value = next(iter(column.other.items()))
+        raise InputError(f"{what} holds {shown(value)} at position {position}: terms are text")
+    return polars_series(given)
+
+
+def _synonyms(terms: pl.Series, given: Any, name: str) -> pl.DataFrame:
+    """Return synonyms, each with the position of its term."""
+    import polars as pl
+
+    empty = pl.DataFrame(schema={"at": pl.Int64, "synonym": pl.String})
+    if given is None or not len(given):
+        return empty
+    if isinstance(given, Mapping):
+        given = _by_position(terms, given, name)
+    column = pl.Series(given, dtype=pl.List(pl.String)) if not isinstance(given, pl.Series) else given
+    if len(column) != len(terms):
+        raise InputError(f"{name} has {len(terms):,} terms and {len(column):,} lists of synonyms: give one for each")
+    frame = pl.DataFrame({"at": pl.Series(range(len(terms)), dtype=pl.Int64), "synonym": column})
+    return frame.explode("synonym").filter(pl.col("synonym").fill_null("") != "")
+
+
+def _by_position(terms: pl.Series, given: Mapping[str, Iterable[str]], name: str) -> list[list[str]]:
+    listed: list[list[str]] = [[] for _ in terms]
+    at: dict[str, list[int]] = {}
+    for i, term in enumerate(terms.to_list()):
+        at.setdefault(term, []).append(i)
+    for term, others in given.items():
+        if term not in at:
+            raise InputError(f"synonyms are given for {shown(term)}, which is no term of {name}")
+        if isinstance(others, str):
+            raise InputError(f"synonyms of {shown(term)} = {shown(others)}: a list of names is accepted")
+        for i in at[term]:
+            listed[i] = list(others)
+    return listed
