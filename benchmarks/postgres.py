@@ -1,4 +1,4 @@
-"""One-row commits over three tables with the catalog in Postgres: alone, from four processes, and how often they wait."""
+"""One-row commits over three tables with the catalog in Postgres: alone and from four processes."""
 
 from __future__ import annotations
 
@@ -66,10 +66,8 @@ def _alone(folder: Path, server: PostgresServer) -> Iterator[Row]:
         found = alternate(
             {"lake": _committing(plain), "bare": bare.side, "ruled": _committing(ruled)}, rounds=_ROUNDS, warm=20
         )
-        waits = _round_trips(plain)
     bare.close()
-    note = f"{waits} round trips, the bare one 5"
-    yield ms("postgres", _NAME, found["lake"], found["bare"], _FLOOR, at_most(3), note=note)
+    yield ms("postgres", _NAME, found["lake"], found["bare"], _FLOOR, at_most(3))
     yield ms("postgres", _NAME + ", unique name, 2 references", found["ruled"], found["bare"], _FLOOR)
 
 
@@ -79,23 +77,6 @@ def _committing(lake: Lake) -> Side:
         return lambda: lake.run(plan)
 
     return side
-
-
-def _round_trips(lake: Lake) -> int:
-    """Return how often a commit waits for the server: every wait of the driver is one."""
-    waits, real = 0, psycopg.Connection.wait
-
-    def counted(self: psycopg.Connection[object], *arguments: object, **options: object) -> object:
-        nonlocal waits
-        waits += 1
-        return real(self, *arguments, **options)  # type: ignore[arg-type]
-
-    psycopg.Connection.wait = counted  # type: ignore[method-assign,assignment]
-    try:
-        lake.run(plan_of(one_each()))
-    finally:
-        psycopg.Connection.wait = real  # type: ignore[method-assign]
-    return waits
 
 
 def _together(root: Path, server: PostgresServer) -> Iterator[Row]:

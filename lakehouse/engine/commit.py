@@ -97,7 +97,9 @@ class Committer:
             reach("commit.checked")
             try:
                 with self._catalog.locked() as session:
-                    if (done := session.outcome(txn.client_txn)) is None:
+                    done = None if txn.untried else session.outcome(txn.client_txn)
+                    txn.untried = False
+                    if done is None:
                         self._admit(session, prepared, checked, began)
                         self._claim(session, prepared)
                         done = session.append(

@@ -110,13 +110,14 @@ class Pool:
     def begun(self, sql: str) -> tuple[Connection, list[Any]]:
         """Return a connection on which statements were run, and the rows of the last of them.
 
-        A connection that proves dead is replaced: nothing was done on it yet.
+        A connection that proves dead is replaced: nothing was done on it yet. One statement alone is prepared.
         """
+        prepare = None if sql.startswith("SELECT") else False
 
         def begin() -> tuple[Connection, list[Any]]:
             con = self.take()
             try:
-                return con, last_rows(con.execute(sql.encode(), prepare=False))
+                return con, last_rows(con.execute(sql.encode(), prepare=prepare))
             except BaseException as error:
                 dead = con.closed
                 self.give_back(con)

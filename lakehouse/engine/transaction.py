@@ -69,6 +69,8 @@ class Transaction:
         self.schema_commit = min(schemas.known_commit, base.commit)
         """The schema change that the rows are encoded for."""
         self.client_txn, self.message = client_txn or uuid.uuid4().hex, message
+        self.untried = client_txn is None
+        """Whether nobody can have committed it: its name is its own, and no attempt was made."""
         self.log: dict[str, list[Segment]] = {}
         """The segments so far, by table, in order."""
         self.requirements: list[Requirement] = []
