@@ -47,11 +47,14 @@ if TYPE_CHECKING:
         Ethnicity,
         ExperimentalFactor,
         Feature,
+        FeatureSet,
         Gene,
+        Modality,
         Organism,
         Pathway,
         Phenotype,
         Protein,
+        Q,
         Run,
         Source,
         Storage,
@@ -77,12 +80,15 @@ __all__ = [
     "Ethnicity",
     "ExperimentalFactor",
     "Feature",
+    "FeatureSet",
     "File",
     "Gene",
+    "Modality",
     "Organism",
     "Pathway",
     "Phenotype",
     "Protein",
+    "Q",
     "RemoteOptions",
     "Run",
     "Source",
@@ -122,7 +128,18 @@ if not TYPE_CHECKING:
     _API = ("connect", "current", "disconnect", "flush", "init", "open", "save", "snapshots", "sql", "transaction")
     _MAINTENANCE = ("backup", "check", "compact", "rebuild", "restore", "vacuum")
     _TIMELINE = ("batch", "changes", "revert", "tag", "tags", "untag")
-    _REGISTRIES = ("Artifact", "Feature", "Run", "Storage", "Transform", "ULabel", "User")
+    _REGISTRIES = (
+        "Artifact",
+        "Feature",
+        "FeatureSet",
+        "Modality",
+        "Q",
+        "Run",
+        "Storage",
+        "Transform",
+        "ULabel",
+        "User",
+    )
     _BIOLOGY = (
         "BFXPipeline",
         "BioSample",

@@ -6,11 +6,14 @@ those who declare registries of their own.
 
 from __future__ import annotations
 
-from registries.annotate import Labels
+from registries.annotate import Labels, attach
 from registries.artifact import Artifact, File
 from registries.column import Column, Reference, column, reference
 from registries.describe import ArtifactDescription
+from registries.expressions import Q
 from registries.feature import Feature
+from registries.feature_set import FeatureSet, Modality
+from registries.features import Features
 from registries.instance import Instance
 from registries.label import ULabel
 from registries.links import ArtifactULabel
@@ -41,6 +44,8 @@ from registries.storage import Storage
 from registries.transform import Transform
 from registries.user import User
 
+attach()
+
 __all__ = [
     "Artifact",
     "ArtifactDescription",
@@ -57,6 +62,10 @@ __all__ = [
     "Ethnicity",
     "ExperimentalFactor",
     "Feature",
+    "FeatureSet",
+    "Features",
+    "Modality",
+    "Q",
     "File",
     "Gene",
     "Instance",

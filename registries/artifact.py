@@ -18,7 +18,8 @@ from registries.annotate import Labels
 from registries.column import MISSING, Column, Reference, column, reference
 from registries.content import Content, Source
 from registries.describe import ArtifactDescription, describe
-from registries.meta import Link
+from registries.features import Features
+from registries.label import ULabel
 from registries.record import Record, Saved
 from registries.relocate import copied, moved
 from registries.retrieve import newest
@@ -48,7 +49,6 @@ class ObjectPath(Column[Any]):
 class Artifact(
     Record,
     unique=(("key", "version"),),
-    links={"ulabels": Link("artifact_ulabel", "artifact", "ulabel", "ulabel")},
     derived={"is_latest": _LATEST},
 ):
     """A file, folder, table or array, kept whole and never changed; new content under a key is a new version.
@@ -449,10 +449,18 @@ class Artifact(
 
     @property
     def labels(self) -> Labels:
-        """The labels that it carries."""
+        """The labels that it carries, of all registries."""
         return Labels(self)
 
-    ulabels = labels
+    @property
+    def ulabels(self) -> Labels:
+        """The universal labels that it carries."""
+        return Labels(self, ULabel)
+
+    @property
+    def features(self) -> Features:
+        """The values of features, and what was measured."""
+        return Features(self)
 
 
 File = Artifact

@@ -15,11 +15,13 @@ import inspect
 import numbers
 import sys
 import types
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_type_hints, overload
 
 import pyarrow as pa
 
 from lakehouse.errors import InputError, shown
+from registries.expressions import Q
 from registries.names import check_text
 
 if TYPE_CHECKING:
@@ -88,6 +90,48 @@ class Column(Generic[T]):
 
     def __set__(self, record: Record, value: T) -> None:
         record.assign(self, value)
+
+    # Conditions
+
+    def __eq__(self, other: object) -> Q:  # type: ignore[override]
+        return Q(**{self.name: other})
+
+    def __ne__(self, other: object) -> Q:  # type: ignore[override]
+        return Q(**{f"{self.name}__ne": other})
+
+    __hash__ = object.__hash__
+
+    def __gt__(self, other: Any) -> Q:
+        return Q(**{f"{self.name}__gt": other})
+
+    def __ge__(self, other: Any) -> Q:
+        return Q(**{f"{self.name}__gte": other})
+
+    def __lt__(self, other: Any) -> Q:
+        return Q(**{f"{self.name}__lt": other})
+
+    def __le__(self, other: Any) -> Q:
+        return Q(**{f"{self.name}__lte": other})
+
+    def in_(self, values: Iterable[Any]) -> Q:
+        """Return the condition that the value is one of these."""
+        return Q(**{f"{self.name}__in": values})
+
+    def contains(self, text: str) -> Q:
+        """Return the condition that the text contains another."""
+        return Q(**{f"{self.name}__contains": text})
+
+    def startswith(self, text: str) -> Q:
+        """Return the condition that the text begins with another."""
+        return Q(**{f"{self.name}__startswith": text})
+
+    def endswith(self, text: str) -> Q:
+        """Return the condition that the text ends with another."""
+        return Q(**{f"{self.name}__endswith": text})
+
+    def isnull(self) -> Q:
+        """Return the condition that there is no value."""
+        return Q(**{f"{self.name}__isnull": True})
 
     @property
     def accepted(self) -> str:

@@ -20,8 +20,9 @@ from lakehouse.engine.grants import Right, grant
 from lakehouse.errors import InputError, InvalidName, ReadOnly, did_you_mean, shown
 from lakehouse.ids import derived_uid
 from lakehouse.types import Progress
-from registries import artifact, feature, label, ontology, storage, transform, user, views
+from registries import artifact, feature, feature_set, label, ontology, storage, transform, user, views
 from registries import run as runs
+from registries.annotate import attach
 from registries.binding import REGISTRIES
 from registries.names import check_message, check_name, check_text
 from registries.places import catalog_file, check_path, instance_root, refusing
@@ -68,6 +69,8 @@ class Instance:
     File: type[artifact.Artifact]
     ULabel: type[label.ULabel]
     Feature: type[feature.Feature]
+    FeatureSet: type[feature_set.FeatureSet]
+    Modality: type[feature_set.Modality]
     Transform: type[transform.Transform]
     Run: type[runs.Run]
     Source: type[ontology.Source]
@@ -110,6 +113,7 @@ class Instance:
         remote: RemoteOptions | None = None,
     ) -> Self:
         """Create an instance in a folder or bucket, or open the one that is there."""
+        attach()
         handle, folder = _handle(user), instance_root(root)
         place = catalog_file(catalog) if catalog is not None else None
         with refusing(folder):
@@ -127,6 +131,7 @@ class Instance:
         remote: RemoteOptions | None = None,
     ) -> Self:
         """Open the instance that lies in a folder or bucket, or, for reading, on a web server."""
+        attach()
         handle, folder = _handle(user), instance_root(root)
         place = catalog_file(catalog) if catalog is not None else None
         with refusing(folder):

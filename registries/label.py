@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from registries.column import Column, column
-from registries.meta import Link
 from registries.record import Record
 
 __all__ = ["ULabel"]
 
 
-class ULabel(Record, natural=("name",), links={"artifacts": Link("artifact_ulabel", "ulabel", "artifact", "artifact")}):
+class ULabel(Record, natural=("name",), carried="ulabels"):
     """A label that anything may carry.
 
     Examples

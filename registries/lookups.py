@@ -10,15 +10,18 @@ import datetime as dt
 import math
 import numbers
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lakehouse.engine.pruning import Among, Bound, Demand
 from lakehouse.engine.scan import quoted
 from lakehouse.errors import InputError, UnknownField, did_you_mean, shown
-from registries.binding import registry_of
+from registries.binding import REGISTRIES, registry_of
 from registries.column import TEXTS, Column
+from registries.conditions import Condition, both, either, opposite
+from registries.dtype import DType
+from registries.kinds import column_of
 from registries.names import check_text
 from registries.times import parse_time
 
@@ -53,45 +56,29 @@ NORMALISED = frozenset({"name", "key"})
 """Columns that are kept in Unicode normal form C, so that they are found however the text was typed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A part of a WHERE clause.
-
-    Attributes
-    ----------
-    sql
-        The text, with ``?`` for each parameter.
-    parameters
-        The values, in order.
-    tables
-        Further tables that it reads, or the same one a second time.
-    bounds
-        What it demands of the columns themselves, so that files without such rows need not be read.
-    uids
-        Where it is one, the query whose first column are the uids of the rows that meet it; its parameters are the same.
-    """
-
-    sql: str
-    parameters: tuple[Any, ...] = ()
-    tables: frozenset[str] = frozenset()
-    bounds: tuple[Demand, ...] = ()
-    uids: str = ""
-
-    def within(self, column: str, selected: str, table: str) -> Condition:
-        """Return the condition that ``column`` holds a value selected from the rows of ``table`` that meet this one."""
-        inner = f"select {quoted(selected)} from {quoted(table)} where {self.sql}"
-        uids = inner if column == "uid" else ""
-        return Condition(f"{quoted(column)} in ({inner})", self.parameters, self.tables | {table}, uids=uids)
-
-    @classmethod
-    def of_uids(cls, uids: Sequence[str]) -> Condition:
-        """Return the condition that the uid is one of these."""
-        bounds = (Among("uid", sorted(uids)),)
-        return cls('"uid" in (select unnest(?::VARCHAR[]))', (list(uids),), bounds=bounds)
+FindFeature: TypeAlias = Callable[[str], tuple[str, DType]]
+"""Returns uid and dtype of the feature of a name."""
+_FEATURES = "features"
 
 
-def condition(meta: Meta, lookup: str, value: object) -> Condition:
+@dataclass(frozen=True)
+class _Asked:
+    """What was asked for, and how the features in it are found."""
+
+    lookup: str
+    find: FindFeature | None
+
+    def __str__(self) -> str:
+        return self.lookup
+
+
+def condition(meta: Meta, lookup: str, value: object, find: FindFeature | None = None) -> Condition:
     """Return the condition that one look-up asks for.
+
+    Parameters
+    ----------
+    find
+        Returns the row of a feature by its name, for look-ups that begin with ``features__``.
 
     Raises
     ------
@@ -100,11 +87,13 @@ def condition(meta: Meta, lookup: str, value: object) -> Condition:
     InputError
         When the operator or the value does not go with the field.
     """
-    return _step(meta, lookup.split("__"), value, lookup)
+    return _step(meta, lookup.split("__"), value, _Asked(lookup, find))
 
 
-def _step(meta: Meta, parts: list[str], value: object, lookup: str) -> Condition:
+def _step(meta: Meta, parts: list[str], value: object, lookup: _Asked) -> Condition:
     head, rest = parts[0], parts[1:]
+    if head == _FEATURES and rest and f"{meta.table}_value" in REGISTRIES:
+        return _of_feature(meta, rest, value, lookup)
     if head in meta.derived:
         return _derived(meta, head, rest, value, lookup)
     if head in meta.links:
@@ -118,48 +107,96 @@ def _step(meta: Meta, parts: list[str], value: object, lookup: str) -> Condition
     return _compare(meta, declared, _operator(declared, rest, lookup), value)
 
 
-def _operator(declared: Column[Any], rest: list[str], lookup: str) -> str:
+def _operator(declared: Column[Any], rest: list[str], lookup: _Asked) -> str:
     if not rest and declared.python != TEXTS:
         return "exact"
     rest = rest or ["exact"]
     if len(rest) > 1 or rest[0] not in OPERATORS:
         wrong = rest[0] if rest[0] not in OPERATORS else rest[1]
         raise UnknownField(
-            f"{shown(lookup)}: {declared.name} has no look-up {shown(wrong)}{did_you_mean(wrong, OPERATORS)}"
+            f"{shown(str(lookup))}: {declared.name} has no look-up {shown(wrong)}{did_you_mean(wrong, OPERATORS)}"
         )
     if declared.python == TEXTS and rest[0] not in ("contains", "isnull"):
         raise InputError(
-            f"{shown(lookup)}: {declared.name} holds lists: use {declared.name}__contains='...' or __isnull"
+            f"{shown(str(lookup))}: {declared.name} holds lists: use {declared.name}__contains='...' or __isnull"
         )
     if rest[0] in _TEXT and declared.python not in (str, TEXTS):
-        raise InputError(f"{shown(lookup)}: {rest[0]} works on text, and {declared.name} is {declared.python.__name__}")
+        raise InputError(
+            f"{shown(str(lookup))}: {rest[0]} works on text, and {declared.name} is {declared.python.__name__}"
+        )
     return rest[0]
 
 
-def _derived(meta: Meta, name: str, rest: list[str], value: object, lookup: str) -> Condition:
+def _derived(meta: Meta, name: str, rest: list[str], value: object, lookup: _Asked) -> Condition:
     if rest and rest != ["exact"]:
-        raise UnknownField(f"{shown(lookup)}: {name} takes no look-up: give {name}=True or {name}=False")
+        raise UnknownField(f"{shown(str(lookup))}: {name} takes no look-up: give {name}=True or {name}=False")
     sql = meta.derived[name]
     return Condition(sql if _truth(value, lookup) else f"not ({sql})", (), frozenset({meta.table}))
 
 
-def _truth(value: object, lookup: str) -> bool:
+def _truth(value: object, lookup: str | _Asked) -> bool:
     if not isinstance(value, bool):
         raise InputError(f"{lookup}={shown(value)}: True or False is accepted")
     return value
 
 
-def _across(link: Link, rest: list[str], value: object, lookup: str) -> Condition:
+def _across(link: Link, rest: list[str], value: object, lookup: _Asked) -> Condition:
     target = registry_of(link.target).meta
     if rest == ["isnull"]:
-        sql = f'"uid" in (select {quoted(link.near)} from {quoted(link.table)})'
-        return Condition(f"not ({sql})" if _truth(value, lookup) else sql, (), frozenset({link.table}))
+        there = _back(link, Condition("true"))
+        return opposite(there) if _truth(value, lookup) else there
     far = target.columns["uid"]
     if not rest or rest[0] in OPERATORS:
         inner = _compare(target, far, _operator(far, rest, lookup), value)
     else:
         inner = _step(target, rest, value, lookup)
-    return inner.within(link.far, "uid", target.table).within("uid", link.near, link.table)
+    return _back(link, inner.within(link.far, "uid", target.table))
+
+
+def _back(link: Link, linked: Condition) -> Condition:
+    """Return the condition that one of the rows that link a record meets a condition."""
+    if link.via is None:
+        return linked.within("uid", link.near, link.table)
+    return _back(link.via, linked.within(link.via.far, link.near, link.table))
+
+
+def _of_feature(meta: Meta, rest: list[str], value: object, lookup: _Asked) -> Condition:
+    if lookup.find is None:
+        raise InputError(f"{shown(str(lookup))}: values of features are looked up with filter() and get() alone")
+    uid, dtype = lookup.find(rest[0])
+    if dtype.is_categorical:
+        return _labelled(meta, uid, dtype, rest[1:], value, lookup)
+    values = REGISTRIES[f"{meta.table}_value"].meta
+    under = Condition('"feature" = ?', (uid,))
+    if rest[1:] == ["isnull"]:
+        there = under.within("uid", meta.link_column, values.table)
+        return opposite(there) if _truth(value, lookup) else there
+    if dtype.kind == "vector":
+        raise InputError(f"{shown(str(lookup))}: vectors are compared in SQL; only __isnull is accepted here")
+    declared = values.columns[column_of(dtype)]
+    compared = _compare(values, declared, _operator(declared, rest[1:], lookup), value)
+    return both([under, compared]).within("uid", meta.link_column, values.table)
+
+
+def _labelled(meta: Meta, uid: str, dtype: DType, rest: list[str], value: object, lookup: _Asked) -> Condition:
+    """Return the condition that a label is carried under a feature; a plain value is its name."""
+    under = Condition('"feature" = ?', (uid,))
+    tables = [c.table for c in dtype.choices] or [t for t, r in REGISTRIES.items() if r.meta.carried]
+    found = []
+    for table in tables:
+        if (links := REGISTRIES.get(f"{meta.table}_{table}")) is None:
+            continue
+        target = registry_of(table).meta
+        if rest == ["isnull"]:
+            found.append(under.within("uid", meta.link_column, links.meta.table))
+            continue
+        path = rest if rest and rest[0] not in OPERATORS else [target.title, *rest]
+        if isinstance(getattr(value, "meta", None), type(target)) and not rest:
+            path = ["uid"]
+        far = _step(target, path, value, lookup).within(table, "uid", target.table)
+        found.append(both([under, far]).within("uid", meta.link_column, links.meta.table))
+    there = either(found)
+    return opposite(there) if rest == ["isnull"] and _truth(value, lookup) else there
 
 
 def _compare(meta: Meta, declared: Column[Any], operator: str, value: object) -> Condition:

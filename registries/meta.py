@@ -34,12 +34,15 @@ class Link:
         Its column that holds the uid of the other side.
     target
         The table of the other side.
+    via
+        Where ``near`` is no record of this side: the link that leads to it.
     """
 
     table: str
     near: str
     far: str
     target: str
+    via: Link | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,10 @@ class Meta:
         Yes-or-no properties that are computed and never stored: the SQL for each.
     comment
         One line on what the registry records.
+    carried
+        Where artifacts carry its records as labels, the plural by which they do, such as ``cell_types``.
+    measured
+        Where feature sets have its records as members, the plural by which they do, such as ``genes``.
     """
 
     registry: type[Record]
@@ -71,9 +78,22 @@ class Meta:
     columns: Mapping[str, Column[Any]]
     natural: tuple[str, ...]
     unique: tuple[tuple[str, ...], ...]
-    links: Mapping[str, Link]
+    links: dict[str, Link]
     derived: Mapping[str, str]
     comment: str
+    carried: str = ""
+    measured: str = ""
+
+    @property
+    def title(self) -> str:
+        """The column by which people call its records."""
+        names = (getattr(self.registry, "label_field", ""), "name", "key", "handle", "root")
+        return next((name for name in names if name in self.columns), "uid")
+
+    @property
+    def link_column(self) -> str:
+        """The column by which tables of links and values refer to its records; every row has another ``run``."""
+        return "subject" if self.table == "run" else self.table
 
     @property
     def name(self) -> str:

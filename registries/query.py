@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -13,7 +14,14 @@ from lakehouse.engine.pruning import Demand
 from lakehouse.engine.scan import quoted
 from lakehouse.engine.snapshot import Order
 from lakehouse.errors import InputError, MultipleFound, RecordNotFound, UnknownField, did_you_mean, shown
-from registries.lookups import Condition, condition
+from registries.binding import REGISTRIES
+from registries.conditions import Condition, both, either, opposite, settled
+from registries.dtype import DType
+from registries.dtypes import parse_dtype
+from registries.expressions import Q
+from registries.lookups import condition
+from registries.near import near_misses
+from registries.related import include_in
 from registries.times import At, point
 
 if TYPE_CHECKING:
@@ -28,7 +36,6 @@ __all__ = ["Query", "check_limit"]
 
 R = TypeVar("R", bound="Record")
 _MOST = 2**63 - 1
-_FEW = 10_000
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,8 @@ class Query(Generic[R]):
     order: tuple[str, ...] = ()
     most: int | None = None
     when: int | dt.datetime | None = None
+    skip: int = 0
+    unlike: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, registry: type[R], home: Instance) -> Query[R]:
@@ -55,12 +64,38 @@ class Query(Generic[R]):
 
     # Refining
 
-    def filter(self, **lookups: Any) -> Query[R]:
-        """Return the query that asks for these look-ups too."""
-        found = tuple(condition(self.registry.meta, lookup, value) for lookup, value in lookups.items())
-        for value in lookups.values():
-            self._refuse_foreign(value)
-        return replace(self, conditions=self.conditions + found, asked=self.asked + tuple(lookups.items()))
+    def filter(self, *conditions: Q, **lookups: Any) -> Query[R]:
+        """Return the query that asks for these conditions and look-ups too."""
+        wanted = Q(*conditions, **lookups)
+        asked = (*lookups.items(), *(("", part) for part in conditions))
+        found = tuple(self._lookup(lookup, value) for lookup, value in wanted.lookups)
+        found += tuple(self._part(part) for part in wanted.parts)
+        return replace(self, conditions=self.conditions + found, asked=self.asked + asked)
+
+    def exclude(self, *conditions: Q, **lookups: Any) -> Query[R]:
+        """Return the query without the records that meet all of these."""
+        return self.filter(~Q(*conditions, **lookups))
+
+    def _part(self, wanted: Q) -> Condition:
+        own = [self._lookup(lookup, value) for lookup, value in wanted.lookups]
+        parts = own + [self._part(part) for part in wanted.parts]
+        if wanted.joint == "not":
+            return opposite(parts[0])
+        return either(parts) if wanted.joint == "or" else both(parts)
+
+    def _lookup(self, lookup: str, value: object) -> Condition:
+        found = condition(self.registry.meta, lookup, value, self._feature)
+        self._refuse_foreign(value)
+        return found
+
+    def _feature(self, name: str) -> tuple[str, DType]:
+        """Return uid and dtype of a feature."""
+        snapshot = self.home.snapshot(self.when)
+        rows = snapshot.lookup("feature", "name", [unicodedata.normalize("NFC", name)]).to_pylist()
+        if not rows:
+            near = near_misses(snapshot, REGISTRIES["feature"], "name", [name])
+            raise RecordNotFound(f"no Feature is called {shown(name)}{near}")
+        return rows[0]["uid"], parse_dtype(rows[0]["dtype"])
 
     def _refuse_foreign(self, value: object) -> None:
         home = getattr(value, "_home", None)
@@ -86,6 +121,37 @@ class Query(Generic[R]):
         check_limit(n)
         return replace(self, most=n)
 
+    def distinct(self, *columns: str) -> Query[R]:
+        """Return the query for one record per combination of values of columns: the first in the order asked for.
+
+        Records never repeat: without columns this is the same query.
+        """
+        for name in columns:
+            self._check_order(name)
+        return replace(self, unlike=columns)
+
+    def __getitem__(self, which: int | slice) -> Any:
+        """Return the query for some records by their place in the order, or the one at a place."""
+        if isinstance(which, slice):
+            return self._sliced(which)
+        check_limit(which)
+        found = self._sliced(slice(which, which + 1)).all()
+        if not found:
+            raise RecordNotFound(f"{self!r} has no record at {which:,}: it has {self.count():,}")
+        return found[0]
+
+    def _sliced(self, part: slice) -> Query[R]:
+        start, stop = part.start or 0, part.stop
+        check_limit(start)
+        if part.step not in (None, 1):
+            raise InputError(f"[{part.start}:{part.stop}:{part.step}]: a step is not accepted")
+        if stop is not None:
+            check_limit(stop)
+        left = None if self.most is None else max(0, self.most - start)
+        wanted = left if stop is None else max(0, stop - start)
+        most = wanted if left is None or wanted is None else min(left, wanted)
+        return replace(self, skip=self.skip + start, most=most)
+
     def at(self, when: At) -> Query[R]:
         """Return the query as of a commit (its id, or one of ``lh.snapshots()``), a time (UTC) or a tag."""
         moment = point(when)
@@ -98,27 +164,38 @@ class Query(Generic[R]):
     @property
     def sql(self) -> str:
         """The SQL text, with ``?`` for each of ``parameters``."""
-        return self._statement(f"select * from {quoted(self.registry.meta.table)}")
+        return self._statement("*")
 
     @property
     def parameters(self) -> list[Any]:
         """The values that are bound to the statement, in order."""
         return [value for part in self.conditions for value in part.parameters]
 
-    def _statement(self, select: str, *, ordered: bool = True) -> str:
-        parts = [select]
+    def _statement(self, columns: str) -> str:
+        unlike = f"distinct on ({', '.join(map(quoted, self.unlike))}) " if self.unlike else ""
+        parts = [f"select {unlike}{columns} from {quoted(self.registry.meta.table)}"]
         if self.conditions:
-            parts.append("where " + " and ".join(part.sql for part in self.conditions))
-        if ordered and (self.order or self.most is not None):
-            parts.append("order by " + ", ".join(_direction(name) for name in self.order or ("uid",)))
+            parts.append("where " + " and ".join(f"({part.sql})" for part in self.conditions))
+        if self.order or self.unlike or self._is_cut:
+            parts.append("order by " + ", ".join(_direction(name) for name in (*self.order, "uid")))
         if self.most is not None:
             parts.append(f"limit {self.most}")
+        if self.skip:
+            parts.append(f"offset {self.skip}")
         return " ".join(parts)
+
+    @property
+    def _is_cut(self) -> bool:
+        return self.most is not None or self.skip > 0
+
+    def rows(self, snapshot: Snapshot) -> pa.Table:
+        """Return the rows at a snapshot, such as that of a transaction."""
+        return self._settled(snapshot)._rows(snapshot)
 
     def _rows(self, snapshot: Snapshot) -> pa.Table:
         """Return the rows, in order if one is asked for."""
         table, bounds = self.registry.meta.table, self._bounds()
-        if self.most is None or bounds is None:
+        if self.most is None or bounds is None or self.unlike:
             return snapshot.arrow(self.sql, self.parameters, self._tables(), bounds={table: bounds or ()})
         name = self.order[0] if self.order else "uid"
         order = Order(table, name.removeprefix("-"), name.startswith("-"), self.most, bounds)
@@ -135,26 +212,33 @@ class Query(Generic[R]):
 
     def _settled(self, snapshot: Snapshot) -> Query[R]:
         """Return the query with related records found beforehand where they are few: then few files are read."""
-        if not snapshot.is_large(self.registry.meta.table):
-            return self
-        return replace(self, conditions=tuple(_found(snapshot, part) for part in self.conditions))
+        table = self.registry.meta.table
+        return replace(self, conditions=tuple(settled(snapshot, part, table) for part in self.conditions))
 
     # Ends
 
-    def arrow(self) -> pa.Table:
-        """Return the rows as a pyarrow Table."""
+    def arrow(self, *, include: str | Sequence[str] = ()) -> pa.Table:
+        """Return the rows as a pyarrow Table.
+
+        Parameters
+        ----------
+        include
+            Related columns to add, such as ``created_by__handle`` (one value) or ``ulabels__name`` (a list), and
+            ``features`` for a column per feature that has values.
+        """
         snapshot = self.home.snapshot(self.when)
-        return self._settled(snapshot)._rows(snapshot)
+        found = self.rows(snapshot)
+        return include_in(snapshot, self.registry.meta, found, include) if include else found
 
-    def df(self) -> pd.DataFrame:
-        """Return the rows as a pandas DataFrame."""
-        return self.arrow().to_pandas()
+    def df(self, *, include: str | Sequence[str] = ()) -> pd.DataFrame:
+        """Return the rows as a pandas DataFrame; ``include`` as for :meth:`arrow`."""
+        return self.arrow(include=include).to_pandas()
 
-    def pl(self) -> pl.DataFrame:
-        """Return the rows as a Polars DataFrame."""
+    def pl(self, *, include: str | Sequence[str] = ()) -> pl.DataFrame:
+        """Return the rows as a Polars DataFrame; ``include`` as for :meth:`arrow`."""
         import polars
 
-        frame = polars.from_arrow(self.arrow())
+        frame = polars.from_arrow(self.arrow(include=include))
         return frame if isinstance(frame, polars.DataFrame) else frame.to_frame()
 
     def all(self) -> list[R]:
@@ -204,11 +288,10 @@ class Query(Generic[R]):
 
     def _count(self, snapshot: Snapshot) -> int:
         table = self.registry.meta.table
-        if self.most is None:
-            statement = self._statement(f"select count(*) as n from {quoted(table)}", ordered=False)
+        if self._is_cut or self.unlike:
+            statement = f"select count(*) as n from ({self._statement('uid')})"
         else:
-            uids = self._statement(f"select uid from {quoted(table)}", ordered=False)
-            statement = f"select count(*) as n from ({uids})"
+            statement = replace(self, order=())._statement("count(*) as n")
         found = snapshot.arrow(statement, self.parameters, self._tables(), bounds={table: self._bounds() or ()})
         return int(found["n"][0].as_py())
 
@@ -220,23 +303,16 @@ class Query(Generic[R]):
         raise InputError(f"{self!r} has no truth value: use .exists() or .count()")
 
     def _shape(self) -> str:
-        asked = ", ".join(f"{lookup}={shown(value, 40)}" for lookup, value in self.asked)
+        asked = ", ".join(f"{lookup}={shown(value, 40)}" if lookup else repr(value) for lookup, value in self.asked)
         return f"{self.registry.meta.name}.filter({asked})"
 
     def __repr__(self) -> str:
         order = f".order_by({', '.join(map(repr, self.order))})" if self.order else ""
         most = "" if self.most is None else f".limit({self.most})"
+        most += f".distinct({', '.join(map(repr, self.unlike))})" if self.unlike else ""
+        most += f"[{self.skip}:]" if self.skip else ""
         when = "" if self.when is None else f".at({str(self.when)!r})"
         return f"<Query {self._shape()}{order}{most}{when}>"
-
-
-def _found(snapshot: Snapshot, part: Condition) -> Condition:
-    """Return a condition on related records as one on the uids that they lead to, unless these are many."""
-    if not part.uids:
-        return part
-    statement = f"select distinct * from ({part.uids}) limit {_FEW + 1}"
-    uids = snapshot.arrow(statement, part.parameters, sorted(part.tables)).column(0).drop_null()
-    return part if len(uids) > _FEW else Condition.of_uids(uids.to_pylist())
 
 
 def _direction(name: str) -> str:

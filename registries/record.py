@@ -14,6 +14,7 @@ from lakehouse.ids import new_uid
 from registries import retrieve
 from registries.binding import REGISTRIES, current
 from registries.column import MISSING, Column, Reference, bind_annotations, column, reference
+from registries.expressions import Q
 from registries.meta import Link, Meta, table_name
 from registries.names import check_name
 from registries.query import Query
@@ -77,6 +78,8 @@ class Record:
         derived: Mapping[str, str] | None = None,
         home: Instance | None = None,
         abstract: bool = False,
+        carried: str = "",
+        measured: str = "",
     ) -> None:
         super().__init_subclass__()
         if home is not None:
@@ -89,7 +92,9 @@ class Record:
         columns = {"uid": _COMMON["uid"], **own, **_COMMON}
         comment = (cls.__doc__ or "").strip().partition("\n")[0]
         name = table or table_name(cls.__name__)
-        cls.meta = Meta(cls, name, columns, natural, unique, links or {}, derived or {}, comment)
+        cls.meta = Meta(
+            cls, name, columns, natural, unique, dict(links or {}), derived or {}, comment, carried, measured
+        )
         REGISTRIES[name] = cls
 
     def __init__(self, **fields: Any) -> None:
@@ -187,17 +192,19 @@ class Record:
         return cls._home or current()
 
     @classmethod
-    def filter(cls, **lookups: Any) -> Query[Self]:
-        """Return a lazy query for the records that meet every look-up.
+    def filter(cls, *conditions: Q, **lookups: Any) -> Query[Self]:
+        """Return a lazy query for the records that meet every condition and look-up.
 
         Parameters
         ----------
+        *conditions
+            ``lh.Q(...)``, comparisons of columns such as ``Artifact.size > 1e6``, or these with ``&``, ``|``, ``~``.
         **lookups
             ``field=value`` or ``field__operator=value``, where a field may cross references and links:
             ``created_by__handle="ada"``, ``ulabels__name="treated"``. Operators: exact, gt, gte, lt, lte, ne, in,
             contains, icontains, startswith, endswith, isnull.
         """
-        return Query.of(cls, cls.home()).filter(**lookups)
+        return Query.of(cls, cls.home()).filter(*conditions, **lookups)
 
     @classmethod
     def get(cls, uid: str | None = None, **lookups: Any) -> Self:

@@ -6,7 +6,7 @@ Whole uids and unique fields go through the engine's key index and never start D
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
@@ -15,10 +15,10 @@ from lakehouse.errors import InputError, MultipleFound, RecordNotFound, shown
 from lakehouse.ids import is_uid, stem
 from registries.lookups import NORMALISED
 from registries.names import check_text
+from registries.near import near_misses
 from registries.query import Query
 
 if TYPE_CHECKING:
-    from lakehouse.engine import Snapshot
     from registries.instance import Instance
     from registries.record import Record
 
@@ -27,7 +27,6 @@ __all__ = ["get", "near_misses"]
 R = TypeVar("R", bound="Record")
 _SHORTEST = 3
 _RANDOM_FROM = 5  # the position, from 1, at which a uid's random part begins
-_ENOUGH = 100_000  # names that are compared for near misses
 
 
 def get(registry: type[R], home: Instance, uid: str | None, lookups: Mapping[str, Any]) -> R:
@@ -108,23 +107,3 @@ def newest(rows: pa.Table) -> dict[str, Any] | None:
     """Return the row with the highest version, or the only row, or None."""
     found: list[dict[str, Any]] = rows.to_pylist()
     return max(found, key=lambda row: (row.get("version") or 0, row["uid"])) if found else None
-
-
-def near_misses(snapshot: Snapshot, registry: type[Record], field: str, values: Iterable[str]) -> str:
-    """Return ``; did you mean ...?`` with the names that come near, or where to look, for messages."""
-    from rapidfuzz import fuzz, process, utils
-
-    table = registry.meta.table
-    statement = f'select distinct "{field}" as name from "{table}" where "{field}" is not null limit {_ENOUGH}'
-    known = snapshot.arrow(statement, [], [table])["name"].to_pylist()
-    near: dict[str, None] = {}
-    for value in list(values)[:5]:
-        hits = process.extract(
-            value[:200], known, scorer=fuzz.WRatio, processor=utils.default_process, limit=3, score_cutoff=75
-        )
-        near.update(dict.fromkeys(hit[0] for hit in hits))
-    if near:
-        return "; did you mean " + " or ".join(map(repr, near)) + "?"
-    return (
-        f"; {registry.meta.name}.filter().df() lists them all." if known else f"; no {registry.meta.name} is saved yet."
-    )

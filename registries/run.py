@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 
+from registries.annotate import Labels
 from registries.column import Column, Reference, column, reference
+from registries.features import Features
+from registries.label import ULabel
 from registries.record import Record
 
 __all__ = ["Run"]
@@ -24,3 +27,18 @@ class Run(Record):
     finished_at: Column[dt.datetime | None] = column(doc="When it ended, UTC.", default=None)
     outcome: Column[str | None] = column(doc="finished, failed or aborted; null while it runs.", default=None)
     host: Column[str | None] = column(doc="Name of the machine.", default=None)
+
+    @property
+    def labels(self) -> Labels:
+        """The labels that it carries."""
+        return Labels(self)
+
+    @property
+    def ulabels(self) -> Labels:
+        """The universal labels that it carries."""
+        return Labels(self, ULabel)
+
+    @property
+    def features(self) -> Features:
+        """The values of features, such as parameters."""
+        return Features(self)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from lakehouse.engine.changes import DataFile
 
-__all__ = ["Among", "Bound", "Demand", "Keep", "Stage", "best_first", "statistics_of", "within"]
+__all__ = ["Among", "Begins", "Bound", "Demand", "Keep", "Stage", "best_first", "statistics_of", "within"]
 
 _ORDERED = ("INT32", "INT64")
 """How Parquet holds whole numbers, dates and times; decimals fall out by their type in Python."""
@@ -67,7 +67,30 @@ class Among:
         return first < len(self.wanted) and self.wanted[first] <= values[1]
 
 
-Demand = Bound | Among
+@dataclass(frozen=True)
+class Begins:
+    """That a query asks for rows whose column begins with one of some texts of one length.
+
+    Examples
+    --------
+    >>> Begins("uid", ["ab"]).admits(["aa9", "ab0"]), Begins("uid", ["ab"]).admits(["ac0", "ad0"])
+    (True, False)
+    """
+
+    column: str
+    prefixes: Sequence[str]
+    """In order."""
+
+    def admits(self, values: Sequence[Any]) -> bool:
+        """Whether a text that begins so may lie between a lowest and a highest."""
+        if not self.prefixes:
+            return False
+        length = len(self.prefixes[0])
+        first = bisect_left(self.prefixes, values[0][:length])
+        return first < len(self.prefixes) and self.prefixes[first] <= values[1]
+
+
+Demand = Bound | Among | Begins
 """What a query demands of a column."""
 
 

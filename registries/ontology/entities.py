@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 
-class Organism(Term, natural=("name",)):
+class Organism(Term, natural=("name",), carried="organisms"):
     """A species, strain or other taxon.
 
     Examples
@@ -34,7 +34,7 @@ class Organism(Term, natural=("name",)):
     rank: Column[str | None] = column(doc="Rank in its taxonomy, such as species.", default=None)
 
 
-class CellType(Term, natural=("name",)):
+class CellType(Term, natural=("name",), carried="cell_types"):
     """A kind of cell.
 
     Examples
@@ -44,7 +44,7 @@ class CellType(Term, natural=("name",)):
     """
 
 
-class CellLine(Term, natural=("name",)):
+class CellLine(Term, natural=("name",), carried="cell_lines"):
     """A line of cells that is grown in culture.
 
     Examples
@@ -54,7 +54,7 @@ class CellLine(Term, natural=("name",)):
     """
 
 
-class Tissue(Term, natural=("name",)):
+class Tissue(Term, natural=("name",), carried="tissues"):
     """A tissue, organ or other part of a body.
 
     Examples
@@ -64,7 +64,7 @@ class Tissue(Term, natural=("name",)):
     """
 
 
-class Disease(Term, natural=("name",)):
+class Disease(Term, natural=("name",), carried="diseases"):
     """A disease or disorder.
 
     Examples
@@ -74,7 +74,7 @@ class Disease(Term, natural=("name",)):
     """
 
 
-class Phenotype(Term, natural=("name",)):
+class Phenotype(Term, natural=("name",), carried="phenotypes"):
     """An observable quality or abnormality.
 
     Examples
@@ -84,7 +84,7 @@ class Phenotype(Term, natural=("name",)):
     """
 
 
-class Pathway(Term, natural=("name",)):
+class Pathway(Term, natural=("name",), carried="pathways"):
     """A pathway or biological process.
 
     Examples
@@ -94,7 +94,7 @@ class Pathway(Term, natural=("name",)):
     """
 
 
-class ExperimentalFactor(Term, natural=("name",)):
+class ExperimentalFactor(Term, natural=("name",), carried="experimental_factors"):
     """An assay, treatment or other variable of an experiment.
 
     Examples
@@ -104,7 +104,7 @@ class ExperimentalFactor(Term, natural=("name",)):
     """
 
 
-class DevelopmentalStage(Term, natural=("name",)):
+class DevelopmentalStage(Term, natural=("name",), carried="developmental_stages"):
     """A stage of the life of an organism.
 
     Examples
@@ -114,7 +114,7 @@ class DevelopmentalStage(Term, natural=("name",)):
     """
 
 
-class Ethnicity(Term, natural=("name",)):
+class Ethnicity(Term, natural=("name",), carried="ethnicities"):
     """An ancestry or population.
 
     Examples
@@ -124,7 +124,7 @@ class Ethnicity(Term, natural=("name",)):
     """
 
 
-class Drug(Term, natural=("name",)):
+class Drug(Term, natural=("name",), carried="drugs"):
     """A drug or other chemical compound.
 
     Examples
@@ -134,7 +134,7 @@ class Drug(Term, natural=("name",)):
     """
 
 
-class BioSample(Term, natural=("name",)):
+class BioSample(Term, natural=("name",), carried="bio_samples"):
     """An attribute of a biological sample, such as NCBI lists.
 
     Examples
@@ -144,7 +144,7 @@ class BioSample(Term, natural=("name",)):
     """
 
 
-class BFXPipeline(Term, natural=("name",)):
+class BFXPipeline(Term, natural=("name",), carried="bfx_pipelines"):
     """A bioinformatics pipeline.
 
     Examples

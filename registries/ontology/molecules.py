@@ -12,7 +12,7 @@ __all__ = ["CellMarker", "Gene", "Protein"]
 _ORGANISM = "The organism that it belongs to."
 
 
-class Gene(Entry, natural=("symbol", "organism")):
+class Gene(Entry, natural=("symbol", "organism"), measured="genes"):
     """A gene, known by its stable id (of Ensembl, mostly), or by symbol and organism.
 
     Examples
@@ -45,7 +45,7 @@ class Gene(Entry, natural=("symbol", "organism")):
         super().check()
 
 
-class Protein(Entry, natural=("name", "organism")):
+class Protein(Entry, natural=("name", "organism"), measured="proteins"):
     """A protein of UniProt.
 
     Examples
@@ -65,7 +65,7 @@ class Protein(Entry, natural=("name", "organism")):
     organism: Reference[str | None] = reference("organism", doc=_ORGANISM, default=None)
 
 
-class CellMarker(Entry, natural=("name", "organism")):
+class CellMarker(Entry, natural=("name", "organism"), measured="cell_markers"):
     """A molecule by which cells are told apart, such as the target of an antibody.
 
     Examples

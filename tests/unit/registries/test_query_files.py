@@ -115,7 +115,7 @@ def test_artifacts_of_a_label_are_found_in_the_files_that_hold_them(big: Instanc
 
 
 def test_many_related_records_are_found_as_well_as_few(big: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("registries.query._FEW", 2)
+    monkeypatch.setattr("registries.conditions._FEW", 2)
     for n in range(4):
         big.Artifact(f"{n}".encode(), key=f"{n}.bin").save().labels.add("label 09")
     big.flush()

@@ -1,0 +1,145 @@
+"""Parts of a WHERE clause with bound parameters, and how relations in them are found beforehand.
+
+Relations become ``in (select ...)``, so that a record is never repeated and no alias is needed. Where tables are
+large, the inner selects run first: the few values that they lead to say which files have to be read at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.engine.pruning import Among, Begins, Demand
+from lakehouse.engine.scan import quoted
+
+if TYPE_CHECKING:
+    from lakehouse.engine import Snapshot
+
+__all__ = ["ALL", "LEADING", "NONE", "Condition", "Step", "both", "either", "opposite", "settled"]
+
+_FEW = 10_000
+_MOST_PREFIXES = 64
+_SHARE = slice(4, 14)  # of the uid of what is linked to, in the uid of a link that begins with it
+
+
+LEADING: set[tuple[str, str]] = set()
+"""Tables and their columns with whose uids the uids of their rows begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step over a relation: ``column`` holds a value that is selected from the rows of ``table`` which meet ``inner``."""
+
+    column: str
+    selected: str
+    table: str
+    inner: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A part of a WHERE clause.
+
+    Attributes
+    ----------
+    sql
+        The text, with ``?`` for each parameter.
+    parameters
+        The values, in order.
+    tables
+        Further tables that it reads, or the same one a second time.
+    bounds
+        What it demands of the columns themselves, so that files without such rows need not be read.
+    step
+        Where it is one over a relation, that.
+    joint, parts
+        Where it is made of others: ``and``, ``or`` or ``not``, and these.
+    """
+
+    sql: str
+    parameters: tuple[Any, ...] = ()
+    tables: frozenset[str] = frozenset()
+    bounds: tuple[Demand, ...] = ()
+    step: Step | None = None
+    joint: str = ""
+    parts: tuple[Condition, ...] = ()
+
+    def within(self, column: str, selected: str, table: str) -> Condition:
+        """Return the condition that ``column`` holds a value selected from the rows of ``table`` that meet this one."""
+        inner = f"select {quoted(selected)} from {quoted(table)} where {self.sql}"
+        step = Step(column, selected, table, self)
+        return Condition(f"{quoted(column)} in ({inner})", self.parameters, self.tables | {table}, step=step)
+
+    @classmethod
+    def of_values(cls, column: str, values: Sequence[str], *, leading: bool = False) -> Condition:
+        """Return the condition that a column holds one of some uids.
+
+        Parameters
+        ----------
+        leading
+            Whether the uids of the rows themselves begin with that column's.
+        """
+        bounds: tuple[Demand, ...] = (Among(column, sorted(values)),)
+        found = cls(f"{quoted(column)} in (select unnest(?::VARCHAR[]))", (list(values),), bounds=bounds)
+        if not leading or len(values) > _MOST_PREFIXES:
+            return found
+        begins = Begins("uid", sorted(value[_SHARE] for value in values))
+        tests = " or ".join(['("uid" >= ? and "uid" < ?)'] * len(values))
+        edges = tuple(edge for prefix in begins.prefixes for edge in (prefix, prefix + "~"))
+        return replace(found, sql=f"{found.sql} and ({tests})", parameters=found.parameters + edges, bounds=(begins,))
+
+
+ALL = Condition("true")
+"""What every row meets."""
+NONE = Condition("false")
+"""What no row meets."""
+
+
+def both(parts: Sequence[Condition]) -> Condition:
+    """Return the condition that all parts hold."""
+    if len(parts) == 1:
+        return parts[0]
+    bounds = tuple(bound for part in parts for bound in part.bounds)
+    return replace(_joined("and", parts), bounds=bounds) if parts else ALL
+
+
+def either(parts: Sequence[Condition]) -> Condition:
+    """Return the condition that one of the parts holds."""
+    if len(parts) == 1:
+        return parts[0]
+    return _joined("or", parts) if parts else NONE
+
+
+def opposite(part: Condition) -> Condition:
+    """Return the condition that a part does not hold, be it false or unknown."""
+    sql = f"({part.sql}) is not true"
+    return Condition(sql, part.parameters, part.tables, joint="not", parts=(part,))
+
+
+def _joined(word: str, parts: Sequence[Condition]) -> Condition:
+    sql = f" {word} ".join(f"({part.sql})" for part in parts)
+    parameters = tuple(value for part in parts for value in part.parameters)
+    tables = frozenset().union(*(part.tables for part in parts))
+    return Condition(sql, parameters, tables, joint=word, parts=tuple(parts))
+
+
+def settled(snapshot: Snapshot, condition: Condition, table: str) -> Condition:
+    """Return a condition on the rows of ``table`` with steps over large tables taken, unless they lead to many rows."""
+    if condition.parts:
+        parts = [settled(snapshot, part, table) for part in condition.parts]
+        return opposite(parts[0]) if condition.joint == "not" else {"and": both, "or": either}[condition.joint](parts)
+    step = condition.step
+    if step is None:
+        return condition
+    inner = settled(snapshot, step.inner, step.table)
+    again = inner.within(step.column, step.selected, step.table)
+    if not (snapshot.is_large(table) or snapshot.is_large(step.table)):
+        return again
+    selected = f"select distinct {quoted(step.selected)} from {quoted(step.table)} where {inner.sql} limit {_FEW + 1}"
+    bounds = {} if step.table in inner.tables else {step.table: inner.bounds}
+    tables = sorted({step.table, *inner.tables})
+    found = snapshot.arrow(selected, inner.parameters, tables, bounds=bounds).column(0).drop_null()
+    if len(found) > _FEW:
+        return again
+    return Condition.of_values(step.column, found.to_pylist(), leading=(table, step.column) in LEADING)

@@ -1,0 +1,34 @@
+"""Names that come near to one that is not known, for messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lakehouse.engine import Snapshot
+    from registries.record import Record
+
+__all__ = ["near_misses"]
+
+_ENOUGH = 100_000  # names that are compared
+
+
+def near_misses(snapshot: Snapshot, registry: type[Record], field: str, values: Iterable[str]) -> str:
+    """Return ``; did you mean ...?`` with the names that come near, or where to look, for messages."""
+    from rapidfuzz import fuzz, process, utils
+
+    table = registry.meta.table
+    statement = f'select distinct "{field}" as name from "{table}" where "{field}" is not null limit {_ENOUGH}'
+    known = snapshot.arrow(statement, [], [table])["name"].to_pylist()
+    near: dict[str, None] = {}
+    for value in list(values)[:5]:
+        hits = process.extract(
+            value[:200], known, scorer=fuzz.WRatio, processor=utils.default_process, limit=3, score_cutoff=75
+        )
+        near.update(dict.fromkeys(hit[0] for hit in hits))
+    if near:
+        return "; did you mean " + " or ".join(map(repr, near)) + "?"
+    return (
+        f"; {registry.meta.name}.filter().df() lists them all." if known else f"; no {registry.meta.name} is saved yet."
+    )
