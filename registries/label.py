@@ -24,3 +24,4 @@ class ULabel(Record, natural=("name",), carried="ulabels"):
 
     name: Column[str] = column(doc="Unique, in Unicode normal form C.", unique=True)
     description: Column[str | None] = column(doc="What it means.", default=None)
+    synonyms: Column[list[str]] = column(doc="Other names.", default=())

@@ -18,6 +18,7 @@ from registries.expressions import Q
 from registries.meta import Link, Meta, table_name
 from registries.names import check_name
 from registries.query import Query
+from registries.vectors import Vectors
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot, Transaction
@@ -38,7 +39,7 @@ class Saved:
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(column, reference))
-class Record:
+class Record(Vectors):
     """One row of a registry.
 
     Constructors check types only; ``save()`` checks values, looks up, commits, and returns the record.
@@ -181,7 +182,9 @@ class Record:
         return hash((self.meta.table, self.uid)) if self.is_saved else id(self)
 
     def __repr__(self) -> str:
-        shape = ", ".join(f"{k}={_brief(v)}" for k, v in self.to_row().items() if v is not None and k not in _QUIET)
+        shape = ", ".join(
+            f"{k}={_brief(v)}" for k, v in self.to_row().items() if v not in (None, []) and k not in _QUIET
+        )
         return f"{self.meta.name}({shape})"
 
     # Looking up

@@ -1,0 +1,183 @@
+"""What every registry with a name can do with a column of values: validate, inspect, standardize, map synonyms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from lakehouse.errors import InputError, Unsupported, shown
+from registries.column import TEXTS
+from registries.names import check_name
+from registries.vocabulary import label_field, vocabulary_of
+from validation import Inspection, Vocabulary
+from validation.standardize import Keep
+
+if TYPE_CHECKING:
+    from registries.instance import Instance
+    from registries.meta import Meta
+    from registries.record import Record
+
+__all__ = ["Vectors"]
+
+
+class Vectors:
+    """The vector functions of a registry; values may be a list, NumPy, pandas, Polars or Arrow column.
+
+    Nothing is written. The container type that came in goes out; categoricals are worked on by their categories.
+    """
+
+    if TYPE_CHECKING:
+        meta: ClassVar[Meta]
+
+        @classmethod
+        def home(cls) -> Instance: ...
+        def home_of(self) -> Instance: ...
+        def save(self) -> Self: ...
+
+    @classmethod
+    def vocabulary(
+        cls,
+        *,
+        field: str | None = None,
+        fields: tuple[str, ...] = (),
+        organism: str | Record | None = None,
+        where: Mapping[str, Any] | None = None,
+    ) -> Vocabulary:
+        """Return what the records are called now, as a vocabulary that outlives changes.
+
+        Parameters
+        ----------
+        field
+            The column that values are spelled in; the one that records are known by, where none is given.
+        fields
+            Further columns, for ``return_field``.
+        organism
+            Of registries that tell organisms apart.
+        where
+            Look-ups that records have to meet, as for ``filter``.
+        """
+        registry: Any = cls
+        return vocabulary_of(registry, cls.home(), field=field, fields=fields, organism=organism, where=where)
+
+    @classmethod
+    def validate(cls, values: Any, field: str | None = None, *, organism: str | Record | None = None) -> Any:
+        """Return which values are in the registry: exact and case-sensitive, in input order.
+
+        Parameters
+        ----------
+        values
+            A list, array, Series, Index or Arrow array.
+        field
+            The column that they are compared with, such as ``ontology_id``.
+        organism
+            Of registries that tell organisms apart.
+
+        Raises
+        ------
+        InputError
+            When an organism is needed and neither given nor inferable.
+        """
+        return cls.vocabulary(field=field, organism=organism).validate(values)
+
+    @classmethod
+    def inspect(cls, values: Any, field: str | None = None, *, organism: str | Record | None = None) -> Inspection:
+        """Return what is and is not in the registry, why, and what to do next.
+
+        Parameters
+        ----------
+        values, field, organism
+            As for :meth:`validate`.
+        """
+        return cls.vocabulary(field=field, organism=organism).inspect(values)
+
+    @classmethod
+    def standardize(
+        cls,
+        values: Any,
+        field: str | None = None,
+        *,
+        return_field: str | None = None,
+        return_mapper: bool = False,
+        keep: Keep = None,
+        organism: str | Record | None = None,
+    ) -> Any:
+        """Return values with the names of records in place of other spellings.
+
+        Exact, then case-insensitive, then synonym. What is unknown, ambiguous or missing passes unchanged.
+
+        Parameters
+        ----------
+        values, field, organism
+            As for :meth:`validate`.
+        return_field
+            The column to return instead, such as ``ontology_id``.
+        return_mapper
+            Return a dict from each value that changes to what it becomes instead.
+        keep
+            What to do with a value that several records answer to: None leaves it, ``first`` and ``last`` pick one,
+            False lists all.
+        """
+        fields = () if return_field is None else (return_field,)
+        known = cls.vocabulary(field=field, fields=fields, organism=organism)
+        return known.standardize(values, return_field=return_field, return_mapper=return_mapper, keep=keep)
+
+    @classmethod
+    def map_synonyms(
+        cls,
+        values: Any,
+        field: str | None = None,
+        *,
+        return_mapper: bool = False,
+        keep: Keep = None,
+        organism: str | Record | None = None,
+    ) -> Any:
+        """Return values with the names of records in place of synonyms; no other spelling is mended.
+
+        Parameters
+        ----------
+        values, field, organism
+            As for :meth:`validate`.
+        return_mapper, keep
+            As for :meth:`standardize`.
+        """
+        known = cls.vocabulary(field=field, organism=organism)
+        return known.map_synonyms(values, return_mapper=return_mapper, keep=keep)
+
+    def add_synonym(self, synonym: str, *, force: bool = False) -> Self:
+        """Add another name to the record, save it, and return it.
+
+        Parameters
+        ----------
+        synonym
+            The other name.
+        force
+            Whether it may be a name or synonym of another record, too, and thereby ambiguous.
+
+        Raises
+        ------
+        Duplicate
+            When another record has that name or synonym.
+        Unsupported
+            When the registry keeps no synonyms.
+        """
+        registry: Any = type(self)
+        declared = self.meta.columns.get("synonyms")
+        if declared is None:
+            raise Unsupported(f"{self.meta.name} keeps no synonyms: registries with a column of that name do")
+        if not isinstance(synonym, str):
+            raise InputError(f"synonym {shown(synonym)} is a {type(synonym).__name__}: text is accepted")
+        synonym, record = check_name(synonym, f"{self.meta.name}.synonyms"), _as_record(self)
+        label = label_field(registry)
+        organism = {"organism": record.value("organism")} if record.value("organism") else None
+        known = vocabulary_of(registry, self.home_of(), where=organism)
+        known.check_synonym(str(record.value(label)), synonym, force=force)
+        held = record.value("synonyms")
+        names = list(held or []) if declared.python == TEXTS else [name for name in (held or "").split("|") if name]
+        if synonym in names:
+            return self
+        record.assign(declared, [*names, synonym] if declared.python == TEXTS else "|".join([*names, synonym]))
+        return self.save()
+
+
+def _as_record(vectors: Any) -> Record:
+    return vectors  # type: ignore[no-any-return]

@@ -1,0 +1,152 @@
+"""validate, inspect, standardize, map_synonyms and add_synonym on registries."""
+
+from __future__ import annotations
+
+import pandas as pd
+import polars as pl
+import pytest
+
+from lakehouse.errors import Duplicate, InputError, RecordNotFound, UnknownField, Unsupported
+
+
+@pytest.fixture
+def cells(lake):
+    lake.save(
+        [
+            lake.CellType(name="T cell", ontology_id="CL:0000084", synonyms=["T lymphocyte", "lymphocyte"]),
+            lake.CellType(name="B cell", ontology_id="CL:0000236", alternative_ids=["CL:9"], synonyms=["lymphocyte"]),
+            lake.CellType(name="old cell", ontology_id="CL:1", obsolete=True),
+        ]
+    )
+    return lake.CellType
+
+
+@pytest.fixture
+def genes(lake):
+    human = lake.Organism(name="Homo sapiens", ontology_id="NCBITaxon:9606", synonyms=["human"]).save()
+    mouse = lake.Organism(name="Mus musculus", ontology_id="NCBITaxon:10090", synonyms=["mouse"]).save()
+    lake.save(
+        [
+            lake.Gene(symbol="CD8A", ensembl_gene_id="ENSG00000153563", organism=human, synonyms=["CD8"]),
+            lake.Gene(symbol="Cd8a", ensembl_gene_id="ENSMUSG00000053977", organism=mouse, synonyms=["Ly-2"]),
+        ]
+    )
+    return lake.Gene
+
+
+def test_values_are_compared_with_names(cells):
+    assert cells.validate(["T cell", "t cell", "T lymphocyte", None]) == [True, False, False, False]
+    assert cells.standardize(["t cell", "T lymphocyte", "x"]) == ["T cell", "T cell", "x"]
+    assert cells.map_synonyms(["t cell", "t lymphocyte"]) == ["t cell", "T cell"]
+    assert cells.inspect(["T cell", "lymphocyte"]).ambiguous == {"lymphocyte": ["T cell", "B cell"]} or (
+        cells.inspect(["lymphocyte"]).ambiguous == {"lymphocyte": ["B cell", "T cell"]}
+    )
+
+
+def test_other_fields_are_compared_and_returned(cells):
+    assert cells.validate(["CL:0000084", "cl:0000084"], "ontology_id") == [True, False]
+    assert cells.standardize(["t cell"], return_field="ontology_id") == ["CL:0000084"]
+    assert cells.standardize(["cl:0000084", "CL:9"], "ontology_id") == ["CL:0000084", "CL:0000236"]
+    assert cells.standardize(["CL:9"], "ontology_id", return_field="name") == ["B cell"]
+    assert cells.standardize(["t cell", "T cell"], return_mapper=True) == {"t cell": "T cell"}
+
+
+def test_withdrawn_terms_are_not_valid(cells):
+    assert cells.validate(["old cell"]) == [False]
+    assert cells.validate(["CL:1"], "ontology_id") == [False]
+
+
+def test_what_is_saved_is_known_at_once(cells, lake):
+    assert cells.validate(["neuron"]) == [False]
+    lake.CellType(name="neuron").save()
+    assert cells.validate(["neuron"]) == [True]
+    with pytest.raises(RuntimeError), lake.transaction():
+        lake.CellType(name="astrocyte").save()
+        assert cells.validate(["astrocyte"]) == [True]
+        raise RuntimeError
+    assert cells.validate(["astrocyte"]) == [False]
+
+
+def test_registries_of_two_instances_do_not_mix(cells, other):
+    assert other.CellType.validate(["T cell"]) == [False]
+    assert cells.validate(["T cell"]) == [True]
+
+
+def test_containers_come_back(cells):
+    series = pd.Series(["t cell", None], index=[5, 6], dtype="category")
+    assert cells.standardize(series).cat.categories.tolist() == ["T cell"]
+    assert cells.validate(pl.Series("c", ["T cell"])).to_list() == [True]
+
+
+def test_labels_artifacts_and_users_have_names_too(lake):
+    lake.ULabel(name="treated", synonyms=["dosed"]).save()
+    lake.Artifact(b"1", key="a.txt").save()
+    assert lake.ULabel.standardize(["DOSED", "Treated"]) == ["treated", "treated"]
+    assert lake.Artifact.validate(["a.txt", "b.txt"]) == [True, False]
+    assert lake.User.validate(["ada"]) == [True]
+
+
+def test_a_gene_needs_an_organism_where_there_are_several(genes):
+    with pytest.raises(InputError, match="organism='human'"):
+        genes.validate(["CD8A"])
+    assert genes.validate(["CD8A", "Cd8a"], organism="human") == [True, False]
+    assert genes.validate(["CD8A", "Cd8a"], organism="Mus musculus") == [False, True]
+    assert genes.standardize(["cd8", "cd8a"], organism="NCBITaxon:9606") == ["CD8A", "CD8A"]
+    assert genes.standardize(["ly-2"], organism="mouse", return_field="ensembl_gene_id") == ["ENSMUSG00000053977"]
+
+
+def test_identifiers_need_no_organism(genes):
+    found = genes.validate(["ENSG00000153563", "ENSMUSG00000053977", "ENSG0"], "ensembl_gene_id")
+    assert found == [True, True, False]
+
+
+def test_one_organism_is_inferred(genes, lake):
+    gene = lake.Gene.get(symbol="Cd8a")
+    assert gene.organism
+    lake.run(lambda txn: txn.delete("gene", [gene.uid]))
+    assert genes.validate(["CD8A"]) == [True]
+
+
+def test_organisms_that_are_unknown_or_not_asked_for_are_refused(genes, cells):
+    with pytest.raises(RecordNotFound, match="humna"):
+        genes.validate(["CD8A"], organism="humna")
+    with pytest.raises(InputError, match="does not tell organisms apart"):
+        cells.validate(["T cell"], organism="human")
+
+
+def test_a_synonym_is_added_to_a_record(cells, lake):
+    record = cells.get(name="T cell")
+    assert record.add_synonym("thymocyte") is record
+    assert cells.standardize(["THYMOCYTE"]) == ["T cell"]
+    assert lake.CellType.get(name="T cell").synonyms[-1] == "thymocyte"
+    record.add_synonym("thymocyte")
+    assert record.synonyms.count("thymocyte") == 1
+
+
+def test_a_synonym_that_another_record_has_is_refused_unless_forced(cells):
+    record = cells.get(name="T cell")
+    with pytest.raises(Duplicate, match="'B cell'"):
+        record.add_synonym("b CELL")
+    record.add_synonym("b CELL", force=True)
+    assert "b CELL" in cells.get(name="T cell").synonyms
+
+
+def test_what_cannot_have_synonyms_says_so(lake):
+    with pytest.raises(Unsupported, match="keeps no synonyms"):
+        lake.User(handle="bob").add_synonym("rob")
+
+
+def test_fields_that_there_are_not_are_named(cells):
+    with pytest.raises(UnknownField, match="did you mean 'name'"):
+        cells.validate(["x"], "nmae")
+    with pytest.raises(UnknownField):
+        cells.validate(["x"], "created_at")
+    with pytest.raises(UnknownField):
+        cells.standardize(["x"], return_field="nme")
+
+
+def test_an_empty_registry_answers(lake):
+    assert lake.CellType.validate(["x"]) == [False]
+    assert lake.Gene.validate(["x"]) == [False]
+    assert lake.CellType.standardize(["x", None]) == ["x", None]
+    assert "correct 1 unknown value" in repr(lake.CellType.inspect(["x"]))
