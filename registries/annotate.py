@@ -294,7 +294,7 @@ def _by_name(
         waiting = [name for name in waiting if name not in known]
     if waiting and not create:
         raise _unknown(txn.snapshot, choices[0].registry if choices else ULabel, waiting)
-    registry = home.bound(choices[0].registry if choices else ULabel)
+    registry: Any = home.bound(choices[0].registry if choices else ULabel)
     for name in waiting:
         yield registry.meta.table, registry(**{registry.meta.title: name}).plan_save(txn, home).row["uid"]
 

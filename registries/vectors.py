@@ -30,9 +30,9 @@ class Vectors:
         meta: ClassVar[Meta]
 
         @classmethod
-        def home(cls) -> Instance: ...
-        def home_of(self) -> Instance: ...
-        def save(self) -> Self: ...
+        def home(cls) -> Instance: ...  # noqa: D102
+        def home_of(self) -> Instance: ...  # noqa: D102
+        def save(self) -> Self: ...  # noqa: D102
 
     @classmethod
     def vocabulary(
