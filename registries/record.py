@@ -86,7 +86,8 @@ class Record(Vectors):
         if home is not None:
             cls._home = home
             return
-        own = {**cls._inherited, **bind_annotations(cls)}
+        own = bind_annotations(cls)
+        own |= {name: declared for name, declared in cls._inherited.items() if name not in own}
         if abstract:  # what several registries share: columns and behaviour without a table
             cls._inherited = own
             return

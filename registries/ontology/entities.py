@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from registries.column import Column, column
 from registries.ontology.term import Term
 
 __all__ = [
@@ -30,8 +29,6 @@ class Organism(Term, natural=("name",), carried="organisms"):
     >>> Organism(name="Homo sapiens", ontology_id="NCBITaxon:9606").ontology_id
     'NCBITaxon:9606'
     """
-
-    rank: Column[str | None] = column(doc="Rank in its taxonomy, such as species.", default=None)
 
 
 class CellType(Term, natural=("name",), carried="cell_types"):

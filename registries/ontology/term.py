@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lakehouse.errors import InputError, did_you_mean, shown
-from lakehouse.ids import derived_uid
+from lakehouse.types import Progress, StrPath
 from registries.column import Column, Reference, column, reference
 from registries.names import check_name
+from registries.ontology.identity import RELATIONS, SCOPES, entry_uid
+from registries.ontology.importing import Imported, Wanted, import_source
 from registries.record import Record, Saved
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot, Transaction
     from registries.instance import Instance
 
-__all__ = ["SCOPES", "Entry", "Term"]
-
-SCOPES = ("EXACT", "NARROW", "BROAD", "RELATED")
-"""What a synonym may be to its term; also ``PREVIOUS``, for names that a gene once had."""
+__all__ = ["Entry", "Term"]
 
 
 class Entry(Record, abstract=True):
@@ -42,6 +41,55 @@ class Entry(Record, abstract=True):
     source: Reference[str | None] = reference(
         "source", doc="The source and version that it was taken from; null for what users add.", default=None
     )
+
+    # Public sources
+
+    @classmethod
+    def import_source(
+        cls,
+        version: str | None = None,
+        *,
+        source: str | None = None,
+        organism: str | None = None,
+        path: StrPath | None = None,
+        format: str | None = None,
+        progress: Progress | None = None,
+    ) -> Imported:
+        """Import a whole public source, in one transaction; entries that are there already stay as they are.
+
+        Parameters
+        ----------
+        version
+            As its publisher writes it; the pinned or newest one, where none is given.
+        source
+            Its short name such as ``"cl"``; the first that is known for this registry, where none is given.
+        organism
+            A common name such as ``"human"``, where sources are of one organism.
+        path
+            A file of the caller's own; it is read as it is.
+        format
+            How the file is read: obo, owl, obographs, cxg, ...; what it begins with decides, where none is given.
+        progress
+            Is told of the bytes downloaded.
+
+        Returns
+        -------
+        Imported
+            How many entries were added and kept, and which parents the source lacks.
+
+        Raises
+        ------
+        RecordNotFound
+            When there is no such source or version; the message lists those that there are.
+        Unavailable
+            When it is not on this machine and cannot be downloaded; the message names the other ways.
+        InvalidFile
+            When the file is not what it should be.
+        """
+        wanted = Wanted(version=version, source=source, organism=organism, path=path, format=format, progress=progress)
+        return import_source(cls, wanted)
+
+    # Identity
 
     def identity(self) -> tuple[str, ...] | None:
         """Return what identifies the entry everywhere, or None where it has no public identity."""
@@ -84,10 +132,8 @@ class Entry(Record, abstract=True):
         self._values["synonyms"] = [check_name(name, f"{self.meta.name}.synonyms") for name in names]
         scopes += ["EXACT"] * (len(names) - len(scopes))
         for scope in scopes:
-            if scope not in (*SCOPES, "PREVIOUS"):
-                raise InputError(
-                    f"synonym scope {shown(scope)} is not known{did_you_mean(scope, (*SCOPES, 'PREVIOUS'))}"
-                )
+            if scope not in SCOPES:
+                raise InputError(f"synonym scope {shown(scope)} is not known{did_you_mean(scope, SCOPES)}")
         if len(scopes) > len(names):
             raise InputError(f"{self.meta.name} is given {len(scopes)} synonym_scopes for {len(names)} synonyms")
         self._values["synonym_scopes"] = scopes
@@ -113,21 +159,38 @@ class Term(Entry, abstract=True):
     ontology_id: Column[str | None] = column(doc="Public identifier such as CL:0000084.", default=None)
     name: Column[str] = column(doc="The name that its source prefers, in Unicode normal form C.")
     definition: Column[str | None] = column(doc="What it means.", default=None)
-    is_a: Column[list[str]] = column(doc="uids of the terms that it is a kind of.", default=())
-    part_of: Column[list[str]] = column(doc="uids of the terms that it is a part of.", default=())
+    parent_uids: Column[list[str]] = column(
+        doc="uids of its direct parents, such as the terms that it is a kind of.", default=()
+    )
+    parent_relations: Column[list[str]] = column(
+        doc="For each parent, in order: is_a, part_of, or parent where the source does not tell these apart.",
+        default=(),
+    )
 
-    @property
-    def parent_uids(self) -> list[str]:
-        """The uids of its direct parents: what it is a kind of, then what it is a part of."""
-        return list(dict.fromkeys([*self.is_a, *self.part_of]))
+    def assign(self, declared: Column[Any], value: Any) -> None:
+        """Set a column, checking its type; parents may be given as records."""
+        if declared.name == "parent_uids" and isinstance(value, list | tuple):
+            value = [self._uid_of_parent(one) for one in value]
+        super().assign(declared, value)
 
+    def _uid_of_parent(self, parent: Any) -> Any:
+        if not isinstance(parent, Term):
+            return parent
+        if parent.meta.table != self.meta.table:
+            raise InputError(f"{self.meta.name}.parent_uids takes a {self.meta.name}, not {shown(parent)}")
+        if not parent.is_saved:
+            raise InputError(f"{self.meta.name}.parent_uids: {shown(parent)} is not saved: call its save() first")
+        vars(self).setdefault("_mentions", []).append(parent)
+        return parent.uid
 
-def entry_uid(registry: str, *identity: str) -> str:
-    """Return the uid of a public entry, which is the same in every instance.
-
-    Examples
-    --------
-    >>> entry_uid("CellType", "CL:0000084")
-    'QsTGvz1GZuSOzWQh0000'
-    """
-    return derived_uid(registry, *identity)
+    def check(self) -> None:
+        """Check names, synonyms and relations."""
+        super().check()
+        parents, relations = self.parent_uids, list(self.parent_relations)
+        relations += ["is_a"] * (len(parents) - len(relations))
+        if len(relations) > len(parents):
+            raise InputError(f"{self.meta.name} is given {len(relations)} parent_relations for {len(parents)} parents")
+        for relation in relations:
+            if relation not in RELATIONS:
+                raise InputError(f"parent relation {shown(relation)} is not known{did_you_mean(relation, RELATIONS)}")
+        self._values["parent_relations"] = relations

@@ -118,6 +118,6 @@ def test_a_source_is_one_row_in_every_instance(lake, other):
 
 
 def test_constructors_of_unbound_registries_check_types():
-    assert Organism(name="x").rank is None
+    assert Organism(name="x").parent_uids == []
     assert Gene(symbol="x").synonyms == []
     assert Source(entity="CellType", name="cl", version="1").organism == "all"

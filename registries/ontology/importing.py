@@ -1,0 +1,234 @@
+"""Importing a whole source into a registry, in one transaction."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as _compute
+
+from lakehouse.errors import InputError, shown
+from lakehouse.types import Progress, StrPath
+from registries.ontology.guide import plain_version
+from registries.ontology.identity import entry_uid
+from registries.ontology.ingest import Rows, gathered
+from registries.ontology.obtain import obtain
+from registries.ontology.published import PublicSource, choose, public_sources
+from registries.ontology.readers import read_source
+from registries.ontology.source import source_uid
+
+if TYPE_CHECKING:
+    from lakehouse.engine import Snapshot, Transaction
+    from registries.instance import Instance
+    from registries.ontology.term import Entry
+
+__all__ = ["Imported", "Wanted", "import_source", "read_public"]
+
+pc: Any = _compute
+_log = logging.getLogger("lakehouse")
+
+ORGANISMS = {
+    "human": ("NCBITaxon:9606", "Homo sapiens"),
+    "mouse": ("NCBITaxon:10090", "Mus musculus"),
+    "rat": ("NCBITaxon:10116", "Rattus norvegicus"),
+    "zebrafish": ("NCBITaxon:7955", "Danio rerio"),
+    "fruit fly": ("NCBITaxon:7227", "Drosophila melanogaster"),
+    "roundworm": ("NCBITaxon:6239", "Caenorhabditis elegans"),
+    "pig": ("NCBITaxon:9823", "Sus scrofa"),
+    "macaque": ("NCBITaxon:9544", "Macaca mulatta"),
+    "yeast": ("NCBITaxon:4932", "Saccharomyces cerevisiae"),
+}
+"""Identifier and scientific name of organisms that sources have a common name for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which source is meant, as a caller says it."""
+
+    version: str | None = None
+    source: str | None = None
+    organism: str | None = None
+    path: StrPath | None = None
+    format: str | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did.
+
+    Attributes
+    ----------
+    source
+        Name and version of what was imported.
+    added
+        Entries that are new in the registry.
+    kept
+        Entries that were there already, and stay as they were.
+    missing
+        Parents that terms name and that the source lacks.
+    """
+
+    source: str
+    added: int
+    kept: int
+    missing: tuple[str, ...] = ()
+
+
+def chosen(registry: type[Entry], snapshot: Snapshot | None, wanted: Wanted) -> PublicSource:
+    """Return the source that is meant: what an instance has pinned, the newest that is installed, or the known one."""
+    entity = registry.meta.name
+    mine = _registered(snapshot, entity) if snapshot is not None else []
+    if wanted.path is None:
+        return choose(entity, name=wanted.source, organism=wanted.organism, version=wanted.version, more=mine)
+    path = Path(wanted.path).expanduser().absolute()
+    known = [one for one in [*mine, *public_sources(entity)] if wanted.source in (None, one.source)]
+    like = next((one for one in known if wanted.organism in (None, one.organism)), None)
+    version = plain_version(wanted.version) if wanted.version else _version_in(path.name)
+    return PublicSource(
+        entity=entity,
+        source=wanted.source or (like.source if like else path.name.partition(".")[0]),
+        organism=wanted.organism or (like.organism if like else "all"),
+        version=version,
+        url=str(path),
+        format=wanted.format or "",
+        prefix=like.prefix if like else "",
+        licence=like.licence if like else "",
+        title=like.title if like else "",
+    )
+
+
+def _version_in(name: str) -> str:
+    """Return the version that a file's name tells, or else the name."""
+    stem = name.partition(".json")[0].partition(".obo")[0].partition(".owl")[0]
+    return plain_version(stem.rpartition("-ontology-")[2])
+
+
+def _registered(snapshot: Snapshot, entity: str) -> list[PublicSource]:
+    """Return the sources that an instance knows and can read: the pinned ones first, each with the file that is here."""
+    rows = [row for row in snapshot.lookup("source", "entity", [entity]).to_pylist() if row["url"]]
+    here = {(one.source, one.organism, one.version): one for one in public_sources(entity)}
+    found = []
+    for row in sorted(rows, key=lambda row: (not row["pinned"], row["created_at"])):
+        known = here.get((row["name"], row["organism"], row["version"]))
+        if known is not None and known.file is not None:
+            found.append((row["pinned"], known))
+            continue
+        found.append((row["pinned"], _of_row(row)))
+    return [one for pinned, one in found if pinned] + ([] if any(p for p, _ in found) else [one for _, one in found])
+
+
+def _of_row(row: Mapping[str, Any]) -> PublicSource:
+    return PublicSource(
+        entity=row["entity"],
+        source=row["name"],
+        organism=row["organism"],
+        version=row["version"],
+        url=row["url"],
+        format=row["format"] or "",
+        prefix=row["prefix"] or "",
+        licence=row["licence"] or "",
+        checksum=row["checksum"] or "",
+        title=row["title"] or "",
+    )
+
+
+def read_public(registry: type[Entry], wanted: Wanted, home: Instance | None) -> tuple[PublicSource, Rows]:
+    """Return a source and its entries as rows, without changing anything."""
+    source = chosen(registry, home.snapshot() if home is not None else None, wanted)
+    path = Path(wanted.path).expanduser().absolute() if wanted.path is not None else None
+    file = obtain(source, path=path, progress=wanted.progress, remote=home.remote if home is not None else None)
+    organism = organism_uid(registry, source)
+    return source, gathered(registry, source, read_source(file, wanted.format or source.format or None), organism)
+
+
+def organism_uid(registry: type[Entry], source: PublicSource) -> str | None:
+    """Return the uid of the organism that a source is of, for registries whose entries belong to one."""
+    if "organism" not in registry.meta.columns or source.organism == "all":
+        return None
+    if source.organism not in ORGANISMS:
+        raise InputError(
+            f"{source}: organism {shown(source.organism)} has no identifier here; choose one of {', '.join(ORGANISMS)}"
+        )
+    return entry_uid("Organism", ORGANISMS[source.organism][0])
+
+
+def import_source(registry: type[Entry], wanted: Wanted) -> Imported:
+    """Import a whole source in one transaction; see ``Entry.import_source``."""
+    home = registry.home()
+    home.refuse_reading_only()
+    source, rows = read_public(registry, wanted, home)
+    done = home.run(lambda txn: add_rows(registry, txn, home, source, rows.table))
+    if rows.missing:
+        _log.warning("%s: %d parents are not in it, such as %s", source, len(rows.missing), rows.missing[0])
+    if rows.repeated:
+        _log.warning("%s: %d entries came under an id of another and were merged", source, rows.repeated)
+    return Imported(str(source), done, len(rows) - done, rows.missing)
+
+
+def add_rows(registry: type[Entry], txn: Transaction, home: Instance, source: PublicSource, table: pa.Table) -> int:
+    """Insert the rows that are not there yet, with their source and organism; return how many these were."""
+    name = registry.meta.table
+    new = set(txn.snapshot.missing(name, table["uid"].combine_chunks())) if txn.snapshot.count(name) else None
+    if new is not None:
+        table = table.filter(pc.is_in(table["uid"], pa.array(new, pa.string())))
+    ensure_source(txn, home, source)
+    if not len(table):
+        return 0
+    if "organism" in table.column_names:
+        ensure_organism(txn, home, source)
+    txn.insert(name, stamped(registry, txn, home, source, table))
+    return len(table)
+
+
+def stamped(registry: type[Entry], txn: Transaction, home: Instance, source: PublicSource, table: pa.Table) -> pa.Table:
+    """Return rows with the columns that every row has."""
+    meta = registry.meta
+    stamps: dict[str, Any] = {
+        "source": source_uid(source.entity, source.source, source.organism, source.version),
+        "created_at": dt.datetime.now(dt.UTC),
+        "created_by": home.ensure_user(txn),
+        "run": home.run_uid,
+    }
+    columns = []
+    for declared in meta.columns.values():
+        if declared.name in table.column_names:
+            columns.append(table[declared.name].cast(declared.arrow_type))
+        else:
+            value = stamps.get(declared.name, declared.initial if declared.init else None)
+            columns.append(pa.repeat(pa.scalar(value, declared.arrow_type), len(table)))
+    return pa.Table.from_arrays(columns, schema=meta.spec().schema)
+
+
+def ensure_source(txn: Transaction, home: Instance, source: PublicSource) -> None:
+    """Save the row of a source if there is none; it is pinned where no version of it is."""
+    like = txn.snapshot.lookup("source", "entity", [source.entity]).to_pylist()
+    pinned = any(row["pinned"] and (row["name"], row["organism"]) == (source.source, source.organism) for row in like)
+    record = home.Source(
+        entity=source.entity,
+        name=source.source,
+        organism=source.organism,
+        version=source.version,
+        title=source.title or None,
+        url=source.url,
+        format=source.format or None,
+        prefix=source.prefix or None,
+        licence=source.licence or None,
+        checksum=source.checksum or None,
+        pinned=not pinned,
+    )
+    if txn.snapshot.get("source", record.own_uid()) is None:
+        record.plan_save(txn, home)
+
+
+def ensure_organism(txn: Transaction, home: Instance, source: PublicSource) -> None:
+    """Save the organism that a source is of, if it is not there."""
+    identifier, name = ORGANISMS[source.organism]
+    organism = home.Organism(name=name, ontology_id=identifier, synonyms=[source.organism])
+    if txn.snapshot.get("organism", organism.own_uid()) is None:
+        organism.plan_save(txn, home)

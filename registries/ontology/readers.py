@@ -1,0 +1,58 @@
+"""Which reader reads a file: by the name of a format, or by what the file begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+
+from lakehouse.errors import UnknownFormat, did_you_mean, shown
+from registries.ontology.cxg import read_cxg
+from registries.ontology.files import texts
+from registries.ontology.parsed import Parsed, in_batches
+
+__all__ = ["READERS", "TERMS", "read_source", "sniff"]
+
+TERMS: Mapping[str, Callable[[Path], Iterator[Parsed]]] = {"cxg": read_cxg}
+"""Readers of terms by the name of their format."""
+
+READERS: Mapping[str, Callable[[Path], Iterator[pa.Table]]] = {}
+"""Readers of tables, whose columns are those of a registry, by the name of their format."""
+
+
+def read_source(path: Path, kind: str | None = None) -> Iterator[pa.Table]:
+    """Yield the entries of a source file as tables, some ten thousand at a time.
+
+    Parameters
+    ----------
+    path
+        The file; gzip, zstd and bzip2 are unpacked as they are read.
+    kind
+        The name of its format; what it begins with decides, where none is given.
+
+    Raises
+    ------
+    UnknownFormat, InvalidFile
+    """
+    kind = kind or sniff(path)
+    if kind in TERMS:
+        return in_batches(TERMS[kind](path))
+    if kind in READERS:
+        return READERS[kind](path)
+    raise UnknownFormat(f"source format {shown(kind)} is not known{did_you_mean(kind, [*TERMS, *READERS])}")
+
+
+def sniff(path: Path) -> str:
+    """Return the format that a file looks like."""
+    start = next(texts(path), "").lstrip()[:4_000]
+    if start.startswith("{"):
+        return "obographs" if '"graphs"' in start else "cxg"
+    if start.startswith("<") and ("<rdf:RDF" in start or "<!DOCTYPE rdf" in start):
+        return "owl"
+    if start.startswith("format-version") or "\n[Term]" in start:
+        return "obo"
+    raise UnknownFormat(
+        f"{shown(str(path))} begins with {shown(start[:40])}, which tells no format: name it with "
+        f"format=, one of {', '.join([*TERMS, *READERS])}"
+    )
