@@ -6,7 +6,7 @@ large, the inner selects run first: the few values that they lead to say which f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,8 @@ class Condition:
         Where it is one over a relation, that.
     joint, parts
         Where it is made of others: ``and``, ``or`` or ``not``, and these.
+    settle
+        Where there is one, what makes a simpler condition of it once a snapshot is at hand.
     """
 
     sql: str
@@ -64,6 +66,7 @@ class Condition:
     step: Step | None = None
     joint: str = ""
     parts: tuple[Condition, ...] = ()
+    settle: Callable[[Snapshot], Condition] | None = None
 
     def within(self, column: str, selected: str, table: str) -> Condition:
         """Return the condition that ``column`` holds a value selected from the rows of ``table`` that meet this one."""
@@ -126,6 +129,8 @@ def _joined(word: str, parts: Sequence[Condition]) -> Condition:
 
 def settled(snapshot: Snapshot, condition: Condition, table: str) -> Condition:
     """Return a condition on the rows of ``table`` with steps over large tables taken, unless they lead to many rows."""
+    if condition.settle is not None:
+        return condition.settle(snapshot)
     if condition.parts:
         parts = [settled(snapshot, part, table) for part in condition.parts]
         return opposite(parts[0]) if condition.joint == "not" else {"and": both, "or": either}[condition.joint](parts)

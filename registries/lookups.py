@@ -28,7 +28,7 @@ from registries.times import parse_time
 if TYPE_CHECKING:
     from registries.meta import Link, Meta
 
-__all__ = ["NORMALISED", "OPERATORS", "Condition", "condition"]
+__all__ = ["NORMALISED", "OPERATORS", "Condition", "condition", "nested"]
 
 _COMPARISONS = {"exact": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _TEXT = {
@@ -90,6 +90,11 @@ def condition(meta: Meta, lookup: str, value: object, find: FindFeature | None =
     return _step(meta, lookup.split("__"), value, _Asked(lookup, find))
 
 
+def nested(meta: Meta, parts: list[str], value: object, lookup: Any) -> Condition:
+    """Return the condition that the remaining parts of a look-up ask for of rows of ``meta``; the uid, where there are none."""
+    return _step(meta, parts if parts and parts[0] not in OPERATORS else ["uid", *parts], value, lookup)
+
+
 def _step(meta: Meta, parts: list[str], value: object, lookup: _Asked) -> Condition:
     head, rest = parts[0], parts[1:]
     if head == _FEATURES and rest and f"{meta.table}_value" in REGISTRIES:
@@ -98,6 +103,8 @@ def _step(meta: Meta, parts: list[str], value: object, lookup: _Asked) -> Condit
         return _derived(meta, head, rest, value, lookup)
     if head in meta.links:
         return _across(meta.links[head], rest, value, lookup)
+    if head in meta.computed:
+        return meta.computed[head](meta, rest, value, lookup)
     declared = meta.columns.get(head)
     if declared is None:
         raise UnknownField(f"{meta.name} has no field {shown(head)}{did_you_mean(head, meta.entrances)}")

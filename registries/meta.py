@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
@@ -13,11 +13,20 @@ from lakehouse.engine import TableSpec
 from registries.column import Column
 
 if TYPE_CHECKING:
+    from registries.conditions import Condition
     from registries.record import Record
 
-__all__ = ["Link", "Meta", "table_name"]
+__all__ = ["Link", "Lookup", "Meta", "table_name"]
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+class Lookup(Protocol):
+    """Makes the condition of a look-up that is neither a column nor a link."""
+
+    def __call__(self, meta: Meta, rest: list[str], value: object, lookup: Any, /) -> Condition:
+        """Return the condition on rows of ``meta``; ``rest`` is what follows the first part of ``lookup``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,8 @@ class Meta:
         Where artifacts carry its records as labels, the plural by which they do, such as ``cell_types``.
     measured
         Where feature sets have its records as members, the plural by which they do, such as ``genes``.
+    computed
+        Further look-ups by their first part: what makes the condition of the rest.
     """
 
     registry: type[Record]
@@ -83,6 +94,7 @@ class Meta:
     comment: str
     carried: str = ""
     measured: str = ""
+    computed: Mapping[str, Lookup] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -103,7 +115,7 @@ class Meta:
     @property
     def entrances(self) -> list[str]:
         """Everything that a look-up may begin with."""
-        return [*self.columns, *self.links, *self.derived]
+        return [*self.columns, *self.links, *self.derived, *self.computed]
 
     def spec(self) -> TableSpec:
         """Return what the engine needs to keep the table."""

@@ -15,7 +15,7 @@ from registries import retrieve
 from registries.binding import REGISTRIES, current
 from registries.column import MISSING, Column, Reference, bind_annotations, column, reference
 from registries.expressions import Q
-from registries.meta import Link, Meta, table_name
+from registries.meta import Link, Lookup, Meta, table_name
 from registries.names import check_name
 from registries.query import Query
 from registries.vectors import Vectors
@@ -66,6 +66,7 @@ class Record(Vectors):
 
     _home: Instance | None = None
     _inherited: ClassVar[Mapping[str, Column[Any]]] = {}
+    _computed: ClassVar[Mapping[str, Lookup]] = {}
     _values: dict[str, Any]
     _read: Mapping[str, Any]
 
@@ -95,7 +96,17 @@ class Record(Vectors):
         comment = (cls.__doc__ or "").strip().partition("\n")[0]
         name = table or table_name(cls.__name__)
         cls.meta = Meta(
-            cls, name, columns, natural, unique, dict(links or {}), derived or {}, comment, carried, measured
+            cls,
+            name,
+            columns,
+            natural,
+            unique,
+            dict(links or {}),
+            derived or {},
+            comment,
+            carried,
+            measured,
+            cls._computed,
         )
         REGISTRIES[name] = cls
 

@@ -144,7 +144,8 @@ def _linked(registry: type[Entry], table: pa.Table, source: PublicSource) -> tup
 def _prefixed(ids: pa.Array, source: PublicSource) -> pa.Array:
     if not source.prefix:
         return pa.repeat(pa.scalar(True), len(ids))  # noqa: FBT003 - a value
-    return pc.or_(pc.starts_with(ids, f"{source.prefix}:"), pc.starts_with(ids, f"{source.prefix}_"))
+    tests = [pc.starts_with(ids, prefix + end) for prefix in source.prefix.split() for end in ":_"]
+    return reduce(pc.or_, tests)
 
 
 def _offsets(lists: pa.ListArray, own: pa.Array) -> pa.Array:

@@ -10,11 +10,12 @@ import pyarrow as pa
 from lakehouse.errors import UnknownFormat, did_you_mean, shown
 from registries.ontology.cxg import read_cxg
 from registries.ontology.files import texts
+from registries.ontology.obo import read_obo
 from registries.ontology.parsed import Parsed, in_batches
 
 __all__ = ["READERS", "TERMS", "read_source", "sniff"]
 
-TERMS: Mapping[str, Callable[[Path], Iterator[Parsed]]] = {"cxg": read_cxg}
+TERMS: Mapping[str, Callable[[Path], Iterator[Parsed]]] = {"obo": read_obo, "cxg": read_cxg}
 """Readers of terms by the name of their format."""
 
 READERS: Mapping[str, Callable[[Path], Iterator[pa.Table]]] = {}
@@ -50,7 +51,7 @@ def sniff(path: Path) -> str:
         return "obographs" if '"graphs"' in start else "cxg"
     if start.startswith("<") and ("<rdf:RDF" in start or "<!DOCTYPE rdf" in start):
         return "owl"
-    if start.startswith("format-version") or "\n[Term]" in start:
+    if start.startswith(("format-version", "[Term]")) or "\n[Term]" in start:
         return "obo"
     raise UnknownFormat(
         f"{shown(str(path))} begins with {shown(start[:40])}, which tells no format: name it with "

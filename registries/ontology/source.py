@@ -36,7 +36,9 @@ class Source(Record, natural=_KEY, unique=(_KEY,)):
     title: Column[str | None] = column(doc="Full name.", default=None)
     url: Column[str | None] = column(doc="URL or path of the file.", default=None)
     format: Column[str | None] = column(doc="How the file is read: obo, owl, obographs, cxg, ...", default=None)
-    prefix: Column[str | None] = column(doc="What ids of its own terms begin with; null takes all.", default=None)
+    prefix: Column[str | None] = column(
+        doc="What ids of its own terms begin with, one or several with blanks between; null takes all.", default=None
+    )
     licence: Column[str | None] = column(doc="Licence of the terms.", default=None)
     checksum: Column[str | None] = column(doc="SHA-256 of the file, where known.", default=None)
     pinned: Column[bool] = column(doc="Whether this version is used where none is named.", default=False)

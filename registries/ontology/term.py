@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lakehouse.errors import InputError, did_you_mean, shown
 from lakehouse.types import Progress, StrPath
 from registries.column import Column, Reference, column, reference
 from registries.names import check_name
+from registries.ontology.hierarchy import hierarchy_of
 from registries.ontology.identity import RELATIONS, SCOPES, entry_uid
 from registries.ontology.importing import Imported, Wanted, import_source
+from registries.ontology.lookups import HIERARCHY
+from registries.query import Query
 from registries.record import Record, Saved
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot, Transaction
     from registries.instance import Instance
+    from registries.meta import Lookup
 
 __all__ = ["Entry", "Term"]
 
@@ -156,6 +161,8 @@ class Entry(Record, abstract=True):
 class Term(Entry, abstract=True):
     """A term of an ontology: an entry with a definition and parents."""
 
+    _computed: ClassVar[Mapping[str, Lookup]] = HIERARCHY
+
     ontology_id: Column[str | None] = column(doc="Public identifier such as CL:0000084.", default=None)
     name: Column[str] = column(doc="The name that its source prefers, in Unicode normal form C.")
     definition: Column[str | None] = column(doc="What it means.", default=None)
@@ -166,6 +173,51 @@ class Term(Entry, abstract=True):
         doc="For each parent, in order: is_a, part_of, or parent where the source does not tell these apart.",
         default=(),
     )
+
+    # Relatives
+
+    @property
+    def parents(self) -> Query[Self]:
+        """Its direct parents."""
+        return self._relatives().filter(uid__in=self.parent_uids)
+
+    @property
+    def children(self) -> Query[Self]:
+        """The terms that have it as a direct parent."""
+        return self._relatives().filter(parent_uids__contains=self._saved_uid())
+
+    def ancestors(self) -> Query[Self]:
+        """Return the terms above it, at any distance."""
+        return self._relatives().filter(ancestor_of=self._saved_uid(), uid__ne=self.uid)
+
+    def descendants(self) -> Query[Self]:
+        """Return the terms below it, at any distance.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from registries.instance import Instance
+        >>> lake = Instance.create(tempfile.mkdtemp())
+        >>> lymphocyte = lake.CellType(name="lymphocyte").save()
+        >>> t_cell = lake.CellType(name="T cell", parent_uids=[lymphocyte]).save()
+        >>> lymphocyte.descendants().one() == t_cell
+        True
+        >>> lake.CellType.filter(descendant_of="lymphocyte").count()  # itself, and what is below it
+        2
+        >>> lake.close()
+        """
+        return self._relatives().filter(descendant_of=self._saved_uid(), uid__ne=self.uid)
+
+    def _relatives(self) -> Query[Self]:
+        home = self.home_of()
+        return Query.of(home.bound(type(self)), home)
+
+    def _saved_uid(self) -> str:
+        if not self.is_saved:
+            raise InputError(f"{shown(self)} is not saved, so nothing is above or below it: call its save() first")
+        return self.uid
+
+    # Saving
 
     def assign(self, declared: Column[Any], value: Any) -> None:
         """Set a column, checking its type; parents may be given as records."""
@@ -194,3 +246,11 @@ class Term(Entry, abstract=True):
             if relation not in RELATIONS:
                 raise InputError(f"parent relation {shown(relation)} is not known{did_you_mean(relation, RELATIONS)}")
         self._values["parent_relations"] = relations
+
+    def plan_save(self, txn: Transaction, home: Instance, *, look: bool = True) -> Saved:
+        """Save it, unless it would be above itself."""
+        if self.parent_uids and self.is_saved and self.parent_uids != self._read["parent_uids"]:
+            above = hierarchy_of(txn.snapshot, self.meta.table).above(self.parent_uids).to_pylist()
+            if self.uid in above:
+                raise InputError(f"{self.meta.name} {shown(self.label)} would be above itself: choose other parents")
+        return super().plan_save(txn, home, look=look)
