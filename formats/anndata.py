@@ -19,10 +19,12 @@ from formats.annotated import anndata_shape, anndata_slots
 from formats.axes import axis_names, axis_table
 from formats.base import Description, Format, new_file, reading
 from formats.convert import convert
-from formats.hdf5 import checked, node_of, refuse_declared
+from formats.hdf5 import checked, node_of, opened_checked, refuse_declared
+from formats.lazyanndata import STAYS, lazy_anndata
 from formats.limits import refuse_oversize
 from formats.opened import closing
-from lakehouse.errors import UnknownFormat
+from formats.remotepath import is_remote_path
+from lakehouse.errors import UnknownFormat, Unsupported
 
 __all__ = ["H5adFormat", "known_warnings", "unchanged"]
 
@@ -55,8 +57,26 @@ class H5adFormat(Format):
         return self._read(path, backed=None)
 
     def open(self, path: Path) -> Any:
-        """Return an ``AnnData`` whose ``X`` stays in the file."""
-        return self._read(path, backed="r")
+        """Return an ``AnnData`` whose ``X`` stays in the file; in a bucket, all of its arrays."""
+        return self._open_remote(path) if is_remote_path(path) else self._read(path, backed="r")
+
+    def _open_remote(self, path: Path) -> Any:
+        with reading(path, self.name), known_warnings():
+            file = opened_checked(path)
+            try:
+                top = node_of(file)
+                anndata_shape(top)
+                if top.get("obs").is_array:  # type: ignore[union-attr]
+                    raise Unsupported(f"{path} has the layout of anndata 0.5, which is read whole: call its load()")
+                refuse_oversize(path, top.declared_bytes(skip=STAYS), hint="it holds too much besides its arrays")
+                return closing(lazy_anndata(file), file.close)
+            except BaseException:
+                file.close()
+                raise
+
+    def reads_remote(self, path: Path) -> bool:
+        """Say yes: the chunks that are asked for."""
+        return True
 
     def _read(self, path: Path, *, backed: Literal["r"] | None) -> Any:
         with checked(path, self.name) as file:

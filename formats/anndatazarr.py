@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 from formats.anndata import known_warnings, unchanged
 from formats.annotated import anndata_shape, anndata_slots, is_anndata
 from formats.axes import axis_names, axis_table
-from formats.base import Description, Format, is_instance_of, new_path, reading
+from formats.base import Description, Format, new_path, reading
 from formats.convert import convert
+from formats.lazyanndata import STAYS, lazy_anndata
 from formats.limits import refuse_oversize
 from formats.nodes import Node
 from formats.opened import closing
@@ -23,9 +24,6 @@ from formats.zarrstore import open_store, quiet
 from lakehouse.errors import LakehouseError, UnknownFormat
 
 __all__ = ["AnnDataZarrFormat"]
-
-_STAYS = ("X", "layers", "obsm", "varm", "obsp", "varp", "raw")
-_ON_DISK = ("layers", "obsm", "varm", "obsp", "varp")
 
 
 class AnnDataZarrFormat(Format):
@@ -72,12 +70,12 @@ class AnnDataZarrFormat(Format):
     def open(self, path: Path) -> Any:
         """Return an ``AnnData`` whose arrays stay in the store."""
         top = self._checked(path)
-        refuse_oversize(path, top.declared_bytes(skip=_STAYS), hint="it holds too much besides its arrays")
+        refuse_oversize(path, top.declared_bytes(skip=STAYS), hint="it holds too much besides its arrays")
         with reading(path, self.name), known_warnings(), quiet():
             store = open_store(path, self.name)
             if top.get("obs").is_array:  # type: ignore[union-attr]  # anndata 0.5; its parts make sense only together
                 return closing(self.load(path), store.store.close)
-            return closing(_lazy(store), store.store.close)
+            return closing(lazy_anndata(store), store.store.close)
 
     def describe(self, path: Path) -> Description:
         """Read names, types, shapes, chunks and codecs."""
@@ -88,6 +86,10 @@ class AnnDataZarrFormat(Format):
         return Description(
             self.name, self.kind, shape[0], shape, slots=slots, read_names=lambda axis: self._names(path, axis)
         )
+
+    def reads_remote(self, path: Path) -> bool:
+        """Say yes of a folder: the chunks that are asked for."""
+        return path.is_dir()
 
     def obs_table(self, path: Path) -> Any:
         """Return the observations for SQL; the index is the first column, ``obs_id`` unless it has a name."""
@@ -124,26 +126,3 @@ def top_of(path: Path, name: str) -> Node:
     """Return the structure of a store; a missing one is told as not found."""
     with reading(path, name):
         return read_nodes(path, name)
-
-
-def _lazy(store: Any) -> Any:
-    """Return an AnnData over a store whose arrays are not read."""
-    from anndata import AnnData
-    from anndata.io import read_elem
-
-    parts: dict[str, Any] = {name: read_elem(store[name]) for name in ("obs", "var", "uns") if name in store}
-    for slot in _ON_DISK:
-        if slot in store:
-            parts[slot] = {name: _on_disk(member) for name, member in store[slot].members()}
-    matrix = _on_disk(store["X"]) if "X" in store else None
-    return AnnData(X=matrix, **parts)
-
-
-def _on_disk(member: Any) -> Any:
-    """Return a dense array or sparse matrix that reads what is asked for; anything else is read."""
-    from anndata.io import read_elem, sparse_dataset
-
-    encoding = str(member.attrs.get("encoding-type", ""))
-    if encoding in ("csr_matrix", "csc_matrix"):
-        return sparse_dataset(member)
-    return member if is_instance_of(member, "zarr.Array") and member.ndim >= 2 else read_elem(member)

@@ -18,6 +18,7 @@ from formats.arrowfooter import count_rows
 from formats.base import Description, new_file, reading
 from formats.batches import bounded, lazy
 from formats.frames import columns_of, to_arrow, writing
+from formats.remotepath import is_remote_path
 from formats.tables import TableFormat
 from lakehouse.errors import InvalidFile, shown
 
@@ -81,6 +82,10 @@ class ArrowFormat(TableFormat):
 
         return lazy(schema, batches)
 
+    def reads_remote(self, path: Path) -> bool:
+        """Say yes: the batches that are asked for."""
+        return True
+
     def describe(self, path: Path) -> Description:
         """Read the schema and the headers of up to 10,000 batches, some hundred bytes each; of a stream the schema."""
         with reading(path, self.name), _reader(path) as reader:
@@ -95,7 +100,7 @@ class ArrowFormat(TableFormat):
 @contextmanager
 def _reader(path: Path) -> Iterator[Any]:
     """Open a file or stream; plain reads, since a map of a file that shrinks would kill this process."""
-    with pa.OSFile(str(path)) as source:
+    with pa.PythonFile(path.open("rb"), "r") if is_remote_path(path) else pa.OSFile(str(path)) as source:
         start = source.read(len(_MAGIC))
         source.seek(0)
         if start.startswith(_OLD_FEATHER):

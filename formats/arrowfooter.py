@@ -6,7 +6,6 @@ specification of Arrow: flatbuffers, of which a few fields are followed here, ea
 
 from __future__ import annotations
 
-import os
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -35,7 +34,7 @@ def count_rows(path: Path) -> int | None:
         Something points out of bounds.
     """
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
+        size = path.stat().st_size
         file.seek(size - _TAIL)
         (length,) = struct.unpack("<i", file.read(4))
         if not 0 < length <= min(_MOST_FOOTER, size - _TAIL):

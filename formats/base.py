@@ -187,6 +187,13 @@ class Format(ABC):
         """
         raise Unsupported(f"{self.name} is opened in one form, not as {shown(form)}: leave as_ out")
 
+    def reads_remote(self, path: Path) -> bool:
+        """Tell whether ``open``, ``describe`` and ``recognizes`` take a :class:`formats.remotepath.RemotePath`.
+
+        They then read ranges of what lies in a bucket; otherwise it is copied whole first.
+        """
+        return False
+
     def recognizes(self, path: Path) -> bool:
         """Tell from a few kilobytes whether a file or folder is of this format.
 

@@ -52,6 +52,10 @@ class BlobFormat(Format):
         with reading(path, self.name):
             return path.open("rb")
 
+    def reads_remote(self, path: Path) -> bool:
+        """Say yes: what is read."""
+        return True
+
     def describe(self, path: Path) -> Description:
         """Say that it is a blob, and of an image its format, width, height and mode; reads 64 KB at most."""
         with reading(path, self.name):

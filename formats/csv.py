@@ -19,12 +19,12 @@ from typing import Any, BinaryIO, ClassVar
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.dataset as ds
-import pyarrow.fs as pafs
 
 from formats.base import Description, new_file, reading
 from formats.frames import columns_of, to_arrow, writing
 from formats.keys import suffix_of
-from formats.packed import open_unpacked, packing
+from formats.packed import is_packed, open_unpacked, packing
+from formats.remotepath import dataset_place, is_remote_path
 from formats.tables import TableFormat
 from lakehouse.errors import InvalidFile, shown
 
@@ -88,7 +88,7 @@ class CsvFormat(TableFormat):
         self.check_accepts(obj)
         table = to_arrow(obj)
         with new_file(path), path.open("wb") as file:
-            _write(table, file, suffix_of(path))
+            _write(table, file, suffix_of(path.name))
 
     def read(self, path: Path) -> pa.Table:
         """Read a whole file as an Arrow table."""
@@ -105,10 +105,10 @@ class CsvFormat(TableFormat):
         return table.to_pandas(date_as_object=False)
 
     def describe(self, path: Path) -> Description:
-        """Read at most 16 MB, and up to 256 MB more to count the rows."""
+        """Read at most 16 MB, and up to 256 MB more to count the rows of a local file."""
         look = _look(path)
         columns = columns_of(look.schema)
-        rows = _count(path, look) if look.n_rows is None else look.n_rows
+        rows = _count(path, look) if look.n_rows is None and not is_remote_path(path) else look.n_rows
         shape = None if rows is None else (rows, len(columns))
         return Description(self.name, self.kind, rows, shape, columns)
 
@@ -124,12 +124,17 @@ class CsvFormat(TableFormat):
             return None
         # null says that no value was seen, which no engine can filter on
         fields = [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in look.schema]
-        if suffix_of(path).endswith(".zst"):
+        if suffix_of(path.name).endswith(".zst"):
             return self.read(path).cast(pa.schema(fields))
         options = ds.CsvFragmentScanOptions(convert_options=_convert(), read_options=look.read_options())
         layout = ds.CsvFileFormat(parse_options=_parse(path), default_fragment_scan_options=options)
         with reading(path, self.name):
-            return ds.dataset(str(path), pa.schema(fields), layout, filesystem=pafs.LocalFileSystem())
+            name, place = dataset_place(path)
+            return ds.dataset(name, pa.schema(fields), layout, filesystem=place)
+
+    def reads_remote(self, path: Path) -> bool:
+        """Say yes, unless it is packed."""
+        return not is_packed(suffix_of(path.name))
 
 
 def _separator(suffix: str) -> str:
@@ -146,7 +151,7 @@ def _read() -> pc.ReadOptions:
 
 
 def _parse(path: Path) -> pc.ParseOptions:
-    return pc.ParseOptions(delimiter=_separator(suffix_of(path)), newlines_in_values=True)
+    return pc.ParseOptions(delimiter=_separator(suffix_of(path.name)), newlines_in_values=True)
 
 
 def _convert() -> pc.ConvertOptions:
@@ -155,7 +160,7 @@ def _convert() -> pc.ConvertOptions:
 
 
 def _stream(path: Path) -> BinaryIO:
-    return open_unpacked(path, suffix_of(path))
+    return open_unpacked(path, suffix_of(path.name))
 
 
 def _look(path: Path) -> _Look:

@@ -17,6 +17,7 @@ from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]
 from formats.base import reading
 from formats.limits import refuse_oversize
 from formats.nodes import Node
+from formats.remotepath import is_remote_path
 from lakehouse.errors import InvalidFile, shown
 
 __all__ = ["checked", "declared_bytes", "dtype_name", "node_of", "opened_checked", "refuse_declared"]
@@ -69,6 +70,8 @@ def _opened(path: Path) -> h5py.File:
     A file that this process has open already can only be opened with the same flags once more. Without locks it can be
     read while another process writes, and on file systems that know none.
     """
+    if is_remote_path(path):
+        return h5py.File(path.open("rb"), "r")
     for locking in (None, False):
         try:
             return h5py.File(path, "r", locking=locking)

@@ -62,6 +62,10 @@ class Hdf5Format(Format):
         with reading(path, self.name):
             return opened_checked(path)
 
+    def reads_remote(self, path: Path) -> bool:
+        """Say yes: the chunks that are asked for."""
+        return True
+
     def describe(self, path: Path) -> Description:
         """Read names, types, shapes, chunks and compression."""
         with checked(path, self.name) as file:

@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from formats.base import Description, new_file, reading
 from formats.frames import columns_of, to_arrow, writing
 from formats.limits import refuse_oversize
 from formats.opened import closing
+from formats.remotepath import dataset_place, is_remote_path
 from formats.tables import TableFormat
 
 __all__ = ["ParquetFormat"]
@@ -73,6 +73,8 @@ class ParquetFormat(TableFormat):
         """Return a Polars ``LazyFrame`` that reads only the columns and row groups it needs."""
         import polars as pl
 
+        if is_remote_path(path):
+            return super().open(path)
         self.describe(path)  # so that a damaged file is met here and not at collect()
         with reading(path, self.name):
             str(path).encode()  # Polars takes no name that is not UTF-8
@@ -90,8 +92,12 @@ class ParquetFormat(TableFormat):
     def table(self, path: Path) -> ds.Dataset:
         """Return a dataset that SQL scans piecewise."""
         with reading(path, self.name):
-            # a file system of its own: otherwise a name such as 'a:b.parquet' is taken for a URL
-            return ds.dataset(str(path), format="parquet", filesystem=pafs.LocalFileSystem())
+            name, place = dataset_place(path)
+            return ds.dataset(name, format="parquet", filesystem=place)
+
+    def reads_remote(self, path: Path) -> bool:
+        """Say yes: columns and row groups that are asked for."""
+        return True
 
 
 def _attributes(footer: pq.FileMetaData) -> dict[str, Any]:

@@ -105,8 +105,13 @@ class RemoteOptions:
             path_style=style,
         )
 
-    def fsspec(self) -> dict[str, Any]:
-        """Return what s3fs takes; it finds the credentials by itself."""
+    def fsspec(self, scheme: str = "s3") -> dict[str, Any]:
+        """Return what s3fs, gcsfs or adlfs takes; they find the credentials by themselves.
+
+        The same is what zarr takes for its ``storage_options``.
+        """
+        if scheme != "s3":
+            return self._other(scheme)
         known = self.found()
         return {
             "anon": known.anonymous,
@@ -153,6 +158,12 @@ class RemoteOptions:
         return options | known._credentials(
             "vfs.s3.aws_access_key_id", "vfs.s3.aws_secret_access_key", "vfs.s3.aws_session_token"
         )
+
+    def _other(self, scheme: str) -> dict[str, Any]:
+        """Return what the file systems of other stores take."""
+        if scheme == "gs":
+            return {"token": "anon"} if self.anonymous else {}
+        return {"anon": True} if self.anonymous and scheme in ("az", "abfs") else {}
 
     def _session(self) -> Any:
         """Return what finds the credentials; for a minute the same one, since making it takes a tenth of a second."""
@@ -253,7 +264,7 @@ def _new(scheme: str, options: RemoteOptions) -> Any:
 
     if scheme in _EXTRAS:
         require(*_EXTRAS[scheme])
-    given = options.fsspec() if scheme == "s3" else {}
+    given = options.fsspec(scheme)
     if scheme not in READ_ONLY:
         given["use_listings_cache"] = False
     made = fsspec.filesystem(scheme, skip_instance_cache=True, **given)

@@ -20,7 +20,7 @@ from formats.base import ColumnInfo, Description, Format, new_path, reading
 from formats.convert import convert
 from formats.frames import columns_of, dtype_name
 from formats.limits import refuse_oversize
-from formats.tiledb import inside_uris, is_tiledb
+from formats.tiledb import context_of, inside_uris, is_tiledb, reached_by_tiledb, uri_of
 from lakehouse.errors import InvalidFile, LakehouseError, NotFound, UnknownFormat, did_you_mean, shown
 from lakehouse.optional import require
 
@@ -51,8 +51,9 @@ class SomaFormat(Format):
         import tiledb
 
         try:
-            uri = str(path.absolute())
-            opened = tiledb.Group(uri) if tiledb.object_type(uri) == "group" else tiledb.open(uri)
+            uri, ctx = uri_of(path), context_of(path)
+            is_group = tiledb.object_type(uri, ctx=ctx) == "group"
+            opened = tiledb.Group(uri, ctx=ctx) if is_group else tiledb.open(uri, ctx=ctx)
             with opened as found:
                 return _KIND in found.meta
         except tiledb.TileDBError:  # whoever reads it next says what is wrong
@@ -97,7 +98,13 @@ class SomaFormat(Format):
                 raise ValueError("it is no TileDB folder, as a SOMA experiment is")
             inside_uris(path)
             soma: Any = require("tiledbsoma", "tiledbsoma")
-            return soma.open(str(path.absolute()))
+            if (ctx := context_of(path)) is None:
+                return soma.open(uri_of(path))
+            return soma.open(uri_of(path), context=soma.SOMATileDBContext(tiledb_ctx=ctx))
+
+    def reads_remote(self, path: Path) -> bool:
+        """Say yes where TileDB reaches the store itself: what is asked for."""
+        return reached_by_tiledb(path)
 
     def describe(self, path: Path) -> Description:
         """Read schemas and counts."""

@@ -21,6 +21,7 @@ from formats.hashing import is_hash
 from formats.keys import check_suffix
 from formats.paths import file_size, path_of_url
 from formats.remote import RemoteOptions, check_url, is_remote
+from formats.remotepath import RemotePath
 from formats.storage_fsspec import MemoryPlace
 from formats.storage_local import LocalPlace
 from formats.storage_remote import RemotePlace
@@ -278,6 +279,13 @@ class Storage:
         if isinstance(self._place, RemotePlace):
             return self._place.cached(path, size)
         return self._place.local_path(path)
+
+    def remote_path(self, path: str) -> RemotePath | None:
+        """Return a path that reads ranges of what lies in a bucket; ``None`` for what does not lie in one.
+
+        Nothing is asked for yet, so the file or folder need not be there.
+        """
+        return self._place.remote_path(path) if isinstance(self._place, RemotePlace) else None
 
     def uri(self, path: str) -> str:
         """Return an absolute URI, percent-encoded for local files."""

@@ -16,6 +16,7 @@ from formats.hashing import is_hash
 from formats.keys import suffix_of
 from formats.paths import relative_parts, report
 from formats.remote import READ_ONLY, RemoteOptions, address_in, filesystem, reaching
+from formats.remotepath import RemotePath
 from formats.storage_fsspec import FsspecPlace
 from lakehouse.errors import NotFound, ReadOnly, Unavailable, Unsupported, shown
 from lakehouse.types import Progress
@@ -162,6 +163,12 @@ class RemotePlace(FsspecPlace):
             hash=expected,
             suffix=suffix,
         )
+
+    def remote_path(self, path: str) -> RemotePath | None:
+        """Return a path that reads ranges; ``None`` where the store may know none, as many web servers."""
+        if self._scheme in READ_ONLY:
+            return None
+        return RemotePath(self._fs, self._address(path), self.uri(path), self._options)
 
     def cached(self, path: str, size: int) -> Path | None:
         """Return the copy of an object named by its content, if it is there."""

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from formats.base import ColumnInfo, Description, Format, is_instance_of, new_path, reading
 from formats.convert import convert
 from formats.limits import refuse_oversize
+from formats.remotepath import RemotePath, is_remote_path
 from lakehouse.errors import InvalidFile, LakehouseError, NotFound, UnknownFormat, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["TileDBFormat", "inside_uris", "is_tiledb"]
+__all__ = ["TileDBFormat", "context_of", "inside_uris", "is_tiledb", "reached_by_tiledb", "uri_of"]
 
 _MARKS = ("__schema", "__array_schema.tdb", "__tiledb_group.tdb", "__group")
 _SPARSE = ("scipy.sparse.spmatrix", "scipy.sparse.sparray")
@@ -82,9 +83,13 @@ class TileDBFormat(Format):
             _check(path)
             import tiledb
 
-            return (
-                tiledb.Group(_uri(path), "r") if tiledb.object_type(_uri(path)) == "group" else tiledb.open(_uri(path))
-            )
+            uri, ctx = uri_of(path), context_of(path)
+            is_group = tiledb.object_type(uri, ctx=ctx) == "group"
+            return tiledb.Group(uri, "r", ctx=ctx) if is_group else tiledb.open(uri, ctx=ctx)
+
+    def reads_remote(self, path: Path) -> bool:
+        """Say yes where TileDB reaches the store itself: the tiles that are asked for."""
+        return reached_by_tiledb(path)
 
     def describe(self, path: Path) -> Description:
         """Read schemas: dimensions, attributes, filters and tiles."""
@@ -114,6 +119,19 @@ def is_tiledb(path: Path) -> bool:
     return path.is_dir() and any((path / mark).exists() for mark in _MARKS)
 
 
+def reached_by_tiledb(path: Path) -> bool:
+    """Tell whether a remote path is a folder of TileDB in a store that TileDB reaches itself."""
+    return str(path).startswith("s3://") and path.is_dir() and is_tiledb(path)
+
+
+def context_of(path: Path) -> Any:
+    """Return the context that TileDB needs to reach a path, with credentials of this moment; ``None`` for a local one."""
+    import tiledb
+
+    found: object = path
+    return tiledb.Ctx(tiledb.Config(found.options.tiledb())) if isinstance(found, RemotePath) else None
+
+
 def inside_uris(path: Path) -> None:
     """Check that the members of a group, and theirs, lie inside it.
 
@@ -124,26 +142,37 @@ def inside_uris(path: Path) -> None:
     """
     import tiledb
 
-    waiting = [(path, 0)]
+    ctx, waiting = context_of(path), [(path, 0)]
     while waiting:
         here, depth = waiting.pop()
         if depth > _MAX_DEPTH:
             raise InvalidFile(f"{shown(str(path))} nests more than {_MAX_DEPTH} groups")
-        if tiledb.object_type(_uri(here)) != "group":
+        if tiledb.object_type(uri_of(here), ctx=ctx) != "group":
             continue
         if {"?", "#"}.intersection(str(here)):
             raise InvalidFile(
                 f"{shown(str(here))}: TileDB takes ? and # in the path of a group for parts of a URL: rename it"
             )
-        with tiledb.Group(_uri(here), "r") as group:
+        with tiledb.Group(uri_of(here), "r", ctx=ctx) as group:
             for member in group:
-                where = _local(member.uri)
-                if where is None or not Path(os.path.realpath(where)).is_relative_to(os.path.realpath(path)):
+                where = _inside(member.uri, path)
+                if where is None:
                     raise InvalidFile(
                         f"{shown(str(path))} refers to {shown(member.name or 'a member')} elsewhere: write it anew with "
                         "members inside it, under relative names"
                     )
-                waiting.append((Path(where), depth + 1))
+                waiting.append((where, depth + 1))
+
+
+def _inside(uri: str, top: Path) -> Path | None:
+    """Return the path of a member, or ``None`` if it lies outside of the folder."""
+    found: object = top
+    if isinstance(found, RemotePath):
+        rest = uri.removeprefix(found.uri + "/")
+        return None if rest == uri or ".." in rest.split("/") else (found / rest).as_path()
+    where = _local(uri)
+    inside = where is not None and Path(os.path.realpath(where)).is_relative_to(os.path.realpath(top))
+    return Path(where) if where is not None and inside else None
 
 
 def _local(uri: str) -> str | None:
@@ -152,8 +181,10 @@ def _local(uri: str) -> str | None:
     return path if path.startswith("/") else None
 
 
-def _uri(path: Path) -> str:
-    return str(path.absolute())  # a relative one may hold what TileDB takes for a scheme
+def uri_of(path: Path) -> str:
+    """Return what TileDB calls a path."""
+    # a relative one may hold what TileDB takes for a scheme
+    return str(path) if is_remote_path(path) else str(path.absolute())
 
 
 def _check(path: Path) -> None:
@@ -167,7 +198,7 @@ def _check(path: Path) -> None:
 def _is_array(path: Path) -> bool:
     import tiledb
 
-    return bool(tiledb.object_type(_uri(path)) == "array")
+    return bool(tiledb.object_type(uri_of(path), ctx=context_of(path)) == "array")
 
 
 def _arrays(path: Path) -> Iterator[tuple[str, Any]]:
@@ -182,18 +213,19 @@ def _arrays(path: Path) -> Iterator[tuple[str, Any]]:
         if count > _MOST_ARRAYS:
             raise InvalidFile(f"{shown(str(path))} holds more than {_MOST_ARRAYS:,} arrays: store it as several")
         if _is_array(here):
-            with tiledb.open(_uri(here)) as array:
+            with tiledb.open(uri_of(here), ctx=context_of(path)) as array:
                 yield name, array
         else:
-            waiting += [(f"{name}/{inner.name}".lstrip("/"), inner) for inner in sorted(_members(here))]
+            waiting += [(f"{name}/{inner.name}".lstrip("/"), inner) for inner in sorted(_members(here), key=str)]
 
 
 def _members(group: Path) -> list[Path]:
     import tiledb
 
-    found: list[Path] = []
-    tiledb.ls(_uri(group), lambda uri, kind: found.append(Path(_local(uri) or uri)))  # groups of 2020 list no members
-    return [inner for inner in found if is_tiledb(inner)]
+    found: list[Path | None] = []
+    # groups of 2020 list no members
+    tiledb.ls(uri_of(group), lambda uri, kind: found.append(_inside(uri, group)), ctx=context_of(group))
+    return [inner for inner in found if inner is not None and is_tiledb(inner)]
 
 
 def _described(path: Path) -> Iterator[tuple[str, Description]]:
@@ -233,7 +265,7 @@ def _filters(attribute: Any) -> str:
 def _cells(array: Any) -> int:
     import tiledb
 
-    return int(sum(tiledb.array_fragments(array.uri).cell_num))
+    return int(sum(tiledb.array_fragments(array.uri, ctx=array.ctx).cell_num))
 
 
 def _declared(array: Any) -> int:
@@ -267,7 +299,7 @@ def _write(obj: Any, path: Path) -> None:
         return
     if obj.dtype.hasobject or not obj.ndim or not obj.size:
         raise UnknownFormat(f"TileDB stores no array of {obj.dtype} with the shape {obj.shape}: write it as .npy")
-    tiledb.from_numpy(_uri(path), obj).close()
+    tiledb.from_numpy(uri_of(path), obj).close()
 
 
 def _write_sparse(matrix: Any, path: Path) -> None:
@@ -282,6 +314,6 @@ def _write_sparse(matrix: Any, path: Path) -> None:
         for name, length in zip(("row", "column"), matrix.shape, strict=True)
     ]
     value = tiledb.Attr(name="value", dtype=matrix.dtype, filters=tiledb.FilterList([tiledb.ZstdFilter()]))
-    tiledb.Array.create(_uri(path), tiledb.ArraySchema(tiledb.Domain(*dimensions), attrs=[value], sparse=True))
-    with tiledb.open(_uri(path), "w") as array:
+    tiledb.Array.create(uri_of(path), tiledb.ArraySchema(tiledb.Domain(*dimensions), attrs=[value], sparse=True))
+    with tiledb.open(uri_of(path), "w") as array:
         array[matrix.row, matrix.col] = matrix.data

@@ -77,6 +77,10 @@ class ZarrFormat(Format):
             found = open_store(path, self.name)
         return closing(found, found.store.close)
 
+    def reads_remote(self, path: Path) -> bool:
+        """Say yes of a folder: the chunks that are asked for."""
+        return path.is_dir()
+
     def describe(self, path: Path) -> Description:
         """Read names, types, shapes, chunks and codecs."""
         top = read_nodes(path, self.name)

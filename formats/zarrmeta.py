@@ -14,11 +14,12 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from formats.base import reading
 from formats.limits import refuse_bomb
 from formats.nodes import Node
+from formats.remotepath import RemotePath, is_remote_path
 from lakehouse.errors import InvalidFile, shown
 
 __all__ = ["MARKS", "is_store", "read_nodes"]
@@ -43,7 +44,7 @@ def is_store(path: Path) -> bool:
     """Tell whether a folder or zip file is a zarr store."""
     if path.is_dir():
         return any((path / mark).is_file() for mark in MARKS)
-    if not zipfile.is_zipfile(path):
+    if is_remote_path(path) or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as packed:
         return any(mark in packed.NameToInfo for mark in MARKS)
@@ -247,7 +248,9 @@ def _grouped(known: Mapping[str, Any]) -> dict[str, list[str]]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[_Tree]:
-    if path.is_dir():
+    if is_remote_path(path):
+        yield _Remote(cast("Any", path))
+    elif path.is_dir():
         yield _Folder(path)
     else:
         with zipfile.ZipFile(path) as packed:
@@ -271,6 +274,22 @@ class _Folder:
     def folders(self, prefix: str) -> Iterable[str]:
         with os.scandir(self._top / prefix) as entries:
             return [entry.name for entry in entries if entry.is_dir()]
+
+
+class _Remote:
+    def __init__(self, top: RemotePath) -> None:
+        self._top = top
+
+    def read(self, name: str) -> bytes | None:
+        inner = self._top / name
+        if not inner.is_file():
+            return None
+        if inner.size > _MOST_BYTES:
+            raise ValueError(f"{name} has more than {_MOST_BYTES >> 20} MB")
+        return inner.read_bytes()
+
+    def folders(self, prefix: str) -> Iterable[str]:
+        return list((self._top / prefix if prefix else self._top).folders())
 
 
 class _Zip:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from formats.base import reading
+from formats.remotepath import is_remote_path
 from formats.zarrmeta import read_nodes
 
 __all__ = ["open_store", "quiet"]
@@ -36,7 +37,9 @@ def open_store(path: Path, name: str) -> Any:
     from zarr.storage import LocalStore, ZipStore
 
     with reading(path, name):
-        store: Any = LocalStore(path, read_only=True) if path.is_dir() else ZipStore(path, mode="r")
+        store: Any = _remote(path) if is_remote_path(path) else None
+        if store is None:
+            store = LocalStore(path, read_only=True) if path.is_dir() else ZipStore(path, mode="r")
         return zarr.open(_translating(store) if compound else store, mode="r")
 
 
@@ -49,6 +52,14 @@ def quiet() -> Iterator[None]:
         for coming in ("Writing zarr v2 data will", "zarr v3 autosharding will be", "Automatic shard shape"):
             warnings.filterwarnings("ignore", f"(?s).*{coming}")
         yield
+
+
+def _remote(path: Any) -> Any:
+    """Return a store over a folder in a bucket, which asks through the client that everything else uses."""
+    from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+    from zarr.storage import FsspecStore
+
+    return FsspecStore(AsyncFileSystemWrapper(path.fs, asynchronous=True), read_only=True, path=path.address)
 
 
 def _translating(store: Any) -> Any:

@@ -24,7 +24,7 @@ from registries.record import Record, Saved
 from registries.relocate import copied, moved
 from registries.retrieve import newest
 from registries.storage import Storage as StorageRecord
-from registries.whereabouts import staged
+from registries.whereabouts import readable, staged
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot, Transaction
@@ -367,7 +367,8 @@ class Artifact(
     def open(self, *, as_: str | None = None) -> Any:
         """Return the content lazily: a Polars LazyFrame, a backed AnnData, a handle on arrays, or an open file.
 
-        It closes at the end of a ``with`` block.
+        It closes at the end of a ``with`` block. What lies in a bucket and has no copy here is read there, in the
+        parts that are asked for, where its format can do that and it has more than 4 MB.
 
         Parameters
         ----------
@@ -376,7 +377,8 @@ class Artifact(
             with its ``close()``).
         """
         fmt = by_name(self._need_saved().format)
-        return fmt.open(self.path) if as_ is None else fmt.open_as(self.path, as_)
+        path = readable(self, fmt)
+        return fmt.open(path) if as_ is None else fmt.open_as(path, as_)
 
     def backed(self, *, as_: str | None = None) -> Any:
         """Return the content lazily; the same as :meth:`open`."""

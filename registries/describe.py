@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from formats.base import ColumnInfo, Description
 from formats.registry import by_name
+from registries.whereabouts import readable
 
 if TYPE_CHECKING:
     from registries.artifact import Artifact
@@ -80,9 +81,9 @@ def describe(artifact: Artifact) -> ArtifactDescription:
     """Return what is recorded of a saved artifact and what it holds, without loading its data."""
     home = artifact.home_of()
     snapshot = home.snapshot()
-    path = artifact.path
-    empty = Description(artifact.format, artifact.kind)
-    content = by_name(artifact.format).describe(path) if artifact.size else empty
+    fmt = by_name(artifact.format)
+    path = readable(artifact, fmt)
+    content = fmt.describe(path) if artifact.size else Description(artifact.format, artifact.kind)
     user = snapshot.get("user", artifact.created_by) or {}
     run = (snapshot.get("run", artifact.run) or {}) if artifact.run else {}
     transform = (snapshot.get("transform", run["transform"]) or {}) if run else {}

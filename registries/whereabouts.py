@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from formats.base import Format
 from formats.storage import Storage as ObjectStore
 from lakehouse.errors import DataLoss, NotFound, shown
 from lakehouse.types import Progress
@@ -12,9 +13,11 @@ from lakehouse.types import Progress
 if TYPE_CHECKING:
     from registries.artifact import Artifact
 
-__all__ = ["staged", "title_of"]
+__all__ = ["readable", "staged", "title_of"]
 
 _STAT_UP_TO = 10_000
+_SMALL = 4 << 20
+"""Bytes of what is copied whole at once."""
 _MEND = "save the same content again, or restore it from a backup"
 
 
@@ -39,6 +42,29 @@ def staged(artifact: Artifact, progress: Progress | None = None) -> Path:
             f"{store.uri(relative)} holds {size:,} bytes, {artifact.size:,} were saved for {title_of(artifact)}: {_MEND}"
         )
     return path
+
+
+def readable(artifact: Artifact, fmt: Format) -> Path:
+    """Return where the bytes can be opened and described without reading all of them.
+
+    What lies in a bucket is read there in ranges, unless there is a copy of it, it is small, or its format cannot.
+    """
+    store, relative = artifact.place()
+    there = store.remote_path(relative)
+    if there is None or artifact.size <= _SMALL or store.cached(relative, artifact.size) is not None:
+        return staged(artifact)
+    try:
+        if not fmt.reads_remote(there.as_path()):
+            return staged(artifact)
+    except NotFound as error:
+        raise DataLoss(f"the bytes of {title_of(artifact)} are gone from {there}: {_MEND}") from error
+    if not there.exists():
+        raise DataLoss(f"the bytes of {title_of(artifact)} are gone from {there}: {_MEND}")
+    if artifact.n_files is None and there.size != artifact.size:
+        raise DataLoss(
+            f"{there} holds {there.size:,} bytes, {artifact.size:,} were saved for {title_of(artifact)}: {_MEND}"
+        )
+    return there.as_path()
 
 
 def _check_folder(artifact: Artifact, store: ObjectStore, relative: str) -> None:
