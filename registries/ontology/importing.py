@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from registries.instance import Instance
     from registries.ontology.term import Entry
 
-__all__ = ["Imported", "Wanted", "import_source", "read_public"]
+__all__ = ["Imported", "Wanted", "add_rows", "ensure_source", "import_source", "read_rows", "resolved", "stamped"]
 
 pc: Any = _compute
 _log = logging.getLogger("lakehouse")
@@ -138,13 +138,18 @@ def _of_row(row: Mapping[str, Any]) -> PublicSource:
     )
 
 
-def read_public(registry: type[Entry], wanted: Wanted, home: Instance | None) -> tuple[PublicSource, Rows]:
-    """Return a source and its entries as rows, without changing anything."""
+def resolved(registry: type[Entry], wanted: Wanted, home: Instance | None) -> tuple[PublicSource, Path]:
+    """Return the source that is meant, and a file that holds it."""
     source = chosen(registry, home.snapshot() if home is not None else None, wanted)
     path = Path(wanted.path).expanduser().absolute() if wanted.path is not None else None
-    file = obtain(source, path=path, progress=wanted.progress, remote=home.remote if home is not None else None)
+    remote = home.remote if home is not None else None
+    return source, obtain(source, path=path, progress=wanted.progress, remote=remote)
+
+
+def read_rows(registry: type[Entry], source: PublicSource, file: Path, kind: str | None = None) -> Rows:
+    """Return the entries of a file as rows, without changing anything."""
     organism = organism_uid(registry, source)
-    return source, gathered(registry, source, read_source(file, wanted.format or source.format or None), organism)
+    return gathered(registry, source, read_source(file, kind or source.format or None), organism)
 
 
 def organism_uid(registry: type[Entry], source: PublicSource) -> str | None:
@@ -162,7 +167,8 @@ def import_source(registry: type[Entry], wanted: Wanted) -> Imported:
     """Import a whole source in one transaction; see ``Entry.import_source``."""
     home = registry.home()
     home.refuse_reading_only()
-    source, rows = read_public(registry, wanted, home)
+    source, file = resolved(registry, wanted, home)
+    rows = read_rows(registry, source, file, wanted.format)
     done = home.run(lambda txn: add_rows(registry, txn, home, source, rows.table))
     if rows.missing:
         _log.warning("%s: %d parents are not in it, such as %s", source, len(rows.missing), rows.missing[0])

@@ -11,11 +11,19 @@ from lakehouse.errors import UnknownFormat, did_you_mean, shown
 from registries.ontology.cxg import read_cxg
 from registries.ontology.files import texts
 from registries.ontology.obo import read_obo
+from registries.ontology.obographs import read_obographs, read_term_list
 from registries.ontology.parsed import Parsed, in_batches
+from registries.ontology.rdfxml import read_rdfxml
 
 __all__ = ["READERS", "TERMS", "read_source", "sniff"]
 
-TERMS: Mapping[str, Callable[[Path], Iterator[Parsed]]] = {"obo": read_obo, "cxg": read_cxg}
+TERMS: Mapping[str, Callable[[Path], Iterator[Parsed]]] = {
+    "obo": read_obo,
+    "owl": read_rdfxml,
+    "obographs": read_obographs,
+    "cxg": read_cxg,
+    "terms": read_term_list,
+}
 """Readers of terms by the name of their format."""
 
 READERS: Mapping[str, Callable[[Path], Iterator[pa.Table]]] = {}
@@ -49,6 +57,8 @@ def sniff(path: Path) -> str:
     start = next(texts(path), "").lstrip()[:4_000]
     if start.startswith("{"):
         return "obographs" if '"graphs"' in start else "cxg"
+    if start.startswith("[") and not start.startswith("[Term]"):
+        return "terms"
     if start.startswith("<") and ("<rdf:RDF" in start or "<!DOCTYPE rdf" in start):
         return "owl"
     if start.startswith(("format-version", "[Term]")) or "\n[Term]" in start:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lakehouse.errors import InputError, did_you_mean, shown
 from lakehouse.types import Progress, StrPath
 from registries.column import Column, Reference, column, reference
 from registries.names import check_name
+from registries.ontology.entry_set import EntrySet, entries_for
 from registries.ontology.hierarchy import hierarchy_of
 from registries.ontology.identity import RELATIONS, SCOPES, entry_uid
 from registries.ontology.importing import Imported, Wanted, import_source
 from registries.ontology.lookups import HIERARCHY
+from registries.ontology.public import PublicEntries, public_entries
 from registries.query import Query
 from registries.record import Record, Saved
 
@@ -93,6 +95,43 @@ class Entry(Record, abstract=True):
         """
         wanted = Wanted(version=version, source=source, organism=organism, path=path, format=format, progress=progress)
         return import_source(cls, wanted)
+
+    @classmethod
+    def public(
+        cls,
+        version: str | None = None,
+        *,
+        source: str | None = None,
+        organism: str | None = None,
+        path: StrPath | None = None,
+        format: str | None = None,
+    ) -> PublicEntries:
+        """Return the entries of a public source, to look at; nothing is imported. Parameters as for :meth:`import_source`."""
+        wanted = Wanted(version=version, source=source, organism=organism, path=path, format=format)
+        return public_entries(cls, wanted)
+
+    @classmethod
+    def from_values(
+        cls,
+        values: Iterable[str],
+        *,
+        version: str | None = None,
+        source: str | None = None,
+        organism: str | None = None,
+        path: StrPath | None = None,
+    ) -> EntrySet[Self]:
+        """Return the records for values: those of the registry, else new ones from the public source.
+
+        ``save()`` of what is returned saves the new ones with all that is above them, in one commit.
+
+        Parameters
+        ----------
+        values
+            Names or identifiers; exact synonyms are understood where they are clear.
+        version, source, organism, path
+            As for :meth:`import_source`.
+        """
+        return entries_for(cls, values, Wanted(version=version, source=source, organism=organism, path=path))
 
     # Identity
 

@@ -1,0 +1,151 @@
+"""Entries for a list of values: those that are there, and those that a public source knows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as _compute
+
+from lakehouse.errors import InputError, LakehouseError, RecordNotFound, Unavailable, shown
+from registries.ontology.importing import Wanted, add_rows
+from registries.ontology.public import PublicEntries, public_entries
+from registries.record import Saved
+
+if TYPE_CHECKING:
+    from lakehouse.engine import Transaction
+    from registries.instance import Instance
+    from registries.ontology.term import Entry
+
+__all__ = ["EntrySet", "entries_for"]
+
+pc: Any = _compute
+E = TypeVar("E", bound="Entry")
+_log = logging.getLogger("lakehouse")
+
+
+class EntrySet(Generic[E]):
+    """What ``from_values`` returns: a record per value that is known, in input order; nothing is written before ``save``.
+
+    Attributes
+    ----------
+    records
+        The records, each once; those that are not in the registry yet are not saved.
+    unknown
+        Values that neither the registry nor the source knows, in input order.
+    ambiguous
+        For values that several entries go by, the identifiers of these; none of them is chosen.
+    """
+
+    def __init__(self, records: list[E], unknown: list[str], ambiguous: dict[str, list[str]]) -> None:
+        self.records, self.unknown, self.ambiguous = records, unknown, ambiguous
+        self.public: PublicEntries | None = None
+        self.places: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[E]:
+        return iter(self.records)
+
+    def __getitem__(self, place: int) -> E:
+        return self.records[place]
+
+    def __repr__(self) -> str:
+        new = sum(not record.is_saved for record in self.records)
+        return f"<{len(self)} records, {new} of them new; {len(self.unknown)} unknown: {shown(self.unknown[:5])}>"
+
+    def save(self) -> Self:
+        """Save what is new, with all that is above it, in one commit."""
+        public = self.public
+        if public is None or not self.places:
+            return self
+        home = public.registry.home()
+        new = [record for record in self.records if not record.is_saved]
+        home.change(new, lambda txn: self._add(txn, home, public, new))
+        return self
+
+    def _add(self, txn: Transaction, home: Instance, public: PublicEntries, new: list[E]) -> None:
+        table = with_ancestors(public, self.places)
+        add_rows(public.registry, txn, home, public.source, table)
+        rows = txn.snapshot.lookup(public.registry.meta.table, "uid", table["uid"].to_pylist()).to_pylist()
+        by_uid = {row["uid"]: row for row in rows}
+        for record in new:
+            record.settle(Saved(by_uid[record.own_uid()]), home)
+
+
+def with_ancestors(public: PublicEntries, places: list[int]) -> pa.Table:
+    """Return the rows of entries and of all that is above them."""
+    chosen = public.table.take(pa.array(places, pa.int64()))
+    if public.hierarchy is None:
+        return chosen
+    above = public.hierarchy.above(chosen["uid"].to_pylist())
+    return public.table.filter(pc.is_in(public.table["uid"], above))
+
+
+def entries_for(registry: type[E], values: Iterable[str], wanted: Wanted) -> EntrySet[E]:
+    """Return the entries for values; see ``Entry.from_values``."""
+    home = registry.home()
+    asked = _texts(registry, values)
+    found = _there(registry, home, asked)
+    rest = [value for value in asked if value not in found]
+    public = _public(registry, wanted, rest) if rest else None
+    places, several = public.places(rest) if public is not None else ({}, {})
+    if public is not None:
+        found |= {value: _new(registry, public, place) for value, place in places.items()}
+    records = list({found[value].own_uid(): found[value] for value in asked if value in found}.values())
+    unknown = [value for value in asked if value not in found and value not in several]
+    entries = EntrySet(records, unknown, several)
+    entries.public, entries.places = public, sorted(set(places.values()))
+    for kind, these in (("known", unknown), ("clear", list(several))):
+        if these:
+            _log.warning("%d values of %s are not %s: %s", len(these), registry.meta.name, kind, shown(these[:10]))
+    return entries
+
+
+def _texts(registry: type[Entry], values: Iterable[str]) -> list[str]:
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise InputError(
+            f"{registry.meta.name}.from_values({shown(values)}): a list of names or identifiers is accepted"
+        )
+    given: Any = values
+    plain = given.to_pylist() if hasattr(given, "to_pylist") else list(given)  # Arrow's own values are no text
+    texts = [value for value in dict.fromkeys(plain) if value is not None and value == value]
+    for value in texts:
+        if not isinstance(value, str):
+            raise InputError(f"{registry.meta.name}.from_values([...{shown(value)}...]): text is accepted")
+    return texts
+
+
+def _there(registry: type[E], home: Instance, values: list[str]) -> dict[str, E]:
+    """Return the records that the registry has already: by identifier, then by name, current ones before obsolete."""
+    snapshot, found = home.snapshot(), dict[str, E]()
+    bound = home.bound(registry)
+    for field in dict.fromkeys((registry.identity_field, registry.label_field)):
+        rest = [value for value in values if value not in found]
+        rows = snapshot.lookup(registry.meta.table, field, rest).to_pylist() if rest else []
+        for row in sorted(rows, key=lambda row: (not row["obsolete"], row["uid"]), reverse=True):
+            found[row[field]] = bound.from_row(row, home)
+    return found
+
+
+def _public(registry: type[Entry], wanted: Wanted, values: list[str]) -> PublicEntries | None:
+    """Return the source, or None where there is none at hand: that is told, and the values count as unknown."""
+    try:
+        return public_entries(registry, wanted)
+    except (Unavailable, RecordNotFound) as error:
+        if any((wanted.version, wanted.source, wanted.path)):  # the caller names a source, and is to hear of it
+            raise
+        _say_why(registry, values, error)
+        return None
+
+
+def _say_why(registry: type[Entry], values: list[str], error: LakehouseError) -> None:
+    _log.warning("%d values of %s were looked up in no public source: %s", len(values), registry.meta.name, error)
+
+
+def _new(registry: type[E], public: PublicEntries, place: int) -> E:
+    row: dict[str, Any] = public.table.slice(place, 1).to_pylist()[0]
+    return registry(**{name: value for name, value in row.items() if name in registry.meta.columns and name != "uid"})

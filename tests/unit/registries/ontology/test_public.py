@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from lakehouse.errors import InputError, InvalidFile, MultipleFound, RecordNotFound, Unavailable
+from registries import CellLine, CellType, binding
+from registries.ontology.obtain import download_folder
+from registries.ontology.published import choose
+
+
+def test_a_source_is_looked_at_without_an_instance(small):
+    binding.set_current(None)
+    entries = CellType.public(path=small, version="1")
+    assert repr(entries) == "<5 entries of CellType in cl 1>"
+    assert entries.get("T cell")["ontology_id"] == entries.get("T-cell")["ontology_id"] == "CL:0000084"
+    assert entries.search("t lymphocyt")[0]["name"] == "lymphocyte"
+    assert list(entries.df()["name"])[:2] == ["cell", "lymphocyte"]
+    with pytest.raises(RecordNotFound, match="has no 'T cel'; near: 'T cell'"):
+        entries.get("T cel")
+
+
+def test_looking_imports_nothing(lake, small):
+    lake.CellType.public(path=small)
+    assert lake.CellType.filter().count() == lake.Source.filter().count() == 0
+
+
+@pytest.mark.parametrize("wrap", [list, tuple, pd.Series, pd.Categorical, pl.Series, pa.array])
+def test_values_bring_their_terms_with_all_that_is_above(lake, small, wrap):
+    found = lake.CellType.from_values(wrap(["T cell", "T cell", "nonsense"]), path=small)
+    assert (len(found), found.unknown, found[0].is_saved) == (1, ["nonsense"], False)
+    assert lake.CellType.filter().count() == 0
+    commits = len(lake.snapshots())
+    found.save()
+    assert len(lake.snapshots()) == commits + 1
+    assert {one.name for one in lake.CellType.filter()} == {"cell", "lymphocyte", "T cell"}
+    assert {one.name for one in found[0].ancestors()} == {"cell", "lymphocyte"}
+
+
+def test_values_that_are_there_need_no_source(lake):
+    mine = lake.CellType(name="my cell").save()
+    found = lake.CellType.from_values(["my cell"])
+    assert found.records == [mine]
+    assert found.save().records == [mine]
+
+
+def test_identifiers_and_clear_synonyms_are_understood(lake, small):
+    found = lake.CellType.from_values(["CL:0000542", "T lymphocyte", "mature T cell"], path=small).save()
+    assert [one.name for one in found] == ["lymphocyte", "T cell"]
+    assert found.unknown == ["mature T cell"]  # a related synonym is no name
+
+
+def test_a_synonym_of_two_terms_is_never_guessed(lake, tmp_path):
+    file = tmp_path / "two.obo"
+    file.write_text(
+        '[Term]\nid: A:1\nname: a\nsynonym: "x" EXACT []\n\n[Term]\nid: A:2\nname: b\nsynonym: "x" EXACT []\n'
+    )
+    found = lake.CellType.from_values(["x"], path=file, source="a", version="1")
+    assert (len(found), found.unknown, found.ambiguous) == (0, [], {"x": ["A:1", "A:2"]})
+    with pytest.raises(MultipleFound, match="'x' may mean A:1, A:2"):
+        lake.CellType.public(path=file, source="a", version="1").get("x")
+
+
+@pytest.mark.parametrize("bad", ["T cell", b"x", 3, [3], [["x"]]])
+def test_what_is_no_list_of_texts_is_refused(lake, bad):
+    with pytest.raises((InputError, TypeError)):
+        lake.CellType.from_values(bad)
+
+
+def test_what_cannot_be_had_is_told_with_the_other_ways(lake, monkeypatch, tmp_path):
+    monkeypatch.setenv("LAKEHOUSE_CACHE_DIR", str(tmp_path / "cache"))
+    source = lake.Source(
+        entity="CellLine", name="nowhere", version="1", url="http://127.0.0.1:9/x.obo", pinned=True
+    ).save()
+    with pytest.raises(Unavailable) as caught:
+        lake.CellLine.import_source(source=source.name)
+    text = str(caught.value)
+    assert "nowhere 1 is not on this machine" in text
+    assert "pip package" in text
+    assert "import_source(path=...)" in text
+    assert f"x.obo put into {tmp_path}" in text
+
+
+def test_a_file_put_into_the_folder_of_downloads_is_found(lake, monkeypatch, tmp_path, real):
+    monkeypatch.setenv("LAKEHOUSE_CACHE_DIR", str(tmp_path / "cache"))
+    source = choose("CellLine", name="depmap", version="25Q3")
+    folder = download_folder(source)
+    folder.mkdir(parents=True)
+    (folder / "depmap.obo").write_bytes((real / "obo" / "depmap_25Q3.obo").read_bytes())
+    assert CellLine.public(source="depmap", version="25Q3").source == source
+    assert lake.CellLine.import_source("25Q3", source="depmap").added == 1814
+
+
+def test_a_file_whose_checksum_differs_is_refused(lake, monkeypatch, tmp_path):
+    monkeypatch.setenv("LAKEHOUSE_CACHE_DIR", str(tmp_path / "cache"))
+    folder = download_folder(choose("CellLine", name="depmap", version="25Q3"))
+    folder.mkdir(parents=True)
+    (folder / "depmap.obo").write_text("[Term]\nid: depmap:1\nname: x\n")
+    with pytest.raises(InvalidFile, match=r"is known by c2f95103.*cut off"):
+        lake.CellLine.import_source("25Q3", source="depmap")
+    assert lake.CellLine.filter().count() == 0
