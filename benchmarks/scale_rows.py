@@ -117,6 +117,7 @@ class World:
             "created_at": pa.array(micros).cast(pa.timestamp("us", "UTC")),
             "created_by": _same(self.user, count),
             "run": runs.take(pa.array(numbers * self.runs // self.rows)),
+            "deleted_at": pa.nulls(count, pa.timestamp("us", "UTC")),
         }
         schema = Artifact.spec().schema
         return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)

@@ -5,49 +5,42 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self
 
 from formats import keys
-from formats.registry import by_name
 from formats.remote import is_remote
 from formats.storage import Storage as ObjectStore
 from lakehouse.errors import InputError, InvalidKey, shown
 from lakehouse.ids import stem, version_of, with_version
 from lakehouse.types import Progress
 from registries.annotate import Labels
-from registries.column import MISSING, Column, Reference, column, reference
+from registries.column import Column
 from registries.content import Content, Source
 from registries.describe import ArtifactDescription, describe
 from registries.features import Features
 from registries.label import ULabel
 from registries.record import Record, Saved
 from registries.relocate import copied, moved
-from registries.retrieve import newest
+from registries.retrieve import live, newest
 from registries.storage import Storage as StorageRecord
-from registries.whereabouts import readable, staged
+from registries.stored import Stored
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lakehouse.engine import Snapshot, Transaction
     from registries.instance import Instance
 
 __all__ = ["Artifact", "File"]
 
-_LATEST = '"uid" in (select max("uid") from "artifact" group by substr("uid", 1, 16))'
-
-
-class ObjectPath(Column[Any]):
-    """Text relative to the storage's root in the table; on a record, the place in the local file system."""
-
-    @overload
-    def __get__(self, record: None, owner: type) -> ObjectPath: ...
-    @overload
-    def __get__(self, record: Record, owner: type) -> Path: ...
-    def __get__(self, record: Record | None, owner: type) -> ObjectPath | Path:
-        return record.located() if isinstance(record, Artifact) else self
+_LATEST = (
+    '"deleted_at" is null and "uid" in '
+    '(select max("uid") from "artifact" where "deleted_at" is null group by substr("uid", 1, 16))'
+)
 
 
 class Artifact(
-    Record,
+    Stored,
     unique=(("key", "version"),),
     derived={"is_latest": _LATEST},
 ):
@@ -84,31 +77,12 @@ class Artifact(
     >>> lake.close()
     """
 
-    key: Column[str | None] = column(doc="Name in POSIX form; versions share it.", default=None)
-    description: Column[str | None] = column(doc="What it is.", default=None)
-    suffix: Column[str] = column(doc="Suffix of the stored bytes, such as .csv.gz; may be empty.", init=False)
-    format: Column[str] = column(doc="Format that reads it: parquet, csv, h5ad, blob, ...", init=False)
-    kind: Column[str] = column(doc="dataframe, AnnData, array or blob.", init=False)
-    size: Column[int] = column(doc="Bytes.", init=False)
-    hash: Column[str] = column(doc="Hash of the whole content, lower-case base32.", init=False)
-    hash_kind: Column[str] = column(doc="How the hash was made.", init=False)
-    n_rows: Column[int | None] = column(doc="Rows or observations.", init=False)
-    n_files: Column[int | None] = column(doc="Files of a folder; null for one file.", init=False)
-    storage: Reference[str] = reference("storage", doc="Where the bytes lie.", init=False)
-    path: ObjectPath = ObjectPath(
-        default=MISSING,
-        doc="Where they lie, relative to the storage's root; on a record, in the local file system.",
-        unique=False,
-        init=False,
-        references=None,
-    )
-    version: Column[int] = column(doc="Counts the contents of a key; the first is 0.", init=False)
-
     _source: Source | None = None
     _content: Content | None = None
     _target: str | StorageRecord | None = None  # the storage that was asked for
     _place: tuple[str, ObjectStore] | None = None  # uid and store of where the content is to lie
     _progress: Progress | None = None
+    _revises: str | None = None  # the stem of what it is the next version of, where there is no key
 
     def __init__(
         self,
@@ -144,6 +118,21 @@ class Artifact(
         if not (hasattr(df, "columns") or hasattr(df, "column_names")) or hasattr(df, "obs"):
             raise InputError(f"from_df({shown(df)}): a pandas or Polars DataFrame or a pyarrow Table is accepted")
         return cls(df, key=key, description=description, suffix=suffix, storage=storage)
+
+    @classmethod
+    def from_arrow(
+        cls,
+        table: Any,
+        *,
+        key: str | None = None,
+        description: str | None = None,
+        suffix: str | None = None,
+        storage: str | StorageRecord | None = None,
+    ) -> Self:
+        """Return the artifact of a pyarrow Table; parquet unless the key says more."""
+        if not hasattr(table, "column_names") or not hasattr(table, "schema"):
+            raise InputError(f"from_arrow({shown(table)}): a pyarrow Table is accepted")
+        return cls(table, key=key, description=description, suffix=suffix, storage=storage)
 
     @classmethod
     def from_anndata(
@@ -269,17 +258,26 @@ class Artifact(
         content = self._content
         if content is None:
             return None
+        latest = newest(live(self._family(snapshot)))
+        if latest is None:
+            return None if self.key is not None or self._revises else self._shared(snapshot, content)
+        same = (latest["hash"], latest["suffix"]) == (content.hash, content.suffix)
+        return latest if same and self._is_whole(latest, content) else None
+
+    def _family(self, snapshot: Snapshot) -> pa.Table:
+        """Return the rows of all versions, with those in the trash."""
         if self.key is not None:
-            latest = newest(snapshot.lookup("artifact", "key", [self.key]))
-            same = latest is not None and (latest["hash"], latest["suffix"]) == (content.hash, content.suffix)
-            return latest if same and self._is_whole(latest, content) else None
-        return self._shared(snapshot, content)
+            return snapshot.lookup("artifact", "key", [self.key])
+        if self._revises is None:
+            return snapshot.schema("artifact").empty_table()
+        family = 'select * from "artifact" where starts_with("uid", ?)'
+        return snapshot.arrow(family, [self._revises], ["artifact"])
 
     def _shared(self, snapshot: Snapshot, content: Content) -> dict[str, Any] | None:
         if not content.size:
             return None  # empty files never merge: they are equal by accident
         rows: list[dict[str, Any]] = snapshot.lookup("artifact", "hash", [content.hash]).to_pylist()
-        rows = [row for row in rows if row["suffix"] == content.suffix]
+        rows = [row for row in rows if row["suffix"] == content.suffix and row["deleted_at"] is None]
         rows.sort(key=lambda row: (row["created_at"], row["uid"]))
         return next((row for row in rows if self._is_whole(row, content)), None)
 
@@ -293,7 +291,7 @@ class Artifact(
         content = self._content
         if content is None:
             raise InputError(f"{self!r} has no content: make it with Artifact(path or object)")
-        latest = newest(txn.snapshot.lookup("artifact", "key", [self.key])) if self.key is not None else None
+        latest = newest(self._family(txn.snapshot))
         if latest is not None:
             uid, fresh = with_version(latest["uid"], latest["version"] + 1), False
         self._values.update(self._stored(txn, home, content), version=version_of(uid))
@@ -319,80 +317,24 @@ class Artifact(
             "n_files": content.n_files,
         }
 
-    # Reading
-
-    def located(self) -> Path:
-        """Return where the bytes lie in the local file system; those that lie elsewhere are copied first.
-
-        Raises
-        ------
-        DataLoss
-            When they are gone, or a file that was registered in place has changed its size. Of a folder with more
-            than 10,000 files only its presence is checked.
-        """
-        return staged(self._need_saved())
-
-    def stage(self, *, progress: Progress | None = None) -> Path:
-        """Return where the bytes lie in the local file system; remote ones are copied to the cache, and checked.
-
-        The same as :attr:`path`, for large ones: a copy that breaks off is taken up again by the next call.
+    def replace(
+        self, source: Any, *, suffix: str | None = None, format: str | None = None, progress: Progress | None = None
+    ) -> Self:
+        """Save other content as the next version, and return that; the old version stays as it is.
 
         Parameters
         ----------
+        source, suffix, format
+            As for ``Artifact(...)``.
         progress
-            Is told of the bytes that are copied.
+            Is told of the bytes done.
         """
-        return staged(self._need_saved(), progress)
-
-    def place(self) -> tuple[ObjectStore, str]:
-        """Return the store that holds the bytes, and where in it they lie."""
-        return self._need_saved().home_of().stores.of(self.storage), self._values["path"]
-
-    def load(self, *, as_: str | None = None) -> Any:
-        """Return the whole content in memory: a pandas DataFrame, an AnnData, an array, or bytes.
-
-        Parameters
-        ----------
-        as_
-            Another form: ``pandas``, ``polars``, ``arrow`` or ``numpy``.
-
-        Raises
-        ------
-        Unsupported
-            When the content has no such form; the message has the choices.
-        """
-        fmt = by_name(self._need_saved().format)
-        return fmt.load(self.path) if as_ is None else fmt.load_as(self.path, as_)
-
-    def open(self, *, as_: str | None = None) -> Any:
-        """Return the content lazily: a Polars LazyFrame, a backed AnnData, a handle on arrays, or an open file.
-
-        It closes at the end of a ``with`` block. What lies in a bucket and has no copy here is read there, in the
-        parts that are asked for, where its format can do that and it has more than 4 MB.
-
-        Parameters
-        ----------
-        as_
-            Another form, for tables: ``polars``, ``arrow`` (a dataset) or ``duckdb`` (a relation, which is closed
-            with its ``close()``).
-        """
-        fmt = by_name(self._need_saved().format)
-        path = readable(self, fmt)
-        return fmt.open(path) if as_ is None else fmt.open_as(path, as_)
-
-    def backed(self, *, as_: str | None = None) -> Any:
-        """Return the content lazily; the same as :meth:`open`."""
-        return self.open(as_=as_)
-
-    def describe(self) -> ArtifactDescription:
-        """Return what is recorded of it and what it holds, without loading its data."""
-        self._need_saved()
-        return describe(self)
-
-    def _need_saved(self) -> Self:
-        if not self.is_saved:
-            raise InputError(f"{self!r} is not saved: call its save() first")
-        return self
+        home = self._need_saved().home_of()
+        made = home.bound(type(self))(
+            source, key=self.key, description=self.description, suffix=suffix, format=format, storage=self.storage
+        )
+        made._revises = None if self.key is not None else stem(self.uid)
+        return made.save(progress=progress)
 
     # Other storages
 
@@ -433,21 +375,12 @@ class Artifact(
         """
         return copied(self._need_saved(), storage, key, progress)
 
-    # Versions and labels
+    # Labels and description
 
-    @property
-    def versions(self) -> list[Self]:
-        """All versions, the first one first."""
-        home = self._need_saved().home_of()
-        return home.bound(type(self)).filter(uid__startswith=stem(self.uid)).order_by("uid").all()
-
-    @property
-    def is_latest(self) -> bool:
-        """Whether no newer version is saved."""
-        if self.key is None:
-            return self._need_saved().is_saved
-        latest = newest(self.home_of().snapshot().lookup("artifact", "key", [self.key]))
-        return latest is None or latest["uid"] == self.uid
+    def describe(self) -> ArtifactDescription:
+        """Return what is recorded of it and what it holds, without loading its data."""
+        self._need_saved()
+        return describe(self)
 
     @property
     def labels(self) -> Labels:

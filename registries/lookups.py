@@ -157,6 +157,8 @@ def _across(link: Link, rest: list[str], value: object, lookup: _Asked) -> Condi
         inner = _compare(target, far, _operator(far, rest, lookup), value)
     else:
         inner = _step(target, rest, value, lookup)
+    if "deleted_at" in target.columns and rest[:1] != ["deleted_at"]:
+        inner = both([inner, Condition('"deleted_at" is null')])
     return _back(link, inner.within(link.far, "uid", target.table))
 
 

@@ -36,6 +36,8 @@ __all__ = ["Query", "check_limit"]
 
 R = TypeVar("R", bound="Record")
 _MOST = 2**63 - 1
+_TRASH = "deleted_at"
+_LIVE = Condition('"deleted_at" is null')
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,15 @@ class Query(Generic[R]):
     @classmethod
     def of(cls, registry: type[R], home: Instance) -> Query[R]:
         """Return the query for all records of a registry in an instance."""
-        return cls(registry, home)
+        found = cls(registry, home)
+        if _TRASH in registry.meta.columns:  # unless it is asked for, what is in the trash is not seen
+            return replace(found, conditions=(_LIVE,))
+        return found
+
+    @property
+    def with_trash(self) -> Query[R]:
+        """The query for what is in the trash as well."""
+        return replace(self, conditions=tuple(part for part in self.conditions if part is not _LIVE))
 
     # Refining
 
@@ -70,7 +80,8 @@ class Query(Generic[R]):
         asked = (*lookups.items(), *(("", part) for part in conditions))
         found = tuple(self._lookup(lookup, value) for lookup, value in wanted.lookups)
         found += tuple(self._part(part) for part in wanted.parts)
-        return replace(self, conditions=self.conditions + found, asked=self.asked + asked)
+        base = self.with_trash if _names_trash(wanted) else self
+        return replace(base, conditions=base.conditions + found, asked=self.asked + asked)
 
     def exclude(self, *conditions: Q, **lookups: Any) -> Query[R]:
         """Return the query without the records that meet all of these."""
@@ -313,6 +324,11 @@ class Query(Generic[R]):
         most += f"[{self.skip}:]" if self.skip else ""
         when = "" if self.when is None else f".at({str(self.when)!r})"
         return f"<Query {self._shape()}{order}{most}{when}>"
+
+
+def _names_trash(wanted: Q) -> bool:
+    named = any(lookup.partition("__")[0] == _TRASH for lookup, _ in wanted.lookups)
+    return named or any(_names_trash(part) for part in wanted.parts)
 
 
 def _direction(name: str) -> str:

@@ -129,10 +129,10 @@ class Record(Vectors):
         vars(self).update(_values={}, _read=_UNSAVED)
 
     def state(self) -> dict[str, Any]:
-        """Return what :meth:`restore` needs to bring the record back to where it is now."""
+        """Return what :meth:`go_back` needs to bring the record back to where it is now."""
         return {"_values": dict(self._values), "_read": self._read, "_home": self._home}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def go_back(self, state: Mapping[str, Any]) -> None:
         """Go back to an earlier state: its transaction was rolled back, or is planned anew."""
         vars(self).update(state, _values=dict(state["_values"]))
 
@@ -273,6 +273,26 @@ class Record(Vectors):
             self.home_of().save([self])
         return self
 
+    def delete(self) -> None:
+        """Delete the row.
+
+        Raises
+        ------
+        StillReferenced
+            When something refers to it.
+        """
+        home = self.home_of()
+        home.refuse_reading_only()
+        if not self._read:
+            raise InputError(f"{self!r} is not saved: there is nothing to delete")
+        uid = self.uid
+
+        def plan(txn: Transaction) -> None:
+            txn.delete(self.meta.table, [uid])
+            self.forget_row()
+
+        home.change([self], plan)
+
     def _changed(self) -> dict[str, Any]:
         return {name: value for name, value in self._values.items() if value != self._read.get(name)}
 
@@ -354,6 +374,10 @@ class Record(Vectors):
         if saved.found and not self._read and self._values:
             self._say_found(saved.row)
         vars(self).update(_values=dict(saved.row), _read=saved.row, _home=home)
+
+    def forget_row(self) -> None:
+        """Be unsaved again: the row is deleted."""
+        vars(self).update(_read=_UNSAVED)
 
     def _say_found(self, row: Mapping[str, Any]) -> None:
         given = {n: v for n, v in self._values.items() if v is not None and v != self.meta.columns[n].initial}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
+from lakehouse.engine.arrow import pc
 from lakehouse.errors import InputError, MultipleFound, RecordNotFound, shown
 from lakehouse.ids import is_uid, stem
 from registries.lookups import NORMALISED
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from registries.instance import Instance
     from registries.record import Record
 
-__all__ = ["get", "near_misses"]
+__all__ = ["get", "live", "near_misses", "newest"]
 
 R = TypeVar("R", bound="Record")
 _SHORTEST = 3
@@ -57,6 +58,8 @@ def by_uid(registry: type[R], home: Instance, text: str) -> R:
 def _by_prefix(registry: type[R], home: Instance, text: str) -> R:
     table = registry.meta.table
     where = f"starts_with(uid, ?) or starts_with(substr(uid, {_RANDOM_FROM}), ?)"
+    if "deleted_at" in registry.meta.columns:
+        where = f"({where}) and deleted_at is null"
     statement = f'select max(uid) as uid from "{table}" where {where} group by substr(uid, 1, 16) order by 1 limit 6'
     found = home.snapshot().arrow(statement, [text, text], [table])["uid"].to_pylist()
     if not found:
@@ -96,11 +99,18 @@ def _by_key(registry: type[R], home: Instance, field: str, value: str) -> R:
     if field in NORMALISED:
         value = unicodedata.normalize("NFC", value)
     snapshot = home.snapshot()
-    row = newest(snapshot.lookup(registry.meta.table, field, [value]))
+    row = newest(live(snapshot.lookup(registry.meta.table, field, [value])))
     if row is None:
         near = near_misses(snapshot, registry, field, [value])
         raise RecordNotFound(f"no {registry.meta.name} has {field} {shown(value)}{near}")
     return registry.from_row(row, home)
+
+
+def live(rows: pa.Table) -> pa.Table:
+    """Return the rows that are not in the trash."""
+    if "deleted_at" not in rows.schema.names:
+        return rows
+    return rows.filter(pc.is_null(rows["deleted_at"]))
 
 
 def newest(rows: pa.Table) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ import duckdb
 
 from formats.registry import by_name
 from lakehouse.errors import InvalidQuery, shown
-from registries.retrieve import near_misses, newest
+from registries.retrieve import live, near_misses, newest
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["CONTENT", "VIEWS", "content_tables", "named_tables"]
 
 VIEWS: Mapping[str, str] = {
-    "artifact_all": "select * from artifact",
+    "artifact_all": "select * from _table_artifact",
+    "artifact": "select * from _table_artifact where deleted_at is null",
     "artifact_latest": "select * from artifact where uid in (select max(uid) from artifact group by substr(uid, 1, 16))",
     "artifact_label": (
         "select a.key, l.name as label, f.name as feature, a.uid as artifact, l.uid as ulabel "
@@ -33,7 +34,7 @@ VIEWS: Mapping[str, str] = {
         "left join feature f on f.uid = x.feature"
     ),
 }
-"""Convenience views by name."""
+"""Convenience views by name; one that is named like a table stands in its place."""
 
 CONTENT = {"content": "table", "obs": "obs_table", "var": "var_table"}
 """The schemas whose tables are contents of artifacts, and the method of a format that gives each."""
@@ -112,8 +113,8 @@ def _content(home: Instance, snapshot: Snapshot, schema: str, key: str) -> Any:
 
 def _addressed(snapshot: Snapshot, key: str) -> tuple[dict[str, Any] | None, str | None]:
     """Return the row of an artifact, and the part of it that is meant: ``key`` or ``key/part``; a whole key goes first."""
-    row = newest(snapshot.lookup("artifact", "key", [key]))
+    row = newest(live(snapshot.lookup("artifact", "key", [key])))
     above, slash, part = key.rpartition("/")
     if row is not None or not slash:
         return row, None
-    return newest(snapshot.lookup("artifact", "key", [above])), part
+    return newest(live(snapshot.lookup("artifact", "key", [above]))), part

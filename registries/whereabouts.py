@@ -11,7 +11,7 @@ from lakehouse.errors import DataLoss, NotFound, shown
 from lakehouse.types import Progress
 
 if TYPE_CHECKING:
-    from registries.artifact import Artifact
+    from registries.stored import Stored
 
 __all__ = ["readable", "staged", "title_of"]
 
@@ -21,7 +21,7 @@ _SMALL = 4 << 20
 _MEND = "save the same content again, or restore it from a backup"
 
 
-def staged(artifact: Artifact, progress: Progress | None = None) -> Path:
+def staged(artifact: Stored, progress: Progress | None = None) -> Path:
     """Return where the bytes lie in the local file system; remote ones are copied to the cache, and checked.
 
     Raises
@@ -44,7 +44,7 @@ def staged(artifact: Artifact, progress: Progress | None = None) -> Path:
     return path
 
 
-def readable(artifact: Artifact, fmt: Format) -> Path:
+def readable(artifact: Stored, fmt: Format) -> Path:
     """Return where the bytes can be opened and described without reading all of them.
 
     What lies in a bucket is read there in ranges, unless there is a copy of it, it is small, or its format cannot.
@@ -67,7 +67,7 @@ def readable(artifact: Artifact, fmt: Format) -> Path:
     return there.as_path()
 
 
-def _check_folder(artifact: Artifact, store: ObjectStore, relative: str) -> None:
+def _check_folder(artifact: Stored, store: ObjectStore, relative: str) -> None:
     assert artifact.n_files is not None
     if store.protocol not in ("file", "memory") and relative.startswith("objects/"):
         return  # the copy was checked whole when it came
@@ -78,7 +78,7 @@ def _check_folder(artifact: Artifact, store: ObjectStore, relative: str) -> None
         )
 
 
-def title_of(artifact: Artifact) -> str:
+def title_of(artifact: Stored) -> str:
     """Return what messages call an artifact."""
     if artifact.key is None:
         return f"artifact {artifact.uid}"

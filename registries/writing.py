@@ -77,7 +77,7 @@ class Writer:
 
     def _plan(self, txn: Transaction, before: _States, *, look: bool = True) -> None:
         for record, state in before:  # a plan may run again, on a newer snapshot
-            record.restore(state)
+            record.go_back(state)
         for record, _ in before:
             record.settle(record.plan_save(txn, self._home, look=look), self._home)
 
@@ -210,7 +210,7 @@ def _record(record: Any) -> Record:
 
 def _undo(states: _States) -> None:
     for record, state in reversed(states):
-        record.restore(state)
+        record.go_back(state)
 
 
 def _release(states: _States) -> None:

@@ -19,11 +19,12 @@ from lakehouse.engine.scan import literal, quoted
 from lakehouse.engine.snapshot import Snapshot
 from lakehouse.errors import InvalidQuery, shown
 
-__all__ = ["TableName", "UserSql"]
+__all__ = ["TABLE", "TableName", "UserSql"]
 
 TableName = str | tuple[str, str]
 """A name, or a schema and a name."""
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?", re.IGNORECASE)
+TABLE = "_table_"
 _LONGEST = 2_000  # characters of an error of DuckDB that are shown
 
 
@@ -69,7 +70,8 @@ class UserSql:
         tables
             The caller's own data by name: pandas, Polars (also lazy), Arrow tables, datasets, DuckDB relations.
         views
-            Further views, as SQL over the tables.
+            Further views, as SQL over the tables. One with the name of a table stands in its place; the table
+            itself is ``_table_`` and the name then.
 
         Raises
         ------
@@ -145,10 +147,11 @@ def _prepared(
             connection.register(arrow_name, rows)
         paths += source.paths
         try:
-            connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {source.sql}")
+            hidden = f"{TABLE}{name}" if name in views else name
+            connection.execute(f"CREATE TEMP VIEW {quoted(hidden)} AS {source.sql}")
         except duckdb.IOException as error:
             raise snapshot.missing_file(error) from error
-        internal |= source.arrow.keys()
+        internal |= {*source.arrow, hidden}
     for name, sql in views.items():
         try:
             connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {sql}")

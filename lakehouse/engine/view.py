@@ -164,7 +164,8 @@ def _named(query: str, tables: Sequence[str], views: Mapping[str, str]) -> list[
     connection = duckdb.connect()
     try:
         while waiting:
-            for name in map(str.lower, connection.get_table_names(waiting.pop())):
+            for found in map(str.lower, connection.get_table_names(waiting.pop())):
+                name = found.removeprefix("_table_")  # a view stands in the place of a table
                 if name not in named and name in inner:
                     waiting.append(inner[name])
                 named.add(name)
