@@ -17,6 +17,7 @@ GROUPS = {
     "batch": "batching",
     "postgres": "postgres",
     "artifact": "artifact",
+    "registries": "registries",
     "formats": "formats",
     "storage": "storage",
     "bulk": "bulk",

@@ -39,6 +39,7 @@ from registries.ontology import (
 )
 from registries.query import Query
 from registries.record import Record
+from registries.record_set import RecordSet
 from registries.run import Run
 from registries.storage import Storage
 from registries.transform import Transform
@@ -78,6 +79,7 @@ __all__ = [
     "Protein",
     "Query",
     "Record",
+    "RecordSet",
     "Reference",
     "Run",
     "Source",

@@ -117,18 +117,22 @@ class Labels:
 
     def get(self, *, feature: str | Feature | None = None) -> list[Any]:
         """Return the labels by name, or those under one feature."""
+        under = feature_row(self._home().snapshot(), self._home(), feature)
+        return list(dict.fromkeys(label for label, own in self.pairs() if under is None or own == under.uid))
+
+    def pairs(self) -> list[tuple[Any, str | None]]:
+        """Return the labels by name, each with the uid of its feature; as often as it is carried."""
         home = self._home()
         snapshot = home.snapshot()
-        under = feature_row(snapshot, home, feature)
-        by_table: dict[str, set[str]] = {}
-        for link in self._links(snapshot):
-            if under is None or link["feature"] == under.uid:
-                by_table.setdefault(link["table"], set()).add(link["label"])
-        found: list[Record] = []
-        for table, uids in by_table.items():
+        links = list(self._links(snapshot))
+        found: dict[tuple[str, str], Record] = {}
+        for table in {link["table"] for link in links}:
             registry = home.bound(REGISTRIES[table])
-            found += [registry.from_row(row, home) for row in snapshot.lookup(table, "uid", list(uids)).to_pylist()]
-        return sorted(found, key=lambda record: (str(record.value(record.meta.title)), record.meta.table))
+            uids = list({link["label"] for link in links if link["table"] == table})
+            for row in snapshot.lookup(table, "uid", uids).to_pylist():
+                found[table, row["uid"]] = registry.from_row(row, home)
+        pairs = [(found[link["table"], link["label"]], link["feature"]) for link in links]
+        return sorted(pairs, key=lambda pair: (str(pair[0].value(pair[0].meta.title)), pair[0].meta.table))
 
     def all(self) -> dict[str | None, list[str]]:
         """Return the names of the labels by the name of their feature; None is for labels under no feature."""

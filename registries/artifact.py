@@ -105,7 +105,7 @@ class Artifact(
         self._source, self._target = Source(source, suffix, format), storage
 
     @classmethod
-    def from_df(
+    def from_df(  # type: ignore[override]  # of records elsewhere, of an artifact here
         cls,
         df: Any,
         *,
@@ -191,11 +191,13 @@ class Artifact(
         if self.key is not None:
             self._values["key"] = keys.check_key(self.key)
 
-    def save(self, *, progress: Progress | None = None) -> Self:
+    def save(self, *, near: bool = False, progress: Progress | None = None) -> Self:
         """Save the artifact: hash its content, store it once, and commit it with all its rows.
 
         Parameters
         ----------
+        near
+            Whether to warn on the log of keys that are close to its own.
         progress
             Is told of the bytes done, first of hashing, then of storing.
 
@@ -206,7 +208,7 @@ class Artifact(
         """
         self._progress = progress
         try:
-            return super().save()
+            return super().save(near=near)
         finally:
             self._progress = None
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from formats.base import ColumnInfo, Description
 from formats.registry import by_name
+from registries.display import html_tree, rich_tree
 from registries.whereabouts import readable
 
 if TYPE_CHECKING:
+    from lakehouse.engine import Snapshot
     from registries.artifact import Artifact
 
 __all__ = ["ArtifactDescription", "describe"]
@@ -33,6 +35,12 @@ class ArtifactDescription:
         What its format says of it: shape, columns and dtypes, slots.
     labels
         Names of labels by the name of their feature; None is for labels under no feature.
+    values
+        Pairs of a feature and its value, with unit and dtype.
+    measured
+        Pairs of a slot and what was measured in it.
+    registries
+        Names of labels under no feature by the name of their registry.
     """
 
     title: str
@@ -41,6 +49,9 @@ class ArtifactDescription:
     provenance: tuple[tuple[str, str], ...]
     content: Description
     labels: dict[str | None, list[str]]
+    values: tuple[tuple[str, str], ...] = ()
+    measured: tuple[tuple[str, str], ...] = ()
+    registries: dict[str, list[str]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
@@ -51,6 +62,8 @@ class ArtifactDescription:
             "provenance": dict(self.provenance),
             "content": self.content.as_dict(),
             "labels": {name or "": labels for name, labels in self.labels.items()},
+            "features": dict(self.values),
+            "measured": dict(self.measured),
         }
 
     def sections(self) -> list[tuple[str, list[str]]]:
@@ -60,8 +73,11 @@ class ArtifactDescription:
         if self.content.columns:
             parts.append((f"Columns ({len(self.content.columns)})", list(_columns(self.content.columns))))
         parts += [(slot, list(_columns(columns))) for slot, columns in self.content.slots.items() if columns]
-        if self.labels:
-            parts.append(("Labels", [f"{name or 'labels'}: {', '.join(found)}" for name, found in self.labels.items()]))
+        parts += [
+            (title, _lines(pairs)) for title, pairs in (("Measured", self.measured), ("Features", self.values)) if pairs
+        ]
+        if self.registries:
+            parts.append(("Labels", [f"{name}: {', '.join(found)}" for name, found in self.registries.items()]))
         return parts
 
     def __str__(self) -> str:
@@ -75,6 +91,12 @@ class ArtifactDescription:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html_tree(f"Artifact {self.title}", self.sections())
+
+    def __rich__(self) -> Any:
+        return rich_tree(f"Artifact {self.title}", self.sections())
 
 
 def describe(artifact: Artifact) -> ArtifactDescription:
@@ -103,7 +125,43 @@ def describe(artifact: Artifact) -> ArtifactDescription:
         ),
         content=content,
         labels=artifact.labels.all(),
+        values=_values(artifact, snapshot),
+        measured=_measured(artifact, snapshot),
+        registries=_registries(artifact),
     )
+
+
+def _values(artifact: Artifact, snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
+    values = artifact.features.get_values()
+    rows = {row["name"]: row for row in snapshot.lookup("feature", "name", list(values)).to_pylist()}
+    return tuple(
+        (name, f"{_listed(value)}{' ' + unit if (unit := rows[name]['unit']) else ''} ({rows[name]['dtype']})")
+        for name, value in values.items()
+    )
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value[:_MOST])) + (", …" if len(value) > _MOST else "")
+    return str(value)
+
+
+def _measured(artifact: Artifact, snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
+    found = artifact.features.sets()
+    kinds = {one.modality for one in found.values() if one.modality}
+    names = {row["uid"]: row["name"] for row in snapshot.lookup("modality", "uid", list(kinds)).to_pylist()}
+    return tuple(
+        (slot, f"{one.n:,} {one.registry}{', ' + names[one.modality] if one.modality else ''}")
+        for slot, one in found.items()
+    )
+
+
+def _registries(artifact: Artifact) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for label, feature in artifact.labels.pairs():
+        if feature is None:
+            found.setdefault(label.meta.name, []).append(str(label.value(label.meta.title)))
+    return found
 
 
 def _general(artifact: Artifact, content: Description) -> tuple[tuple[str, str], ...]:

@@ -16,12 +16,14 @@ from lakehouse.engine.snapshot import Order
 from lakehouse.errors import InputError, MultipleFound, RecordNotFound, UnknownField, did_you_mean, shown
 from registries.binding import REGISTRIES
 from registries.conditions import Condition, both, either, opposite, settled
+from registries.display import html_table
 from registries.dtype import DType
 from registries.dtypes import parse_dtype
 from registries.expressions import Q
 from registries.lookups import condition
 from registries.near import near_misses
 from registries.related import include_in
+from registries.renamed import no_such
 from registries.times import At, point
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ __all__ = ["Query", "check_limit"]
 
 R = TypeVar("R", bound="Record")
 _MOST = 2**63 - 1
+_SHOWN = 10  # rows in a notebook
 _TRASH = "deleted_at"
 _LIVE = Condition('"deleted_at" is null')
 
@@ -316,6 +319,18 @@ class Query(Generic[R]):
     def _shape(self) -> str:
         asked = ", ".join(f"{lookup}={shown(value, 40)}" if lookup else repr(value) for lookup, value in self.asked)
         return f"{self.registry.meta.name}.filter({asked})"
+
+    def _repr_html_(self) -> str:
+        found = self.limit(_SHOWN if self.most is None else min(_SHOWN, self.most)).arrow()
+        columns = [name for name in found.column_names if found[name].null_count < max(1, len(found))]
+        rows = zip(*(found[name].to_pylist() for name in columns), strict=True)
+        return html_table(f"{self.registry.meta.name}: {self.count():,} records", columns, rows)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what a name that there is not is called here."""
+            raise AttributeError(no_such("Query", name, dir(type(self))))
 
     def __repr__(self) -> str:
         order = f".order_by({', '.join(map(repr, self.order))})" if self.order else ""

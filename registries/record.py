@@ -14,10 +14,14 @@ from lakehouse.ids import new_uid
 from registries import retrieve
 from registries.binding import REGISTRIES, current
 from registries.column import MISSING, Column, Reference, bind_annotations, column, reference
+from registries.display import html_fields, rich_fields
 from registries.expressions import Q
+from registries.many import Many
 from registries.meta import Link, Lookup, Meta, table_name
 from registries.names import check_name
+from registries.near import close_names
 from registries.query import Query
+from registries.renamed import no_such
 from registries.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -38,8 +42,17 @@ class Saved:
     found: bool = False
 
 
+class _Registry(type):
+    """The type of registries: says what a name that there is not is called here."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(cls, name: str) -> Any:
+            raise AttributeError(no_such(cls.__name__, name, dir(cls)))
+
+
 @dataclass_transform(kw_only_default=True, field_specifiers=(column, reference))
-class Record(Vectors):
+class Record(Vectors, Many, metaclass=_Registry):
     """One row of a registry.
 
     Constructors check types only; ``save()`` checks values, looks up, commits, and returns the record.
@@ -199,6 +212,18 @@ class Record(Vectors):
         )
         return f"{self.meta.name}({shape})"
 
+    def _repr_html_(self) -> str:
+        return html_fields(self.meta.name, self.to_row())
+
+    def __rich__(self) -> Any:
+        return rich_fields(self.meta.name, self.to_row())
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what a name that there is not is called here."""
+            raise AttributeError(no_such(self.meta.name, name, dir(type(self))))
+
     # Looking up
 
     @classmethod
@@ -243,6 +268,18 @@ class Record(Vectors):
         return retrieve.get(cls, cls.home(), uid, lookups)
 
     @classmethod
+    def is_plain(cls) -> bool:
+        """Return whether records need no more for saving than their columns, and are known by one unique name."""
+        meta = cls.meta
+        own = (cls.check, cls.find, cls.prepare, cls.plan_save, cls.plan_insert)
+        base = (Record.check, Record.find, Record.prepare, Record.plan_save, Record.plan_insert)
+        return own == base and meta.natural == (meta.title,) and meta.columns[meta.title].unique
+
+    def given(self) -> Mapping[str, Any]:
+        """Return the values that were given, by column."""
+        return self._values
+
+    @classmethod
     def spec(cls) -> TableSpec:
         """Return what the engine needs to keep the table."""
         return cls.meta.spec()
@@ -259,8 +296,13 @@ class Record(Vectors):
     def release(self) -> None:
         """Let go of what was only needed for saving, once that is committed."""
 
-    def save(self) -> Self:
+    def save(self, *, near: bool = False) -> Self:
         """Save the record, or rebind it to the one that is already there; return it.
+
+        Parameters
+        ----------
+        near
+            Whether to warn on the log, where the record is new, of names that are close to its own.
 
         Raises
         ------
@@ -269,9 +311,18 @@ class Record(Vectors):
         ChangedSinceRead
             When somebody else changed the row since it was read.
         """
+        if near and not self._read:
+            self._say_near()
         if not self._read or self._changed():
             self.home_of().save([self])
         return self
+
+    def _say_near(self) -> None:
+        title = self.meta.title
+        name = self.value(title)
+        close = close_names(self.home_of().snapshot(), type(self), title, str(name))
+        if close and name not in close:
+            _log.warning("%s %s is close to %s", self.meta.name, shown(name), ", ".join(map(shown, close)))
 
     def delete(self) -> None:
         """Delete the row.
@@ -314,7 +365,7 @@ class Record(Vectors):
         look
             Whether to look for an existing row with the same natural key.
         """
-        self._check_home(home)
+        self.check_home(home)
         for name, declared in self.meta.columns.items():
             if declared.init:
                 self._values[name] = declared.storable(self._values[name], self.meta.name)
@@ -345,7 +396,8 @@ class Record(Vectors):
         txn.upsert(self.meta.table, [row], as_read=[before])
         return Saved(row)
 
-    def _check_home(self, home: Instance) -> None:
+    def check_home(self, home: Instance) -> None:
+        """Refuse another instance than the one that it, and what it refers to, belongs to."""
         for record in (self, *vars(self).get("_mentions", ())):
             if record._home is not None and record._home is not home:
                 raise InputError(
@@ -374,6 +426,12 @@ class Record(Vectors):
         if saved.found and not self._read and self._values:
             self._say_found(saved.row)
         vars(self).update(_values=dict(saved.row), _read=saved.row, _home=home)
+
+    def take_row(self, row: dict[str, Any], home: Instance, *, found: bool = False) -> None:
+        """Be the record of a row that is already in the right form."""
+        if found and not self._read and self._values:
+            self._say_found(row)
+        vars(self).update(_values=dict(row), _read=row, _home=home)
 
     def forget_row(self) -> None:
         """Be unsaved again: the row is deleted."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from lakehouse.engine import Batch, Transaction
 from lakehouse.errors import Duplicate, InputError, shown
+from registries.bulk import is_uniform, plan_records
 from registries.names import check_message
 from registries.record import Record
 
@@ -78,7 +79,11 @@ class Writer:
     def _plan(self, txn: Transaction, before: _States, *, look: bool = True) -> None:
         for record, state in before:  # a plan may run again, on a newer snapshot
             record.go_back(state)
-        for record, _ in before:
+        records = [record for record, _ in before]
+        if is_uniform(records):
+            plan_records(txn, self._home, records)
+            return
+        for record in records:
             record.settle(record.plan_save(txn, self._home, look=look), self._home)
 
     def _insert(self, before: _States) -> bool:

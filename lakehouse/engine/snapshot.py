@@ -153,6 +153,16 @@ class Snapshot:
             sources, f"SELECT t.* FROM {quoted(name)} t SEMI JOIN _wanted w ON t.{sql_column} = w.v"
         )
 
+    def column(self, table: str, name: str) -> pa.ChunkedArray:
+        """Return a column of all rows, in no particular order; small tables answer from memory."""
+        state = self.state(table)
+        state.check_column(name)
+        if state.in_memory and not len(state.tail.hidden):
+            parts = [state.tail.rows[name], *([state.base.table()[name]] if state.base.files else [])]
+            chunks = [chunk for part in parts for chunk in part.chunks]
+            return pa.chunked_array(chunks, state.table.schema.field(name).type)
+        return self.arrow(f"SELECT {quoted(name)} FROM {quoted(table)}", tables=[table])[name]
+
     def missing(self, table: str, uids: pa.Array) -> list[str]:
         """Return those of the uids that are not in the table."""
         return self._again(lambda: self._absent(table, pc.unique(uids).drop_null()))

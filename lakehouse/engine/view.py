@@ -120,6 +120,11 @@ class TrackedView(TransactionView):
             self._reads.lookup(table, column, asked, found["uid"].to_pylist())
         return found
 
+    def column(self, table: str, name: str) -> pa.ChunkedArray:
+        """Return a column of all rows, in no particular order."""
+        self._reads.whole([table])
+        return self._plain.column(table, name)
+
     def missing(self, table: str, uids: pa.Array) -> list[str]:
         """Return those of the uids that are not in the table."""
         if len(uids) > _MANY:

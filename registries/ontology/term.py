@@ -111,7 +111,7 @@ class Entry(Record, abstract=True):
         return public_entries(cls, wanted)
 
     @classmethod
-    def from_values(
+    def from_values(  # type: ignore[override]  # out of a public source, too
         cls,
         values: Iterable[str],
         *,
