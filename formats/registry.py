@@ -16,7 +16,7 @@ from formats.keys import check_suffix, suffix_of
 from lakehouse import plugins
 from lakehouse.errors import ConfigurationError, UnknownFormat, did_you_mean, shown
 
-__all__ = ["by_name", "format_for", "format_of", "names", "register"]
+__all__ = ["by_name", "format_for", "format_in_store", "format_of", "names", "register"]
 
 _BUILT_IN = {
     "parquet": "formats.parquet:ParquetFormat",
@@ -42,6 +42,9 @@ _BUILT_IN = {
 }
 _FOLDERS: tuple[str, ...] = ("zarr-mudata", "zarr-anndata", "zarr", "soma", "tiledb", "delta", "mtx")
 """What a folder may be, in the order of asking; any other is a ``folder``."""
+
+_NEAR = ("delta", "mtx")
+"""Folders that are looked at in a copy only."""
 
 _SUFFIXES = {
     ".parquet": ("parquet",),
@@ -154,6 +157,23 @@ def format_of(path: Path, suffix: str) -> Format:
     if len(candidates) > 1:
         return next((fmt for fmt in candidates if fmt.recognizes(path)), candidates[-1])
     return candidates[0] if candidates else format_for(suffix=suffix)
+
+
+def format_in_store(path: Path, suffix: str) -> Format | None:
+    """Return the format of what lies in a bucket, if it can be told and read there without a copy.
+
+    Parameters
+    ----------
+    path
+        A :class:`formats.remotepath.RemotePath`.
+    suffix
+        What counts as its suffix; may be empty.
+    """
+    if path.is_dir():
+        found = next((fmt for fmt in map(_built_in, _FOLDERS) if fmt.name not in _NEAR and fmt.recognizes(path)), None)
+    else:
+        found = format_for(suffix=suffix) if len(_SUFFIXES.get(suffix, ())) < 2 else None
+    return found if found is not None and found.reads_remote(path) else None
 
 
 def _for_folders() -> Iterator[Format]:

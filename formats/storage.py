@@ -287,6 +287,24 @@ class Storage:
         """
         return self._place.remote_path(path) if isinstance(self._place, RemotePlace) else None
 
+    def known_hash(self, path: str) -> tuple[str, str] | None:
+        """Return kind and text of the hash that a bucket has of a file or folder under a name of its own.
+
+        See :mod:`formats.storehash` for the kinds. ``None`` where there is none, or elsewhere.
+
+        Raises
+        ------
+        NotFound
+            There is no such file.
+        """
+        return self._place.known_hash(path) if isinstance(self._place, RemotePlace) else None
+
+    def totals(self, path: str) -> tuple[int, int | None]:
+        """Return the bytes of what lies in a bucket, and the number of files of a folder (``None`` for a file)."""
+        if not isinstance(self._place, RemotePlace):
+            return self.size(path), None
+        return self._place.totals(path)
+
     def uri(self, path: str) -> str:
         """Return an absolute URI, percent-encoded for local files."""
         return self._place.uri(path)

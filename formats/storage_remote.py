@@ -18,6 +18,7 @@ from formats.paths import relative_parts, report
 from formats.remote import READ_ONLY, RemoteOptions, address_in, filesystem, reaching
 from formats.remotepath import RemotePath
 from formats.storage_fsspec import FsspecPlace
+from formats.storehash import BYTES, digest_of, folder_hash, hash_in_store
 from lakehouse.errors import NotFound, ReadOnly, Unavailable, Unsupported, shown
 from lakehouse.types import Progress
 
@@ -136,6 +137,14 @@ class RemotePlace(FsspecPlace):
             raise
 
     # -- reading through the cache ---------------------------------------------------------------------------------
+    def totals(self, path: str) -> tuple[int, int | None]:
+        """Return the bytes of a file or folder, and of a folder how many files it has."""
+        info = self._info(path)
+        if info["type"] == "file":
+            return int(info["size"]), None
+        found = self._sizes(relative_parts(path))
+        return sum(size for _, size in found), len(found)
+
     def local_path(
         self, path: str, *, size: int | None = None, hash: str | None = None, progress: Progress | None = None
     ) -> Path:
@@ -158,7 +167,7 @@ class RemotePlace(FsspecPlace):
         expected = hash if hash is not None and is_hash(hash) and info["size"] == size else None
         return self._cache.fetch(
             f"{self.uri(path)} {state_of(info)}",
-            lambda t: self._fetch(relative, t, info["size"], progress),
+            lambda t: self._fetch_checked(relative, t, info["size"], progress),
             size=info["size"],
             hash=expected,
             suffix=suffix,
@@ -169,6 +178,17 @@ class RemotePlace(FsspecPlace):
         if self._scheme in READ_ONLY:
             return None
         return RemotePath(self._fs, self._address(path), self.uri(path), self._options)
+
+    def known_hash(self, path: str) -> tuple[str, str] | None:
+        """Return kind and text of the hash that the store has of a file or folder, if it has one."""
+        relative = relative_parts(path)
+        if self._scheme in READ_ONLY or managed_hash(relative) is not None:
+            return None
+        with reaching(self.uri(relative)):
+            if self._info(relative)["type"] == "file":
+                return hash_in_store(self._fs, self._scheme, self._address(relative))
+            found = folder_hash(self._fs, self._address(relative))
+        return ("etag-folder", found[0]) if found is not None else None
 
     def cached(self, path: str, size: int) -> Path | None:
         """Return the copy of an object named by its content, if it is there."""
@@ -211,6 +231,13 @@ class RemotePlace(FsspecPlace):
                 return
             wanted = self._file_size(relative) if size is None else size
             transfer.download(self._fs, address, target, wanted, progress=progress, resume=resume)
+
+    def _fetch_checked(self, relative: str, target: Path, size: int, progress: Progress | None) -> None:
+        """Fetch a file that is not ours, and compare it with the hash that the store has of it, if it has one."""
+        self._fetch(relative, target, size, progress)
+        kind, digest = self.known_hash(relative) or ("", "")
+        if kind in BYTES and digest_of(target, kind) != digest:
+            raise Unavailable(f"{self.uri(relative)} arrives damaged, or changed meanwhile: try again")
 
     def _file_size(self, relative: str) -> int:
         found = self._info(relative)

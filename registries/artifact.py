@@ -220,7 +220,8 @@ class Artifact(
         self.check()
         lies_at = self._find_place(home, self._source)
         assert self._source is not None
-        self._content = self._source.read(self.key, lies_at, progress or self._progress)
+        if self._content is None:
+            self._content = self._source.read(self.key, lies_at, progress or self._progress)
         if self.key is None and self._content.lies_at is not None:
             self._values["key"] = _implied_key(self._content.lies_at)
 
@@ -241,11 +242,13 @@ class Artifact(
         return found[2]
 
     def _find_remote(self, home: Instance, source: Source) -> str:
-        """Settle that a remote file stays where it lies; it is hashed and described from a copy in the cache."""
+        """Settle that what is remote stays where it lies; where its store has no hash of it, a copy is hashed."""
         uid, store, inside = home.stores.holding_url(source.given)
         if self._target is not None and self._place is not None and self._place[0] != uid:
             raise InvalidKey(f"{shown(source.given)} stays where it lies: leave storage= out, or download it first")
-        self._place, self._source = (uid, store), replace(source, given=store.local_path(inside))
+        self._place, self._content = (uid, store), source.in_store(store, inside, self.key)
+        if self._content is None:
+            self._source = replace(source, given=store.local_path(inside))
         return inside
 
     def release(self) -> None:
@@ -263,8 +266,7 @@ class Artifact(
         latest = newest(live(self._family(snapshot)))
         if latest is None:
             return None if self.key is not None or self._revises else self._shared(snapshot, content)
-        same = (latest["hash"], latest["suffix"]) == (content.hash, content.suffix)
-        return latest if same and self._is_whole(latest, content) else None
+        return latest if content.equals(latest) and self._is_whole(latest, content) else None
 
     def _family(self, snapshot: Snapshot) -> pa.Table:
         """Return the rows of all versions, with those in the trash."""

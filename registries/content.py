@@ -14,8 +14,9 @@ from formats import hashing, keys
 from formats.base import Format
 from formats.folders import Folder, read_folder
 from formats.frames import eager
-from formats.registry import by_name, format_for, format_of
+from formats.registry import by_name, format_for, format_in_store, format_of
 from formats.storage import Storage
+from formats.storehash import BYTES, digest_of
 from lakehouse.errors import InvalidFile, InvalidKey, LakehouseError, Unavailable, shown
 from lakehouse.types import Progress
 
@@ -29,7 +30,7 @@ class Content:
     Attributes
     ----------
     data
-        The bytes, or the file or folder that holds them.
+        The bytes, or the file or folder that holds them; None for what lies in a bucket and was not read.
     hash
         Their content hash.
     size
@@ -46,9 +47,11 @@ class Content:
         Path in the storage, for what lies there already.
     n_files
         Of a folder; None for a file.
+    stated
+        Kind of the hash where the store made it; see :mod:`formats.storehash`.
     """
 
-    data: bytes | Path | Folder
+    data: bytes | Path | Folder | None
     hash: str
     size: int
     suffix: str
@@ -57,11 +60,20 @@ class Content:
     n_rows: int | None
     lies_at: str | None = None
     n_files: int | None = None
+    stated: str | None = None
 
     @property
     def hash_kind(self) -> str:
-        """How the hash was made: over the bytes, or over names and contents of a folder."""
-        return "blake3" if self.n_files is None else "blake3-folder"
+        """How the hash was made: over the bytes, over names and contents of a folder, or as its store made it."""
+        return self.stated or ("blake3" if self.n_files is None else "blake3-folder")
+
+    def equals(self, row: dict[str, Any]) -> bool:
+        """Tell whether the content of an artifact's row is the same."""
+        if (row["suffix"], row["size"]) != (self.suffix, self.size):
+            return False
+        if row["hash_kind"] in BYTES and isinstance(self.data, bytes | Path):
+            return bool(digest_of(self.data, row["hash_kind"]) == row["hash"])
+        return (row["hash_kind"], row["hash"]) == (self.hash_kind, self.hash)
 
     def put(self, store: Storage, progress: Progress | None = None) -> str:
         """Store the bytes durably, unless they lie there already; return the path in the storage.
@@ -92,6 +104,7 @@ class Content:
     def _put(self, store: Storage, progress: Progress | None) -> str:
         if isinstance(self.data, Folder):
             return store.put_folder(self.data, self.suffix, progress=progress)
+        assert self.data is not None
         return store.put_object(self.hash, self.suffix, self.data, progress=progress)
 
     def _lies_in(self, store: Storage, path: str) -> bool:
@@ -107,6 +120,27 @@ class Source:
     given: Any
     suffix: str | None = None
     format: str | None = None
+
+    def in_store(self, store: Storage, path: str, key: str | None) -> Content | None:
+        """Describe what lies in a bucket without copying it; ``None`` where the store has no hash or it must be read.
+
+        Parameters
+        ----------
+        store, path
+            Where it lies.
+        key
+            The artifact's.
+        """
+        there = store.remote_path(path)
+        if there is None:
+            return None
+        suffix = self._suffix_of_file(there.as_path(), key)
+        known, (size, n_files) = store.known_hash(path), store.totals(path)
+        fmt = by_name(self.format) if self.format is not None else format_in_store(there.as_path(), suffix)
+        if known is None or fmt is None or not size or not fmt.reads_remote(there.as_path()):
+            return None
+        kind, n_rows = _described(fmt, there.as_path())
+        return Content(None, known[1], size, suffix, fmt.name, kind, n_rows, path, n_files, known[0])
 
     @property
     def is_path(self) -> bool:
@@ -165,7 +199,7 @@ class Source:
         return by_name(self.format) if self.format is not None else format_of(path, suffix)
 
     def _suffix_of_file(self, path: Path, key: str | None) -> str:
-        suffix = keys.suffix_of(path) if self.suffix is None else keys.check_suffix(self.suffix)
+        suffix = keys.suffix_of(path.name) if self.suffix is None else keys.check_suffix(self.suffix)
         named = keys.suffix_of(key) if key else ""
         if named and named != suffix and self.suffix is None and self.format is None:
             raise InvalidKey(

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from formats.folders import read_folder
+from formats.hashing import hash_file
+from formats.storehash import BYTES, digest_of
 from lakehouse.errors import InvalidFile, shown
 from lakehouse.types import Progress
 from registries.content import Content
@@ -32,6 +34,7 @@ def moved(artifact: Artifact, storage: str | Storage, progress: Progress | None)
         txn.storing()
         before = artifact.to_row()
         row = before | {"storage": home.stores.ensured(txn, wanted), "path": content.put(store, progress)}
+        row |= {"hash": content.hash, "hash_kind": content.hash_kind}  # those of a bucket stay behind with it
         txn.upsert("artifact", [row], as_read=[before])
         artifact.settle(Saved(row), home)
 
@@ -71,11 +74,14 @@ def _refuse_changed(artifact: Artifact, found: str) -> None:
 def _content(artifact: Artifact) -> Content:
     path: Path = artifact.path
     folder = None if artifact.n_files is None else read_folder(path)
-    if folder is not None:  # a file is hashed while it is copied
+    if artifact.hash_kind in BYTES:
+        _refuse_changed(artifact, digest_of(path, artifact.hash_kind))
+    elif folder is not None and artifact.hash_kind == "blake3-folder":  # a file is hashed while it is copied
         _refuse_changed(artifact, folder.hash)
+    ours = artifact.hash_kind.startswith("blake3")
     return Content(
         folder or path,
-        artifact.hash,
+        artifact.hash if ours else folder.hash if folder is not None else hash_file(path),
         artifact.size,
         artifact.suffix,
         artifact.format,

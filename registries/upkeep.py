@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from formats.folders import read_folder
 from formats.hashing import hash_file
 from formats.storage import Storage as ObjectStore
+from formats.storehash import BYTES, digest_of
 from formats.sweep import sweep_objects
 from lakehouse.engine.backup import BackupReport, back_up
 from lakehouse.engine.catalog import Pin
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["InstanceVacuum", "Upkeep"]
 
-_ARTIFACTS = "select uid, key, version, storage, path, size, hash, n_files from artifact"
+_ARTIFACTS = "select uid, key, version, storage, path, size, hash, hash_kind, n_files from artifact"
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class Upkeep:
                 return Finding(Severity.HARM, "missing", "", f"{store.uri(row['path'])} is gone: {mend}")
             if not _has_size(store, row):
                 return Finding(Severity.HARM, "changed", "", f"{store.uri(row['path'])} has another size: {mend}")
-            if deep and _hash(store, row) != row["hash"]:
+            if deep and not _has_content(store, row):
                 return Finding(Severity.HARM, "changed", "", f"{store.uri(row['path'])} has other contents: {mend}")
         except InvalidFile as error:
             return Finding(Severity.HARM, "changed", "", f"{error}: {mend}")
@@ -171,6 +172,11 @@ def _has_size(store: ObjectStore, row: dict[str, Any]) -> bool:
     return store.holds_folder(row["path"], row["size"], row["n_files"])
 
 
-def _hash(store: ObjectStore, row: dict[str, Any]) -> str:
+def _has_content(store: ObjectStore, row: dict[str, Any]) -> bool:
+    kind, digest = row["hash_kind"], row["hash"]
+    if not kind.startswith(("blake3", *BYTES)):
+        return store.known_hash(row["path"]) == (kind, digest)
     path = store.local_path(row["path"])
-    return hash_file(path) if row["n_files"] is None else read_folder(path).hash
+    if kind in BYTES:
+        return bool(digest_of(path, kind) == digest)
+    return bool((hash_file(path) if row["n_files"] is None else read_folder(path).hash) == digest)

@@ -31,8 +31,12 @@ def staged(artifact: Stored, progress: Progress | None = None) -> Path:
         10,000 files only its presence is checked.
     """
     store, relative = artifact.place()
+    ours = artifact.hash_kind.startswith("blake3")
     try:
-        path = store.local_path(relative, size=artifact.size, hash=artifact.hash, progress=progress)
+        if not ours:
+            _refuse_other(artifact, store, relative)
+        known = artifact.hash if ours else None
+        path = store.local_path(relative, size=artifact.size, hash=known, progress=progress)
     except NotFound as error:
         raise DataLoss(f"the bytes of {title_of(artifact)} are gone from {store.uri(relative)}: {_MEND}") from error
     if artifact.n_files is not None:
@@ -42,6 +46,17 @@ def staged(artifact: Stored, progress: Progress | None = None) -> Path:
             f"{store.uri(relative)} holds {size:,} bytes, {artifact.size:,} were saved for {title_of(artifact)}: {_MEND}"
         )
     return path
+
+
+def _refuse_other(artifact: Stored, store: ObjectStore, relative: str) -> None:
+    """Compare what lies in a bucket with what was registered, without reading it."""
+    size, _ = store.totals(relative)
+    if size != artifact.size:
+        raise DataLoss(
+            f"{store.uri(relative)} holds {size:,} bytes, {artifact.size:,} were saved for {title_of(artifact)}: {_MEND}"
+        )
+    if store.known_hash(relative) != (artifact.hash_kind, artifact.hash):
+        raise DataLoss(f"{store.uri(relative)} holds other content than was saved for {title_of(artifact)}: {_MEND}")
 
 
 def readable(artifact: Stored, fmt: Format) -> Path:

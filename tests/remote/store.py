@@ -74,7 +74,7 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self.rules: list[Rule] = []
         self.log: list[tuple[str, str]] = []
-        self.at_once = self.most_at_once = 0
+        self.at_once = self.most_at_once = self.received = 0
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, port))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -94,7 +94,7 @@ class Proxy:
     def forget(self) -> None:
         for kept in (self.rules, self.log):
             kept.clear()
-        self.at_once = self.most_at_once = 0
+        self.at_once = self.most_at_once = self.received = 0
 
     def close(self) -> None:
         self._server.shutdown()
@@ -179,6 +179,7 @@ def _handler(proxy: Proxy, port: int) -> type[http.server.BaseHTTPRequestHandler
             self.end_headers()
             if self.command == "HEAD":
                 return
+            proxy.received += len(content)
             self.wfile.write(content[: len(content) // 2] if cut else content)
             if cut:
                 self.wfile.flush()

@@ -1,0 +1,131 @@
+"""Registering what lies in a bucket already: nothing is copied, and its store's hash is recorded."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from formats.cache import Cache
+from formats.registry import by_name
+from formats.remote import RemoteOptions, filesystem
+from formats.storehash import digest_of
+from lakehouse.errors import DataLoss, InvalidFile
+from registries.instance import Instance
+from tests.remote.store import Proxy
+
+FRAME = pd.DataFrame({"donor": [f"D{n}" for n in range(2000)], "age": range(2000)})
+
+
+@pytest.fixture
+def lake(bucket: str, tmp_path: Path) -> Iterator[Instance]:
+    with Instance.create(tmp_path / "lab") as made:
+        made.Storage(root=f"{bucket}/theirs").save()
+        yield made
+
+
+def put(bucket: str, name: str, data: bytes, **given: str) -> str:
+    where = bucket.partition("://")[2]
+    filesystem(bucket, RemoteOptions()).call_s3("put_object", Bucket=where, Key=f"theirs/{name}", Body=data, **given)
+    return f"{bucket}/theirs/{name}"
+
+
+def test_a_file_is_registered_by_the_hash_of_its_store(
+    lake: Instance, bucket: str, proxy: Proxy, tmp_path: Path
+) -> None:
+    source = tmp_path / "x.parquet"
+    FRAME.to_parquet(source)
+    url = put(bucket, "run 1/x.parquet", source.read_bytes() + b"")
+    proxy.forget()
+    found = lake.Artifact(url).save()
+    assert (found.key, found.hash_kind, found.hash) == ("run 1/x.parquet", "md5", digest_of(source, "md5"))
+    assert (found.n_rows, found.size, found.kind) == (2000, source.stat().st_size, "dataframe")
+    assert (Cache().used(), proxy.count("PUT", ".*")) == (0, 0)
+    assert "md5 " + found.hash in str(found.describe())
+    assert found.load().equals(FRAME)
+    assert lake.Artifact(url).save() == found
+    assert lake.Artifact(source, key="run 1/x.parquet").save() == found, "the same content is the same record"
+    assert lake.check(deep=True).ok
+
+
+def test_a_large_file_is_not_read_to_register_it(
+    lake: Instance, bucket: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = put(bucket, "x.bin", np.random.default_rng(0).bytes(3_000_000))
+    proxy.forget()
+    lake.Artifact(url).save()
+    assert proxy.received < 500_000
+
+
+def test_what_was_sent_in_parts_or_with_a_checksum_has_a_hash_of_that_kind(lake: Instance, bucket: str) -> None:
+    fs, where, data = filesystem(bucket, RemoteOptions()), bucket.partition("://")[2], b"x" * (5 << 20)
+    key = {"Bucket": where, "Key": "theirs/parts.bin"}
+    begun = fs.call_s3("create_multipart_upload", **key)["UploadId"]
+    sent = [fs.call_s3("upload_part", **key, UploadId=begun, PartNumber=n, Body=data)["ETag"] for n in (1, 2)]
+    parts = [{"PartNumber": n, "ETag": tag} for n, tag in enumerate(sent, 1)]
+    fs.call_s3("complete_multipart_upload", **key, UploadId=begun, MultipartUpload={"Parts": parts})
+    found = lake.Artifact(f"{bucket}/theirs/parts.bin").save()
+    assert found.hash_kind == "etag"
+    assert found.hash.endswith("-2")
+    digest = hashlib.sha256(b"abc")
+    checked = put(bucket, "sum.bin", b"abc", ChecksumSHA256=base64.b64encode(digest.digest()).decode())
+    assert (lake.Artifact(checked).save().hash_kind, lake.Artifact(checked).save().hash) in (
+        ("sha256", digest.hexdigest()),
+        ("md5", digest_of(b"abc", "md5")),  # a store that does not hand out what it was given
+    )
+    hidden = put(bucket, "hidden.bin", b"abc", ServerSideEncryption="aws:kms")
+    assert lake.Artifact(hidden).save().hash_kind == "blake3"
+    assert lake.check(deep=True).ok
+
+
+def test_a_folder_is_registered_by_its_listing(lake: Instance, bucket: str, tmp_path: Path, proxy: Proxy) -> None:
+    by_name("zarr").write(np.arange(100_000, dtype="f8").reshape(100, 1000), tmp_path / "x.zarr")
+    fs = filesystem(bucket, RemoteOptions())
+    fs.put(str(tmp_path / "x.zarr"), f"{bucket}/theirs/x.zarr", recursive=True)
+    found = lake.Artifact(f"{bucket}/theirs/x.zarr").save()
+    files = [path for path in (tmp_path / "x.zarr").rglob("*") if path.is_file()]
+    assert (found.key, found.format, found.hash_kind, found.n_files) == ("x.zarr", "zarr", "etag-folder", len(files))
+    assert found.size == sum(path.stat().st_size for path in files)
+    assert Cache().used() == 0
+    assert found.load()[99, 999] == 99_999
+    assert lake.check(deep=True).ok
+    fs.pipe_file(
+        f"{bucket}/theirs/x.zarr/zarr.json", b"{}" + b" " * ((tmp_path / "x.zarr/zarr.json").stat().st_size - 2)
+    )
+    with pytest.raises(DataLoss, match="other content"):
+        found.load()
+    assert not lake.check(deep=True).ok
+
+
+def test_other_content_of_the_same_size_is_found_out(lake: Instance, bucket: str) -> None:
+    found = lake.Artifact(put(bucket, "a.txt", b"one")).save()
+    assert found.load() == b"one"
+    put(bucket, "a.txt", b"two")
+    with pytest.raises(DataLoss, match=r"other content.*version 0"):
+        found.load()
+    newer = lake.Artifact(f"{bucket}/theirs/a.txt").save()
+    assert (newer.version, newer.load()) == (1, b"two")
+
+
+def test_what_moves_from_a_bucket_gets_a_hash_of_ours(
+    lake: Instance, bucket: str, proxy: Proxy, tmp_path: Path
+) -> None:
+    found = lake.Artifact(put(bucket, "a.txt", b"one")).save()
+    store = lake.Storage(root=str(tmp_path / "shelf")).save()
+    copy = found.copy_to(store, key="copy.txt")
+    assert (copy.hash_kind, copy.load()) == ("blake3", b"one")
+    assert found.move_to(store).hash_kind == "blake3"
+    assert found.path.is_relative_to(tmp_path / "shelf")
+    assert lake.Artifact.get(key="a.txt").load() == b"one"
+    assert lake.check(deep=True).ok
+
+
+def test_a_damaged_file_is_refused_where_it_would_be_registered(lake: Instance, bucket: str) -> None:
+    with pytest.raises(InvalidFile, match="cannot be read as parquet"):
+        lake.Artifact(put(bucket, "x.parquet", b"PAR1 and no more")).save()
+    assert lake.Artifact.filter().count() == 0
