@@ -55,7 +55,8 @@ class Artifact(
     key
         The name that it is found by, such as ``raw/pbmc.h5ad``.
     storage
-        Where the bytes are to lie: a storage record, its root or its uid. The instance's own, where none is given.
+        Where the bytes are to lie: a storage record, its root or its uid. Where none is given, the default: the
+        instance's own, unless :meth:`Storage.make_default` chose another.
     description
         What it is.
     suffix

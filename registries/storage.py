@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from lakehouse.errors import InputError, shown
 from registries.column import Column, column
 from registries.names import check_name
 from registries.places import OWN_STORAGE, storage_root
-from registries.record import Record
+from registries.record import Record, Saved
 
 # A user's part before @, or a query such as that of a presigned URL.
 _SECRET = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:/+([^/]*@|.*\?.)", re.DOTALL)
 
-__all__ = ["Storage"]
+if TYPE_CHECKING:
+    from lakehouse.engine import Transaction
+
+__all__ = ["DEFAULT", "Storage"]
+
+DEFAULT = "default"
+"""The role of the storage that new artifacts go to."""
 
 
 class Storage(Record, natural=("root",)):
@@ -42,6 +48,30 @@ class Storage(Record, natural=("root",)):
     )
     kind: Column[str] = column(doc="Protocol: file, memory, s3, ...", init=False)
     description: Column[str | None] = column(doc="What is kept there.", default=None)
+    role: Column[str | None] = column(doc="'default' for the one that new artifacts go to.", default=None, init=False)
+
+    def make_default(self) -> Self:
+        """Let artifacts that are saved without ``storage=`` go here, whoever saves them; return the record.
+
+        Those that are saved already stay where they are. The instance's own storage becomes the default again by its
+        own record: ``Storage.get(root="storage").make_default()``.
+        """
+        home = self.home_of()
+        if not self.is_saved:
+            raise InputError(f"{self!r} is not saved: call its save() first")
+
+        def plan(txn: Transaction) -> None:
+            mine = txn.snapshot.get("storage", self.uid) or self.to_row()
+            before = txn.snapshot.lookup("storage", "role", [DEFAULT]).to_pylist()
+            others = [row for row in before if row["uid"] != self.uid]
+            row = mine | {"role": DEFAULT}
+            txn.upsert("storage", [row, *(other | {"role": None} for other in others)], as_read=[mine, *others])
+            self.settle(Saved(row), home)
+
+        # serializable, so that of two choices made at once one is made on seeing the other
+        with home.transaction(f"default storage: {self.root}", serializable=True):
+            home.change([self], plan)
+        return self
 
     @classmethod
     def own(cls, kind: str) -> Self:

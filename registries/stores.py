@@ -11,7 +11,7 @@ from lakehouse.errors import InputError, InvalidKey, RecordNotFound, did_you_mea
 from lakehouse.ids import derived_uid
 from registries.names import is_utf8
 from registries.places import OWN_STORAGE, storage_root
-from registries.storage import Storage
+from registries.storage import DEFAULT, Storage
 
 if TYPE_CHECKING:
     from lakehouse.engine import Transaction
@@ -65,6 +65,21 @@ class Stores:
         place = root if "://" in root or os.path.isabs(root) else f"{self._home.root}/{root}"  # noqa: PTH117
         return ObjectStore(place, options=self._home.remote)
 
+    def default(self) -> tuple[str, ObjectStore]:
+        """Return uid and store of the storage that artifacts go to when they name none."""
+        rows = self._home.snapshot().lookup("storage", "role", [DEFAULT]).to_pylist()
+        if not rows or rows[0]["uid"] == self.own_uid:
+            return self.own_uid, self.own
+        return rows[0]["uid"], self._at(rows[0]["root"])
+
+    def make_default(self, storage: str) -> Storage:
+        """Let artifacts that name no storage go to this one, given by its root or uid; return its record."""
+        home = self._home
+        uid, _ = self._named(storage)
+        if uid == self.own_uid:
+            home.run(lambda txn: self.ensured(txn, uid))
+        return home.Storage.get(uid).make_default()
+
     def chosen(self, storage: object) -> tuple[str, ObjectStore]:
         """Return uid and store of what an artifact's ``storage=`` names: a record, its uid or its root.
 
@@ -76,7 +91,7 @@ class Stores:
             When it is something else.
         """
         if storage is None:
-            return self.own_uid, self.own
+            return self.default()
         if isinstance(storage, Storage):
             if not storage.is_saved or storage.home_of() is not self._home:
                 raise InputError(f"{storage!r} is not saved in the instance at {self._home.root}: save it there first")
@@ -89,7 +104,7 @@ class Stores:
         rows = self._rows()
         _, root = storage_root(text, self._home.root)
         for row in rows:
-            if text == row["uid"] or root == row["root"]:
+            if text in (row["uid"], row["root"]) or root == row["root"]:
                 return row["uid"], self._at(row["root"])
         known = [row["root"] for row in rows]
         shape = text.partition("://")[0] + "://…" if "://" in text else text  # the rest may hold a secret

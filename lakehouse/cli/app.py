@@ -152,7 +152,8 @@ def save(
         str | None, typer.Option(metavar="NAME", help="Overrides the format; blob keeps bytes without reading them.")
     ] = None,
     storage: Annotated[
-        str | None, typer.Option(metavar="ROOT", help="Where the bytes are to lie. Default: the instance's own.")
+        str | None,
+        typer.Option(metavar="ROOT", help="Where the bytes are to lie. Default: what `storage default` says."),
     ] = None,
 ) -> None:
     """Save files as artifacts, with their labels.
@@ -433,9 +434,19 @@ def storage_add(
     root: Annotated[str, typer.Argument(help="A folder, or a URL such as s3://bucket/prefix.")],
     *,
     description: Annotated[str | None, typer.Option(help="What is kept there.")] = None,
+    default: Annotated[bool, typer.Option("--default", help="Let new artifacts go there.")] = False,
 ) -> None:
     """Register a storage: `save --storage ROOT` then stores there, and files in it are registered in place."""
-    storages.add(ctx.obj, root, description=description)
+    storages.add(ctx.obj, root, description=description, default=default)
+
+
+@_storage.command("default", epilog=_EVERYWHERE)
+def storage_default(
+    ctx: typer.Context,
+    storage: Annotated[str | None, typer.Argument(metavar="ROOT", help="Root or uid of a storage.")] = None,
+) -> None:
+    """Choose the storage that new artifacts go to when they name none; without an argument, show it."""
+    storages.choose(ctx.obj, storage)
 
 
 @_storage.command("move", epilog=_EVERYWHERE)

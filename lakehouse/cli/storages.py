@@ -1,4 +1,4 @@
-"""``storage list``, ``storage add``, ``storage move``, ``cache info`` and ``cache clear``."""
+"""``storage list``, ``storage add``, ``storage default``, ``storage move``, ``cache info`` and ``cache clear``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from lakehouse.cli.session import opened
 from lakehouse.config import cache_settings
 from registries.describe import readable_size
 from registries.places import OWN_STORAGE
+from registries.storage import DEFAULT
 
-__all__ = ["add", "cache_clear", "cache_info", "list_all", "move"]
+__all__ = ["add", "cache_clear", "cache_info", "choose", "list_all", "move"]
 
 # Artifacts that share an object count it once.
 _HELD = (
-    "select s.uid, s.root, s.kind, s.description, coalesce(h.artifacts, 0) as artifacts, coalesce(h.bytes, 0) as bytes "
+    "select s.uid, s.root, s.kind, s.description, s.role, coalesce(h.artifacts, 0) as artifacts, coalesce(h.bytes, 0) as bytes "
     "from storage s left join (select storage, sum(n)::bigint as artifacts, sum(size)::bigint as bytes from "
     "(select storage, path, count(*) as n, max(size) as size from artifact group by all) group by 1) h "
     "on h.storage = s.uid order by s.created_at"
@@ -31,24 +32,39 @@ def list_all(screen: Screen) -> None:
         rows: list[dict[str, Any]] = lake.sql(_HELD).to_arrow_table().to_pylist()
         if not any(row["uid"] == lake.stores.own_uid for row in rows):  # it is recorded with the first artifact
             own = {"uid": lake.stores.own_uid, "root": OWN_STORAGE, "kind": lake.stores.own.protocol}
-            rows.insert(0, own | {"description": None, "artifacts": 0, "bytes": 0})
+            rows.insert(0, own | {"description": None, "role": None, "artifacts": 0, "bytes": 0})
+        default, _ = lake.stores.default()
+        for row in rows:
+            row["role"] = DEFAULT if row["uid"] == default else None
     if screen.options.json:
         screen.document(rows)
         return
-    columns = ("root", "kind", "artifacts", "bytes", "description", "uid")
+    columns = ("root", "kind", "role", "artifacts", "bytes", "description", "uid")
     screen.table(
         columns, [[row[c] for c in columns] for row in rows], right=("artifacts", "bytes"), spare=("description",)
     )
 
 
-def add(screen: Screen, root: str, *, description: str | None) -> None:
+def choose(screen: Screen, storage: str | None) -> None:
+    """Show the storage that new artifacts go to, or choose another one."""
+    with opened(screen, read_only=storage is None) as lake:
+        if storage is not None:
+            lake.stores.make_default(storage)
+        uid, store = lake.stores.default()
+    if screen.options.json:
+        screen.document({"uid": uid, "root": store.root})
+        return
+    screen.line(f"new artifacts go to {store.root}")
+
+
+def add(screen: Screen, root: str, *, description: str | None, default: bool = False) -> None:
     """Register a root under which artifacts lie."""
     place = root if "://" in root else str(Path(root).expanduser().absolute())
     with opened(screen) as lake:
         storage = lake.Storage(root=place, description=description).save()
         if is_remote(storage.root):
             lake.stores.of(storage.uid).exists("lakehouse-is-it-there")  # says at once what cannot be reached
-        row = storage.to_row()
+        row = (storage.make_default() if default else storage).to_row()
     if screen.options.json:
         screen.document(row)
         return

@@ -47,3 +47,15 @@ def test_the_cache_is_shown_and_cleared(run, monkeypatch, tmp_path):
     assert (facts["bytes"], facts["limit"]) == (3, 5_000_000) and facts["folder"].startswith(str(tmp_path / "copies"))
     assert "deleted 1 copy from" in run("cache", "clear").out
     assert run("cache", "info", "--json").document["bytes"] == 0
+
+
+def test_a_default_storage_is_chosen_shown_and_used(lake):
+    archive = str(Path("archive").absolute())
+    assert lake("storage", "add", "archive", "--default").code == 0
+    assert lake("storage", "default", "--json").document["root"] == archive
+    lake("save", "notes.txt", "--key", "kept.txt")
+    rows = {row["root"]: row for row in lake("storage", "list", "--json").document}
+    assert rows[archive]["role"] == "default"
+    assert lake("storage", "default", "storage").out.startswith("new artifacts go to")
+    assert lake("storage", "default", "--json").document["root"] != archive
+    assert lake("storage", "default", "nowhere").code == 3

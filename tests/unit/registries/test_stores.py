@@ -134,3 +134,35 @@ def test_a_file_that_left_its_storage_by_a_link_is_refused(lake, tmp_path):
     lake.Storage(root=str(folder)).save()
     with pytest.raises(InputError, match="leads out of"):
         lake.Artifact(folder / "a.txt").save()
+
+
+def test_artifacts_that_name_no_storage_go_to_the_default_one(lake, scratch):
+    before = lake.Artifact(b"1", key="before.txt").save()
+    assert scratch.make_default().role == "default"
+    after = lake.Artifact(b"2", key="after.txt").save()
+    named = lake.Artifact(b"3", key="named.txt", storage="storage").save()
+    own = lake.Storage.get(root="storage")
+    assert [a.storage for a in (before, after, named)] == [own.uid, scratch.uid, own.uid]
+    assert [a.load() for a in (before, after, named)] == [b"1", b"2", b"3"]
+    own.make_default()
+    assert lake.Artifact(b"4", key="again.txt").save().storage == own.uid
+    assert lake.Storage.filter(role="default").all() == [own]
+
+
+def test_another_session_finds_the_default_storage(tmp_path):
+    with Instance.create(tmp_path / "lake") as lake:
+        lake.Storage(root=str(tmp_path / "shelf")).save().make_default()
+    with Instance.open(tmp_path / "lake") as lake:
+        assert lake.Artifact(b"1", key="a.txt").save().path.is_relative_to(tmp_path / "shelf")
+        lake.stores.make_default("storage")
+        assert lake.Artifact(b"2", key="b.txt").save().path.is_relative_to(tmp_path / "lake")
+
+
+def test_of_two_choices_of_a_default_one_remains(tmp_path):
+    with Instance.create(tmp_path / "lake") as lake, Instance.open(tmp_path / "lake") as other:
+        one, two = (lake.Storage(root=f"memory://{name}").save() for name in ("choice-one", "choice-two"))
+        other.Storage.get(two.uid).make_default()
+        one.make_default()
+        assert [s.root for s in other.Storage.filter(role="default").all()] == [one.root]
+        with pytest.raises(InputError, match="is not saved"):
+            lake.Storage(root="memory://three").make_default()
