@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as _compute
 
+from lakehouse.engine.scan import quoted
 from lakehouse.errors import InputError, LakehouseError, RecordNotFound, Unavailable, shown
+from registries.ontology.identity import CLEAR
 from registries.ontology.importing import Wanted, add_rows
 from registries.ontology.public import PublicEntries, public_entries
 from registries.record import Saved
 
 if TYPE_CHECKING:
-    from lakehouse.engine import Transaction
+    from lakehouse.engine import Snapshot, Transaction
     from registries.instance import Instance
     from registries.ontology.term import Entry
 
@@ -89,10 +91,13 @@ def entries_for(registry: type[E], values: Iterable[str], wanted: Wanted) -> Ent
     """Return the entries for values; see ``Entry.from_values``."""
     home = registry.home()
     asked = _texts(registry, values)
-    found = _there(registry, home, asked)
-    rest = [value for value in asked if value not in found]
+    found, several = _there(registry, home, asked, wanted.organism)
+    rest = [value for value in asked if value not in found and value not in several]
     public = _public(registry, wanted, rest) if rest else None
-    places, several = public.places(rest) if public is not None else ({}, {})
+    places: dict[str, int] = {}
+    if public is not None:
+        places, unclear = public.places(rest)
+        several |= unclear
     if public is not None:
         found |= {value: _new(registry, public, place) for value, place in places.items()}
     records = list({found[value].own_uid(): found[value] for value in asked if value in found}.values())
@@ -116,18 +121,65 @@ def _texts(registry: type[Entry], values: Iterable[str]) -> list[str]:
     for value in texts:
         if not isinstance(value, str):
             raise InputError(f"{registry.meta.name}.from_values([...{shown(value)}...]): text is accepted")
-    return texts
+    return list(dict.fromkeys(map(registry.plain, texts)))
 
 
-def _there(registry: type[E], home: Instance, values: list[str]) -> dict[str, E]:
-    """Return the records that the registry has already: by identifier, then by name, current ones before obsolete."""
-    snapshot, found = home.snapshot(), dict[str, E]()
-    bound = home.bound(registry)
-    for field in dict.fromkeys((registry.identity_field, registry.label_field)):
-        rest = [value for value in values if value not in found]
-        rows = snapshot.lookup(registry.meta.table, field, rest).to_pylist() if rest else []
-        for row in sorted(rows, key=lambda row: (not row["obsolete"], row["uid"]), reverse=True):
-            found[row[field]] = bound.from_row(row, home)
+def _there(
+    registry: type[E], home: Instance, values: list[str], organism: str | None
+) -> tuple[dict[str, E], dict[str, list[str]]]:
+    """Return the records that the registry has already, and the identifiers that ambiguous values may mean.
+
+    Identifiers go before names, these before exact and previous synonyms, and current entries before obsolete ones.
+    """
+    found, several = dict[str, E](), dict[str, list[str]]()
+    snapshot, bound = home.snapshot(), home.bound(registry)
+    mine = _organism(snapshot, registry, organism)
+    for hits in (_by_identity, _by_label, _by_synonym):
+        rest = [value for value in values if value not in found and value not in several]
+        for value, rows in hits(registry, snapshot, rest).items() if rest else ():
+            ours = [row for row in rows if mine is None or row["organism"] == mine]
+            live = [row for row in ours if not row["obsolete"]] or ours
+            if len(live) == 1:
+                found[value] = bound.from_row(live[0], home)
+            elif live:
+                several[value] = sorted(str(row[registry.identity_field] or row["uid"]) for row in live)
+    return found, several
+
+
+def _organism(snapshot: Snapshot, registry: type[Entry], name: str | None) -> str | None:
+    """Return the uid of an organism that goes by a name, where entries belong to one."""
+    if name is None or "organism" not in registry.meta.columns:
+        return None
+    statement = 'select uid from "organism" where name = ? or ontology_id = ? or list_contains(synonyms, ?)'
+    rows = snapshot.arrow(statement, [name] * 3, ["organism"])["uid"].to_pylist()
+    return rows[0] if rows else "none"
+
+
+_Rows: TypeAlias = dict[str, list[dict[str, Any]]]
+
+
+def _by_identity(registry: type[Entry], snapshot: Snapshot, values: list[str]) -> _Rows:
+    return _by_field(registry, snapshot, values, registry.identity_field)
+
+
+def _by_label(registry: type[Entry], snapshot: Snapshot, values: list[str]) -> _Rows:
+    return _by_field(registry, snapshot, values, registry.label_field)
+
+
+def _by_field(registry: type[Entry], snapshot: Snapshot, values: list[str], field: str) -> _Rows:
+    found: _Rows = {}
+    for row in snapshot.lookup(registry.meta.table, field, values).to_pylist():
+        found.setdefault(row[field], []).append(row)
+    return found
+
+
+def _by_synonym(registry: type[Entry], snapshot: Snapshot, values: list[str]) -> _Rows:
+    table, wanted, found = registry.meta.table, set(values), _Rows()
+    statement = f"select * from {quoted(table)} where list_has_any(synonyms, ?::VARCHAR[])"
+    for row in snapshot.arrow(statement, [values], [table]).to_pylist():
+        for name, scope in zip(row["synonyms"], row["synonym_scopes"], strict=False):
+            if name in wanted and scope in CLEAR:
+                found.setdefault(name, []).append(row)
     return found
 
 

@@ -10,12 +10,14 @@ import pyarrow as pa
 
 from lakehouse.ids import ALPHABET, STEM, UID, derived_uid
 
-__all__ = ["RELATIONS", "SCOPES", "entry_uid", "entry_uids"]
+__all__ = ["CLEAR", "RELATIONS", "SCOPES", "entry_uid", "entry_uids"]
 
 _HALF = 62 ** (STEM // 2)
 
 SCOPES = ("EXACT", "NARROW", "BROAD", "RELATED", "PREVIOUS")
 """What a synonym may be to its term; ``PREVIOUS`` is for names that a gene once had."""
+CLEAR = ("EXACT", "PREVIOUS")
+"""The scopes of synonyms that may stand for the entry itself."""
 RELATIONS = ("is_a", "part_of", "parent")
 """What a parent may be to its term; ``parent`` where the source does not tell kinds and parts apart."""
 
@@ -31,8 +33,8 @@ def entry_uid(registry: str, *identity: str) -> str:
     return derived_uid(registry, *identity)
 
 
-def entry_uids(registry: str, identifiers: Sequence[str]) -> pa.Array:
-    """Return what :func:`entry_uid` does for many identifiers, in a third of the time.
+def entry_uids(registry: str, identifiers: Sequence[str], *more: str) -> pa.Array:
+    """Return what :func:`entry_uid` does for many identifiers, in a third of the time; ``more`` follows each of them.
 
     Examples
     --------
@@ -43,10 +45,11 @@ def entry_uids(registry: str, identifiers: Sequence[str]) -> pa.Array:
 
     begun = blake2b(digest_size=16, person=b"lakehouse")
     begun.update(_counted(registry))
+    after = b"".join(map(_counted, more))
     high, low = np.empty(len(identifiers), np.int64), np.empty(len(identifiers), np.int64)
     for place, text in enumerate(identifiers):
         state = begun.copy()
-        state.update(_counted(text))
+        state.update(_counted(text) + after)
         upper, low[place] = divmod(int.from_bytes(state.digest()), _HALF)
         high[place] = upper % _HALF
     characters = np.full((len(identifiers), UID), ord("0"), np.uint8)

@@ -14,6 +14,8 @@ import pyarrow.compute as _compute
 
 from lakehouse.errors import InputError, shown
 from lakehouse.types import Progress, StrPath
+from registries.names import check_name
+from registries.ontology.enriching import enrich
 from registries.ontology.guide import plain_version
 from registries.ontology.identity import entry_uid
 from registries.ontology.ingest import Rows, gathered
@@ -56,6 +58,7 @@ class Wanted:
     path: StrPath | None = None
     format: str | None = None
     progress: Progress | None = None
+    enrich: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,15 @@ class Imported:
         Entries that were there already, and stay as they were.
     missing
         Parents that terms name and that the source lacks.
+    enriched
+        Entries among those kept that got synonyms, or values where they had none.
     """
 
     source: str
     added: int
     kept: int
     missing: tuple[str, ...] = ()
+    enriched: int = 0
 
 
 def chosen(registry: type[Entry], snapshot: Snapshot | None, wanted: Wanted) -> PublicSource:
@@ -169,12 +175,19 @@ def import_source(registry: type[Entry], wanted: Wanted) -> Imported:
     home.refuse_reading_only()
     source, file = resolved(registry, wanted, home)
     rows = read_rows(registry, source, file, wanted.format)
-    done = home.run(lambda txn: add_rows(registry, txn, home, source, rows.table))
+    enriched = 0
+
+    def plan(txn: Transaction) -> int:
+        nonlocal enriched
+        enriched = enrich(registry, txn, rows.table) if wanted.enrich else 0
+        return add_rows(registry, txn, home, source, rows.table)
+
+    done = home.run(plan)
     if rows.missing:
         _log.warning("%s: %d parents are not in it, such as %s", source, len(rows.missing), rows.missing[0])
     if rows.repeated:
         _log.warning("%s: %d entries came under an id of another and were merged", source, rows.repeated)
-    return Imported(str(source), done, len(rows) - done, rows.missing)
+    return Imported(str(source), done, len(rows) - done, rows.missing, enriched)
 
 
 def add_rows(registry: type[Entry], txn: Transaction, home: Instance, source: PublicSource, table: pa.Table) -> int:
@@ -187,7 +200,7 @@ def add_rows(registry: type[Entry], txn: Transaction, home: Instance, source: Pu
     if not len(table):
         return 0
     if "organism" in table.column_names:
-        ensure_organism(txn, home, source)
+        ensure_organisms(txn, home, table)
     txn.insert(name, stamped(registry, txn, home, source, table))
     return len(table)
 
@@ -232,9 +245,18 @@ def ensure_source(txn: Transaction, home: Instance, source: PublicSource) -> Non
         record.plan_save(txn, home)
 
 
-def ensure_organism(txn: Transaction, home: Instance, source: PublicSource) -> None:
-    """Save the organism that a source is of, if it is not there."""
-    identifier, name = ORGANISMS[source.organism]
-    organism = home.Organism(name=name, ontology_id=identifier, synonyms=[source.organism])
-    if txn.snapshot.get("organism", organism.own_uid()) is None:
-        organism.plan_save(txn, home)
+def ensure_organisms(txn: Transaction, home: Instance, table: pa.Table) -> None:
+    """Save the organisms that rows are of, as far as they are not there."""
+    named: dict[str, tuple[str, str | None, str | None]] = {
+        entry_uid("Organism", taxon): (taxon, name, common) for common, (taxon, name) in ORGANISMS.items()
+    }
+    if "taxon" in table.column_names:
+        pairs = table.select(["taxon", "taxon_name"]).group_by("taxon").aggregate([("taxon_name", "min")])
+        for one in pairs.to_pylist():
+            if one["taxon"] is not None:
+                named.setdefault(entry_uid("Organism", one["taxon"]), (one["taxon"], one["taxon_name_min"], None))
+    wanted = pc.unique(table["organism"]).drop_null().to_pylist()
+    for uid in txn.snapshot.missing("organism", pa.array(wanted, pa.string())):
+        taxon, name, common = named[uid]
+        plain = check_name(" ".join((name or taxon).split()))
+        home.Organism(name=plain, ontology_id=taxon, synonyms=[common] if common else []).plan_save(txn, home)

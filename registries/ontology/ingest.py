@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Rows", "gathered"]
 
 pc: Any = _compute
+_TAXON = ("taxon", "taxon_name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +75,21 @@ def gathered(
     whole = pa.concat_tables(kept) if kept else pa.table({"id": pa.array([], pa.string())})
     if not len(whole):
         raise InvalidFile(f"{source} holds no entry whose id begins with {shown(source.prefix)}")
-    whole = _cleaned(whole)
+    whole = _cleaned(whole, required=not registry.meta.columns["name"].nullable)
     first, repeated = _one_each(whole)
     rows, missing = _linked(registry, first, source) if "parents" in first.column_names else (first, ())
     if organism is not None:
+        rows = rows.drop_columns([name for name in _TAXON if name in rows.column_names])
         rows = rows.append_column("organism", pa.repeat(pa.scalar(organism), len(rows)))
+    elif "taxon" in rows.column_names:
+        rows = rows.append_column("organism", _organisms(rows["taxon"].combine_chunks()))
     return Rows(_identified(registry, rows), missing, repeated)
+
+
+def _organisms(taxa: pa.Array) -> pa.Array:
+    """Return the uids of the organisms that have these identifiers."""
+    known = pc.unique(taxa).drop_null()
+    return entry_uids("Organism", known.to_pylist()).take(pc.index_in(taxa, known))
 
 
 def _own(table: pa.Table, source: PublicSource) -> pa.Table:
@@ -89,14 +99,16 @@ def _own(table: pa.Table, source: PublicSource) -> pa.Table:
     return table if pc.all(mine).as_py() else table.filter(mine)
 
 
-def _cleaned(table: pa.Table) -> pa.Table:
+def _cleaned(table: pa.Table, *, required: bool) -> pa.Table:
     """Return the table with names as registries keep them: no blanks at the ends, normal form C, never empty."""
     if "name" not in table.column_names:
         return table
     names = pc.utf8_trim_whitespace(pc.utf8_normalize(table["name"], "NFC"))
     names = pc.replace_substring_regex(names, r"[\x00-\x1f\x7f]+", " ")
     names = pc.if_else(pc.equal(names, ""), None, names)
-    return table.set_column(table.column_names.index("name"), "name", pc.coalesce(names, table["id"]))
+    if required:
+        names = pc.coalesce(names, table["id"])
+    return table.set_column(table.column_names.index("name"), "name", names)
 
 
 def _one_each(table: pa.Table) -> tuple[pa.Table, int]:
@@ -162,4 +174,6 @@ def _identified(registry: type[Entry], table: pa.Table) -> pa.Table:
     rows = table.rename_columns([registry.identity_field if one == "id" else one for one in table.column_names])
     if "uid" in rows.column_names:
         return rows
-    return rows.add_column(0, "uid", entry_uids(registry.meta.name, table["id"].to_pylist()))
+    own = registry.identity_field == registry.label_field  # a name is unique within an organism
+    more = [rows["organism"][0].as_py() if "organism" in rows.column_names else ""] if own else []
+    return rows.add_column(0, "uid", entry_uids(registry.meta.name, table["id"].to_pylist(), *more))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from registries.column import Column, Reference, column, reference
+from registries.ontology.genes import without_version
 from registries.ontology.term import Entry
 
 __all__ = ["CellMarker", "Gene", "Protein"]
@@ -33,6 +34,17 @@ class Gene(Entry, natural=("symbol", "organism"), measured="genes"):
     name: Column[str | None] = column(doc="Full name.", default=None)
     biotype: Column[str | None] = column(doc="Such as protein_coding or lncRNA.", default=None)
     organism: Reference[str | None] = reference("organism", doc=_ORGANISM, default=None)
+
+    @classmethod
+    def plain(cls, value: str) -> str:
+        """Return an Ensembl id without its version, and any other value as it is.
+
+        Examples
+        --------
+        >>> Gene.plain("ENSG00000153563.16"), Gene.plain("CD8A")
+        ('ENSG00000153563', 'CD8A')
+        """
+        return without_version(value)
 
     def identity(self) -> tuple[str, ...] | None:
         """Return the stable id, or else symbol and organism."""

@@ -13,6 +13,7 @@ import pyarrow.compute as _compute
 from lakehouse.errors import InputError, MultipleFound, RecordNotFound, shown
 from registries.binding import current_or_none
 from registries.ontology.hierarchy import Hierarchy
+from registries.ontology.identity import CLEAR
 from registries.ontology.importing import Wanted, read_rows, resolved
 from registries.ontology.ingest import Rows
 from registries.ontology.published import PublicSource
@@ -141,7 +142,7 @@ class PublicEntries:
         keep = pc.is_in(names, pa.array(values, pa.string()))
         if "synonym_scopes" in self.table.column_names:
             scopes = pc.list_flatten(self.table["synonym_scopes"].combine_chunks())
-            keep = pc.and_(keep, pc.is_in(scopes, pa.array(["EXACT", "PREVIOUS"])))
+            keep = pc.and_(keep, pc.is_in(scopes, pa.array(CLEAR)))
         return _grouped(zip(names.filter(keep).to_pylist(), owners.filter(keep).to_pylist(), strict=True))
 
     def _hits(self, column: pa.ChunkedArray, values: Sequence[str]) -> dict[str, list[int]]:

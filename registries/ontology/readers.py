@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import pyarrow as pa
 from lakehouse.errors import UnknownFormat, did_you_mean, shown
 from registries.ontology.cxg import read_cxg
 from registries.ontology.files import texts
+from registries.ontology.genes import GENES
 from registries.ontology.obo import read_obo
 from registries.ontology.obographs import read_obographs, read_term_list
 from registries.ontology.parsed import Parsed, in_batches
 from registries.ontology.rdfxml import read_rdfxml
+from registries.ontology.tabular import read_cellmarker, read_cellosaurus, read_icd, read_species
+from registries.ontology.uniprot import read_uniprot_fasta, read_uniprot_tsv
 
 __all__ = ["READERS", "TERMS", "read_source", "sniff"]
 
@@ -23,11 +27,33 @@ TERMS: Mapping[str, Callable[[Path], Iterator[Parsed]]] = {
     "obographs": read_obographs,
     "cxg": read_cxg,
     "terms": read_term_list,
+    "cellosaurus": read_cellosaurus,
+    "ensembl-species": read_species,
+    "icd": read_icd,
 }
 """Readers of terms by the name of their format."""
 
-READERS: Mapping[str, Callable[[Path], Iterator[pa.Table]]] = {}
+READERS: Mapping[str, Callable[[Path], Iterator[pa.Table]]] = {
+    **GENES,
+    "uniprot-tsv": read_uniprot_tsv,
+    "uniprot-fasta": read_uniprot_fasta,
+    "cellmarker": read_cellmarker,
+}
 """Readers of tables, whose columns are those of a registry, by the name of their format."""
+
+
+_SHAPES = {
+    "uniprot-fasta": r"\A>(?:sp|tr)\|",
+    "uniprot-tsv": r"\AEntry\t",
+    "hgnc": r"\A(?:hgnc_id|HGNC ID)\t",
+    "mgi": r"\AID\tsymbol\t",
+    "gff3": r"\A##gff-version",
+    "gtf": r"^[^\t\n#]+\t[^\t\n]*\t[^\t\n]*\t\d+\t\d+\t",
+    "ensembl-species": r"\A#name\tspecies\t",
+    "cellosaurus": r"^ID   .*\nAC   CVCL_",
+    "genes-csv": r"\A[^,\s]+,[^,\n]*,[^,\n]*,\d+,",
+}
+"""How tables begin, by the name of their format."""
 
 
 def read_source(path: Path, kind: str | None = None) -> Iterator[pa.Table]:
@@ -63,6 +89,9 @@ def sniff(path: Path) -> str:
         return "owl"
     if start.startswith(("format-version", "[Term]")) or "\n[Term]" in start:
         return "obo"
+    for kind, pattern in _SHAPES.items():
+        if re.search(pattern, start, re.MULTILINE):
+            return kind
     raise UnknownFormat(
         f"{shown(str(path))} begins with {shown(start[:40])}, which tells no format: name it with "
         f"format=, one of {', '.join([*TERMS, *READERS])}"

@@ -15,6 +15,7 @@ from registries.ontology.identity import RELATIONS, SCOPES, entry_uid
 from registries.ontology.importing import Imported, Wanted, import_source
 from registries.ontology.lookups import HIERARCHY
 from registries.ontology.public import PublicEntries, public_entries
+from registries.ontology.upgrade import Upgrade, planned
 from registries.query import Query
 from registries.record import Record, Saved
 
@@ -61,6 +62,7 @@ class Entry(Record, abstract=True):
         path: StrPath | None = None,
         format: str | None = None,
         progress: Progress | None = None,
+        enrich: bool = False,
     ) -> Imported:
         """Import a whole public source, in one transaction; entries that are there already stay as they are.
 
@@ -78,6 +80,8 @@ class Entry(Record, abstract=True):
             How the file is read: obo, owl, obographs, cxg, ...; what it begins with decides, where none is given.
         progress
             Is told of the bytes downloaded.
+        enrich
+            Whether entries that are there get the synonyms that the source knows, and values where they have none.
 
         Returns
         -------
@@ -93,7 +97,15 @@ class Entry(Record, abstract=True):
         InvalidFile
             When the file is not what it should be.
         """
-        wanted = Wanted(version=version, source=source, organism=organism, path=path, format=format, progress=progress)
+        wanted = Wanted(
+            version=version,
+            source=source,
+            organism=organism,
+            path=path,
+            format=format,
+            progress=progress,
+            enrich=enrich,
+        )
         return import_source(cls, wanted)
 
     @classmethod
@@ -109,6 +121,28 @@ class Entry(Record, abstract=True):
         """Return the entries of a public source, to look at; nothing is imported. Parameters as for :meth:`import_source`."""
         wanted = Wanted(version=version, source=source, organism=organism, path=path, format=format)
         return public_entries(cls, wanted)
+
+    @classmethod
+    def upgrade_source(
+        cls,
+        version: str | None = None,
+        *,
+        source: str | None = None,
+        organism: str | None = None,
+        path: StrPath | None = None,
+        format: str | None = None,
+    ) -> Upgrade:
+        """Return what another version of a source would change; ``apply()`` of that does it, in one commit.
+
+        uids, links and synonyms that users added stay. Parameters as for :meth:`import_source`.
+
+        Raises
+        ------
+        InputError
+            When nothing of the source is in the registry.
+        """
+        wanted = Wanted(version=version, source=source, organism=organism, path=path, format=format)
+        return planned(cls, wanted)
 
     @classmethod
     def from_values(  # type: ignore[override]  # out of a public source, too
@@ -134,6 +168,11 @@ class Entry(Record, abstract=True):
         return entries_for(cls, values, Wanted(version=version, source=source, organism=organism, path=path))
 
     # Identity
+
+    @classmethod
+    def plain(cls, value: str) -> str:
+        """Return a value as it is looked up; registries take off what does not belong to an identifier."""
+        return value
 
     def identity(self) -> tuple[str, ...] | None:
         """Return what identifies the entry everywhere, or None where it has no public identity."""
