@@ -15,7 +15,7 @@ from lakehouse.cli.screen import LogLines, Options, Screen
 from lakehouse.cli.text import Format
 
 if TYPE_CHECKING:
-    from lakehouse.cli import granting, instances, listing, maintenance, querying, saving, storages, timeline
+    from lakehouse.cli import granting, instances, listing, maintenance, querying, saving, storages, timeline, trashing
 
 else:
 
@@ -36,6 +36,7 @@ else:
     saving = _Later("lakehouse.cli.saving")
     storages = _Later("lakehouse.cli.storages")
     timeline = _Later("lakehouse.cli.timeline")
+    trashing = _Later("lakehouse.cli.trashing")
 
 __all__ = ["app"]
 
@@ -385,10 +386,22 @@ def backup(ctx: typer.Context, file: Annotated[Path, typer.Argument(metavar="FIL
 
 
 @app.command(epilog=_EVERYWHERE)
+def delete(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="KEY_OR_UID", help="A key (its newest version) or a uid.")],
+    *,
+    permanent: Annotated[bool, typer.Option("--permanent", help="For good, with labels and values; no trash.")] = False,
+) -> None:
+    """Move an artifact to the trash."""
+    trashing.delete(ctx.obj, name, permanent=permanent)
+
+
+@app.command(epilog=_EVERYWHERE)
 def restore(
     ctx: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="[KEY_OR_UID]", help="An artifact in the trash.")] = None,
     *,
-    backup: Annotated[Path, typer.Option(metavar="FILE", help="What `lakehouse backup` made.")],
+    backup: Annotated[Path | None, typer.Option(metavar="FILE", help="What `lakehouse backup` made.")] = None,
     discard_newer: Annotated[
         bool,
         typer.Option(
@@ -396,11 +409,16 @@ def restore(
         ),
     ] = False,
 ) -> None:
-    """Put a backup into the catalog's place.
+    """Take an artifact out of the trash, or put a backup into the catalog's place.
 
-    Nobody may have the instance open meanwhile.
+    Nobody may have the instance open while a backup is restored.
     """
-    maintenance.restore(ctx.obj, backup, discard_newer=discard_newer)
+    if (name is None) == (backup is None):
+        raise typer.BadParameter("name an artifact in the trash, or --backup FILE")
+    if name is not None:
+        trashing.restore(ctx.obj, name)
+    elif backup is not None:
+        maintenance.restore(ctx.obj, backup, discard_newer=discard_newer)
 
 
 @app.command(epilog=_EVERYWHERE)

@@ -14,19 +14,16 @@ from lakehouse.errors import RecordNotFound, did_you_mean, shown
 from registries.artifact import Artifact
 from registries.binding import REGISTRIES
 from registries.instance import Instance
+from registries.links import label_registries
 from registries.query import Query
 from registries.record import Record
 from registries.retrieve import near_misses
 
-__all__ = ["describe", "ls"]
+__all__ = ["artifact_called", "describe", "ls"]
 
 _FEW = 50
 _NAMES = ("key", "name", "handle", "root")
 _QUIET = ("created_at", "created_by", "run")
-_LABELS = (
-    "select x.artifact as artifact, list(distinct l.name order by l.name) as names from artifact_ulabel x "
-    "join ulabel l on l.uid = x.ulabel where x.artifact in (select unnest(?::varchar[])) group by 1"
-)
 
 
 def ls(
@@ -91,11 +88,13 @@ def _narrowed(
 
 
 def _add_labels(lake: Instance, rows: list[dict[str, Any]]) -> None:
-    uids = [row["uid"] for row in rows]
-    found = lake.snapshot().arrow(_LABELS, [uids], ["artifact_ulabel", "ulabel"]).to_pylist() if uids else []
-    labels = {row["artifact"]: row["names"] for row in found}
+    """Add the names of the labels of all registries."""
+    columns = [registry.meta.carried for registry in label_registries("artifact")]
+    query = lake.Artifact.filter(uid__in=[row["uid"] for row in rows]).with_trash if rows else None
+    carried = {row["uid"]: row for row in query.arrow(include=columns).to_pylist()} if query is not None else {}
     for row in rows:
-        row["labels"] = labels.get(row["uid"], [])
+        mine = carried[row["uid"]]
+        row["labels"] = sorted(name for column in columns for name in mine[column] or ())
 
 
 def _show(screen: Screen, lake: Instance, registry: type[Record], rows: list[dict[str, Any]]) -> None:
@@ -143,7 +142,7 @@ def _say_how_many(screen: Screen, registry: type[Record], shown_rows: int, total
 def describe(screen: Screen, name: str) -> None:
     """Show what is recorded of an artifact and what it holds."""
     with opened(screen, read_only=True) as lake:
-        description = _artifact(lake, name).describe()
+        description = artifact_called(lake, name).describe()
     if screen.options.json:
         screen.document(description.as_dict())
         return
@@ -158,7 +157,8 @@ def describe(screen: Screen, name: str) -> None:
     screen.write("\n".join(lines) + "\n")
 
 
-def _artifact(lake: Instance, name: str) -> Artifact:
+def artifact_called(lake: Instance, name: str) -> Artifact:
+    """Return the artifact with a key, a uid, or the beginning of a uid."""
     try:
         return lake.Artifact.get(key=name)
     except RecordNotFound:
