@@ -9,6 +9,7 @@
     │   ├── UnknownField (AttributeError)   no such field, look-up or table
     │   ├── UnknownFormat                   no format reads or writes this
     │   ├── InvalidFile                     the bytes are not what the format demands
+    │   ├── InvalidData                     values that do not conform to a schema
     │   ├── InvalidQuery                    SQL that cannot run here
     │   └── ConfigurationError              settings that contradict or cannot be met
     ├── NotFound (KeyError)                 look elsewhere
@@ -56,6 +57,7 @@ __all__ = [
     "InputError",
     "InstanceNotFound",
     "IntegrityError",
+    "InvalidData",
     "InvalidFile",
     "InvalidKey",
     "InvalidName",
@@ -106,6 +108,14 @@ class UnknownFormat(InputError):
 
 class InvalidFile(InputError):
     """The bytes are not what the format demands."""
+
+
+class InvalidData(InputError):
+    """Values do not conform to a schema; ``report`` has every fault."""
+
+    def __init__(self, message: str, report: Any = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class InvalidQuery(InputError):

@@ -1,0 +1,217 @@
+"""What a rule asks of values: functions from a Polars column to one flag for each row; missing values pass.
+
+The same functions stand behind every backend, so that pandas, Polars and Arrow give the same verdicts.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from lakehouse.errors import InputError, shown
+from validation.columns import values_of
+from validation.rules import Rule
+from validation.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Check", "Resolver", "checks_of", "fits"]
+
+Flags: TypeAlias = "pl.Series | bool"
+Resolver: TypeAlias = Callable[[str, Rule], Vocabulary]
+"""Takes a registry as a dtype names it, and the rule; returns the vocabulary to look in."""
+
+_BOUNDS = {"ge": (operator.ge, "at least"), "gt": (operator.gt, "more than")}
+_BOUNDS |= {"le": (operator.le, "at most"), "lt": (operator.lt, "less than")}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that a rule asks.
+
+    Attributes
+    ----------
+    reason
+        The code of the fault.
+    message
+        What is wrong with values that fail.
+    flags
+        Tells for each value whether it passes; or for the whole column.
+    """
+
+    reason: str
+    message: str
+    flags: Callable[[pl.Series], Flags]
+
+
+def checks_of(rule: Rule, resolve: Resolver) -> list[Check]:
+    """Return everything that a rule asks of the values of its column; whether they may be missing aside.
+
+    Raises
+    ------
+    UnknownField, InputError
+        When it names a registry that there is not, or a regular expression that cannot be run.
+    """
+    found = [Check("wrong_dtype", f"is not of dtype {rule.dtype}", lambda s: fits(s, rule))]
+    found += [_on_items(rule, one) for one in (*_bounds(rule), *_texts(rule), *_members(rule, resolve))]
+    return [*found, *_lengths(rule), *_sequence(rule)]
+
+
+def fits(series: pl.Series, rule: Rule) -> bool:
+    """Return whether the type of a column is what a rule asks for; one of nulls only always is."""
+    import polars as pl
+
+    dtype: Any = series.dtype
+    if rule.many or rule.kind == "vector":
+        if not isinstance(dtype, pl.List | pl.Array):
+            return bool(dtype == pl.Null)
+        dtype = dtype.inner
+        if rule.kind == "vector":
+            return bool(dtype.is_numeric())
+    return bool(dtype == pl.Null or _fits(dtype, rule.kind))
+
+
+def _fits(dtype: Any, kind: str) -> bool:
+    import polars as pl
+
+    tests: dict[str, Callable[[], bool]] = {
+        "int": dtype.is_integer,
+        "float": dtype.is_float,
+        "number": dtype.is_numeric,
+        "str": lambda: isinstance(dtype, pl.String | pl.Categorical | pl.Enum),
+        "cat": lambda: isinstance(dtype, pl.String | pl.Categorical | pl.Enum),
+        "bool": lambda: dtype == pl.Boolean,
+        "date": lambda: dtype == pl.Date,
+        "datetime": lambda: isinstance(dtype, pl.Datetime),
+    }
+    return tests[kind]() if kind in tests else True
+
+
+def _bounds(rule: Rule) -> list[Check]:
+    found = []
+    for name, (compare, words) in _BOUNDS.items():
+        bound = getattr(rule, name)
+        if bound is not None:
+            unit = f" {rule.unit}" if rule.unit else ""
+
+            def flags(s: pl.Series, compare: Any = compare, bound: Any = bound) -> pl.Series:
+                made: pl.Series = compare(s, bound)
+                return made
+
+            found.append(Check("out_of_range", f"is not {words} {bound}{unit}", flags))
+    return found
+
+
+def _texts(rule: Rule) -> list[Check]:
+    import polars as pl
+
+    found = []
+    if rule.isin is not None:
+        wanted = list(rule.isin)
+        listed = ", ".join(map(repr, wanted[:6])) + (", …" if len(wanted) > 6 else "")
+        found.append(Check("not_allowed", f"is not one of {listed}", lambda s: s.is_in(wanted)))
+    if rule.regex is not None:
+        pattern = rf"\A(?:{rule.regex})\z"
+        try:
+            pl.Series([""]).str.contains(pattern)
+        except pl.exceptions.PolarsError as error:
+            raise InputError(f"rule {shown(rule.name)}: regex {shown(rule.regex)} cannot be run: {error}") from None
+        found.append(Check("no_match", f"does not match {rule.regex!r}", lambda s: s.str.contains(pattern)))
+    if not rule.many and (rule.min_length is not None or rule.max_length is not None):
+        found.append(Check("wrong_length", _length_words(rule), lambda s: _between(s.str.len_chars(), rule)))
+    return [Check(test.reason, test.message, _by_category(test.flags)) for test in found]
+
+
+def _by_category(flags: Any) -> Any:
+    """Let a test of text look at each category once."""
+    import polars as pl
+
+    def looked(series: pl.Series) -> pl.Series:
+        if not isinstance(series.dtype, pl.Categorical | pl.Enum):
+            return flags(series)  # type: ignore[no-any-return]
+        values = values_of(series)
+        return values.spread(flags(values.text).fill_null(value=True)) | series.is_null()
+
+    return looked
+
+
+def _members(rule: Rule, resolve: Resolver) -> list[Check]:
+    if not rule.registries:
+        return []
+    known = [resolve(name, rule) for name in rule.registries]
+    where = " or ".join(dict.fromkeys(vocabulary.name for vocabulary in known))
+
+    def valid(text: pl.Series) -> pl.Series:
+        flags = text.is_null() | text.is_in(list(rule.terms))
+        for vocabulary in known:
+            flags = flags | vocabulary.valid(text, field=rule.field)
+        return _tolerated(text, flags, rule.max_unknown)
+
+    def flags(series: pl.Series) -> pl.Series:
+        values = values_of(series)
+        return values.spread(valid(values.text)) | series.is_null()
+
+    return [Check("not_in_registry", f"is not in {where}", flags)]
+
+
+def _tolerated(text: pl.Series, flags: pl.Series, most: float | None) -> pl.Series:
+    if most is None or flags.all():
+        return flags
+    unknown, distinct = text.filter(~flags).n_unique(), text.n_unique()
+    allowed = most * distinct if most < 1 else most
+    return flags | (unknown <= allowed)
+
+
+def _on_items(rule: Rule, test: Check) -> Check:
+    """Let a test of a value look at the items of lists; a list passes when all of its items do."""
+    if not rule.many:
+        return test
+    import polars as pl
+
+    def flags(series: pl.Series) -> pl.Series:
+        rows = pl.Series(range(len(series)), dtype=pl.Int64)
+        items = pl.DataFrame({"row": rows, "item": series}).explode("item")
+        passed = test.flags(items["item"])
+        bad = items["row"].filter(~passed.fill_null(value=True)) if isinstance(passed, pl.Series) else rows
+        return ~rows.is_in(bad.unique().implode())
+
+    return Check(test.reason, test.message, flags)
+
+
+def _lengths(rule: Rule) -> list[Check]:
+    import polars as pl
+
+    def width(series: pl.Series) -> pl.Series:
+        return series.arr.len() if isinstance(series.dtype, pl.Array) else series.list.len()
+
+    if rule.kind == "vector":
+        wanted = int(rule.dtype.partition("[")[2].rstrip("]"))
+        return [Check("wrong_length", f"does not have {wanted} numbers", lambda s: width(s) == wanted)]
+    if rule.many and (rule.min_length is not None or rule.max_length is not None):
+        return [Check("wrong_length", _length_words(rule), lambda s: _between(width(s), rule))]
+    return []
+
+
+def _length_words(rule: Rule) -> str:
+    noun = "items" if rule.many else "characters"
+    low = f"at least {rule.min_length}" if rule.min_length is not None else ""
+    high = f"at most {rule.max_length}" if rule.max_length is not None else ""
+    return f"does not have {' and '.join(part for part in (low, high) if part)} {noun}"
+
+
+def _between(lengths: pl.Series, rule: Rule) -> pl.Series:
+    flags = lengths >= (rule.min_length or 0)
+    return flags if rule.max_length is None else flags & (lengths <= rule.max_length)
+
+
+def _sequence(rule: Rule) -> list[Check]:
+    found = []
+    if rule.unique:
+        found.append(Check("duplicate", "repeats", lambda s: ~s.is_duplicated() | s.is_null()))
+    if rule.order is not None:
+        compare = operator.ge if rule.order == "increasing" else operator.le
+        found.append(Check("not_ordered", f"is not {rule.order}", lambda s: compare(s, s.shift(1))))
+    return found
