@@ -85,12 +85,10 @@ def compiled(
         "strict": slot.extra == "forbid",
         "ordered": slot.ordered,
         "name": name or None,
-        "metadata": {_KEY: {"extra": slot.extra, "forbidden": absent}},
+        "metadata": {_KEY: _kept(slot, absent)},
     }
-    if slot.unique_together:
-        options["unique"] = [column for group in slot.unique_together[:1] for column in group]
-    if slot.relations:
-        options["checks"] = [_relation_check(library, one, backend) for one in slot.relations]
+    rowwise = [*map(_of_relation, slot.relations), *map(_of_group, slot.unique_together)]
+    options["checks"] = [_frame_check(library, one, backend) for one in rowwise]
     if slot.index is not None and backend == "pandas":
         checks = [_check(library, one, backend) for one in checks_of(slot.index, resolve)]
         options["index"] = library.Index(None, checks=checks, nullable=slot.index.nullable)
@@ -161,9 +159,8 @@ def _check(library: Any, one: Check, backend: str) -> Any:
 def _on_polars(one: Check, data: Any) -> Any:
     import polars as pl
 
-    frame: pl.DataFrame = data.lazyframe.select(pl.col(data.key)).collect()
-    series = frame.to_series()
-    flags = one.flags(series)
+    frame: Any = data.lazyframe.select(pl.col(data.key)).collect()
+    flags = one.flags(frame.to_series())
     return flags if isinstance(flags, bool) else pl.LazyFrame({"flags": flags})
 
 
@@ -181,44 +178,72 @@ def _on_pandas(one: Check, series: Any) -> Any:
     import pandas as pd
     import polars as pl
 
-    flags = one.flags(pl.from_pandas(series.reset_index(drop=True), nan_to_null=True))
+    made: Any = pl.from_pandas(series.reset_index(drop=True), nan_to_null=True)
+    flags = one.flags(made)
     if isinstance(flags, bool):
         return flags
     return pd.Series(flags.fill_null(value=True).to_numpy(), index=series.index)
 
 
-def _relation_check(library: Any, relation: Relation, backend: str) -> Any:
-    options = {"name": "relation", "error": f"is not {relation}"}
+@dataclass(frozen=True)
+class _Rowwise:
+    """What must hold for rows of several columns."""
+
+    reason: str
+    message: str
+    columns: tuple[str, ...]
+    expression: Callable[[], pl.Expr]
+
+
+def _of_relation(relation: Relation) -> _Rowwise:
+    def expression() -> pl.Expr:
+        import polars as pl
+
+        left, right = pl.col(relation.left), pl.col(relation.right)
+        names = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
+        made: pl.Expr = getattr(left, names[relation.op])(right)
+        return made.fill_null(value=True)
+
+    return _Rowwise("relation", f"is not {relation}", (relation.left, relation.right), expression)
+
+
+def _of_group(group: tuple[str, ...]) -> _Rowwise:
+    def expression() -> pl.Expr:
+        import polars as pl
+
+        return ~pl.struct(*group).is_duplicated()
+
+    return _Rowwise("duplicate_rows", f"{' and '.join(group)} repeat together", group, expression)
+
+
+def _frame_check(library: Any, one: _Rowwise, backend: str) -> Any:
+    import polars as pl
+
+    def on_frame(frame: Any) -> Any:
+        flags = frame.select(one.expression().alias("check_output"))
+        return flags.to_series() if isinstance(frame, pl.DataFrame) else flags
+
+    def on_arrow(data: Any) -> Any:
+        frame: Any = pl.from_arrow(data.table.select(list(dict.fromkeys(one.columns))))
+        return data.table.append_column("check_output", on_frame(frame).to_arrow())
+
+    def on_pandas(frame: Any) -> Any:
+        import pandas as pd
+
+        chosen = frame[list(dict.fromkeys(one.columns))].reset_index(drop=True)
+        return pd.Series(on_frame(pl.from_pandas(chosen, nan_to_null=True)).to_numpy(), index=frame.index)
+
+    options = {"name": one.reason, "error": one.message}
     if backend == "polars":
-        return library.Check(lambda data: data.lazyframe.select(_related(relation)), **options)
+        return library.Check(lambda data: on_frame(data.lazyframe), **options)
     if backend == "pyarrow":
-        return library.Check(lambda data: _related_table(relation, data.table), native=True, **options)
-    return library.Check(lambda frame: _related_pandas(relation, frame), **options)
+        return library.Check(on_arrow, native=True, **options)
+    return library.Check(on_pandas, **options)
 
 
-def _related(relation: Relation) -> pl.Expr:
-    import polars as pl
-
-    left, right = pl.col(relation.left), pl.col(relation.right)
-    names = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
-    made: pl.Expr = getattr(left, names[relation.op])(right)
-    return made.fill_null(value=True).alias("check_output")
-
-
-def _related_table(relation: Relation, table: Any) -> Any:
-    import polars as pl
-
-    frame: Any = pl.from_arrow(table.select([relation.left, relation.right]))
-    flags = frame.select(_related(relation)).to_series().to_arrow()
-    return table.append_column("check_output", flags)
-
-
-def _related_pandas(relation: Relation, frame: Any) -> Any:
-    import pandas as pd
-    import polars as pl
-
-    both = pl.from_pandas(frame[[relation.left, relation.right]].reset_index(drop=True), nan_to_null=True)
-    return pd.Series(both.select(_related(relation)).to_series().to_numpy(), index=frame.index)
+def _kept(slot: Slot, absent: list[str]) -> dict[str, Any]:
+    relations = [[one.left, one.op, one.right] for one in slot.relations]
+    return {"extra": slot.extra, "forbidden": absent, "relations": relations, "groups": list(slot.unique_together)}
 
 
 # What pandera says
@@ -253,7 +278,7 @@ def _failure(error: Any) -> Failure:
     if reason in ("missing_column", "extra_column", "wrong_column_order"):
         column = str(error.failure_cases) if not hasattr(error.failure_cases, "columns") else _only(error.failure_cases)
     message = getattr(check, "error", None) or _words(reason, error)
-    if own == "relation" or reason == "duplicate_rows":
+    if reason in ("relation", "duplicate_rows"):
         column = None
     return Failure(reason, None if column is None else str(column), message, flags)
 
@@ -321,8 +346,11 @@ def slot_of(given: Any) -> Slot:
     rules = [_rule(name, column) for name, column in schema.columns.items()]
     rules += [Rule(name, forbidden=True) for name in kept.get("forbidden", ())]
     extra = "forbid" if schema.strict else kept.get("extra", "report")
-    together = (tuple([schema.unique] if isinstance(schema.unique, str) else schema.unique),) if schema.unique else ()
-    return Slot(tuple(rules), extra=extra, ordered=bool(schema.ordered), unique_together=together)
+    groups = [tuple([schema.unique] if isinstance(schema.unique, str) else schema.unique)] if schema.unique else []
+    groups += kept.get("groups", [])
+    relations = tuple(Relation(*one) for one in kept.get("relations", ()))
+    ordered = bool(schema.ordered)
+    return Slot(tuple(rules), extra=extra, ordered=ordered, relations=relations, unique_together=tuple(groups))
 
 
 def _rule(name: str, column: Any) -> Rule:
