@@ -41,6 +41,7 @@ from registries.query import Query
 from registries.record import Record
 from registries.record_set import RecordSet
 from registries.run import Run
+from registries.schema import ArtifactSchema, Schema
 from registries.storage import Storage
 from registries.transform import Transform
 from registries.user import User
@@ -50,6 +51,7 @@ attach()
 __all__ = [
     "Artifact",
     "ArtifactDescription",
+    "ArtifactSchema",
     "ArtifactULabel",
     "BFXPipeline",
     "BioSample",
@@ -82,6 +84,7 @@ __all__ = [
     "RecordSet",
     "Reference",
     "Run",
+    "Schema",
     "Source",
     "Storage",
     "Tissue",

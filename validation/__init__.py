@@ -6,6 +6,9 @@ The storey beside ``formats``: it knows neither the engine nor the registries, w
 from __future__ import annotations
 
 from validation.inspection import Inspection
+from validation.report import Fault, Report
+from validation.rules import Relation, Rule, Slot
+from validation.spec import Spec
 from validation.vocabulary import Vocabulary
 
-__all__ = ["Inspection", "Vocabulary"]
+__all__ = ["Fault", "Inspection", "Relation", "Report", "Rule", "Slot", "Spec", "Vocabulary"]
