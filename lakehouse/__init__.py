@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from lakehouse.maintenance import backup, check, compact, rebuild, restore, vacuum
     from lakehouse.timeline import batch, changes, revert, tag, tags, untag
+    from lakehouse.validating import curate, validate
     from registries import (
         Artifact,
         BFXPipeline,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
         Protein,
         Q,
         Run,
+        Schema,
         Source,
         Storage,
         Tissue,
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
         User,
     )
     from registries import Artifact as File
+    from validation import Relation, Rule, Slot, Vocabulary
 
     __version__: str
 
@@ -89,20 +92,26 @@ __all__ = [
     "Phenotype",
     "Protein",
     "Q",
+    "Relation",
     "RemoteOptions",
+    "Rule",
     "Run",
+    "Schema",
+    "Slot",
     "Source",
     "Storage",
     "Tissue",
     "Transform",
     "ULabel",
     "User",
+    "Vocabulary",
     "backup",
     "batch",
     "changes",
     "check",
     "compact",
     "connect",
+    "curate",
     "current",
     "disconnect",
     "errors",
@@ -120,6 +129,7 @@ __all__ = [
     "transaction",
     "untag",
     "vacuum",
+    "validate",
 ]
 
 logging.getLogger("lakehouse").addHandler(logging.NullHandler())
@@ -135,11 +145,13 @@ if not TYPE_CHECKING:
         "Modality",
         "Q",
         "Run",
+        "Schema",
         "Storage",
         "Transform",
         "ULabel",
         "User",
     )
+    _VALIDATION = ("Relation", "Rule", "Slot", "Vocabulary")
     _BIOLOGY = (
         "BFXPipeline",
         "BioSample",
@@ -165,6 +177,8 @@ if not TYPE_CHECKING:
         **{name: ("lakehouse.api", name) for name in _API},
         **{name: ("lakehouse.maintenance", name) for name in _MAINTENANCE},
         **{name: ("lakehouse.timeline", name) for name in _TIMELINE},
+        **{name: ("lakehouse.validating", name) for name in ("curate", "validate")},
+        **{name: ("validation", name) for name in _VALIDATION},
         **{name: ("registries", name) for name in (*_REGISTRIES, *_BIOLOGY)},
         "File": ("registries", "Artifact"),
         "RemoteOptions": ("formats.remote", "RemoteOptions"),

@@ -20,7 +20,7 @@ from lakehouse.engine.grants import Right, grant
 from lakehouse.errors import InputError, InvalidName, ReadOnly, did_you_mean, shown
 from lakehouse.ids import derived_uid
 from lakehouse.types import Progress
-from registries import artifact, feature, feature_set, label, ontology, storage, transform, user, views
+from registries import artifact, feature, feature_set, label, ontology, schema, storage, transform, user, views
 from registries import run as runs
 from registries.annotate import attach
 from registries.binding import REGISTRIES
@@ -71,6 +71,7 @@ class Instance:
     Feature: type[feature.Feature]
     FeatureSet: type[feature_set.FeatureSet]
     Modality: type[feature_set.Modality]
+    Schema: type[schema.Schema]
     Transform: type[transform.Transform]
     Run: type[runs.Run]
     Source: type[ontology.Source]

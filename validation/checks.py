@@ -65,13 +65,15 @@ def fits(series: pl.Series, rule: Rule) -> bool:
     import polars as pl
 
     dtype: Any = series.dtype
+    if series.null_count() == len(series):
+        return True
     if rule.many or rule.kind == "vector":
         if not isinstance(dtype, pl.List | pl.Array):
-            return bool(dtype == pl.Null)
+            return False
         dtype = dtype.inner
         if rule.kind == "vector":
             return bool(dtype.is_numeric())
-    return bool(dtype == pl.Null or _fits(dtype, rule.kind))
+    return _fits(dtype, rule.kind)
 
 
 def _fits(dtype: Any, kind: str) -> bool:

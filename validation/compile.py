@@ -160,8 +160,14 @@ def _on_polars(one: Check, data: Any) -> Any:
     import polars as pl
 
     frame: Any = data.lazyframe.select(pl.col(data.key)).collect()
-    flags = one.flags(frame.to_series())
-    return flags if isinstance(flags, bool) else pl.LazyFrame({"flags": flags})
+    return pl.LazyFrame({"flags": _spread(one.flags(frame.to_series()), frame.height)})
+
+
+def _spread(flags: pl.Series | bool, height: int) -> pl.Series:  # noqa: FBT001  what a check returns
+    """Return one flag for each row: pandera cannot list the failures of two checks when one returns a single one."""
+    import polars as pl
+
+    return pl.Series([flags], dtype=pl.Boolean).new_from_index(0, height) if isinstance(flags, bool) else flags
 
 
 def _on_arrow(one: Check, data: Any) -> Any:
@@ -169,8 +175,7 @@ def _on_arrow(one: Check, data: Any) -> Any:
     import pyarrow as pa
 
     series: Any = pl.from_arrow(data.table[data.key])
-    flags = one.flags(series)
-    made = pl.Series([flags]).new_from_index(0, len(series)) if isinstance(flags, bool) else flags
+    made = _spread(one.flags(series), len(series))
     return data.table.append_column("check_output", made.to_arrow().cast(pa.bool_()))
 
 
@@ -179,9 +184,7 @@ def _on_pandas(one: Check, series: Any) -> Any:
     import polars as pl
 
     made: Any = pl.from_pandas(series.reset_index(drop=True), nan_to_null=True)
-    flags = one.flags(made)
-    if isinstance(flags, bool):
-        return flags
+    flags = _spread(one.flags(made), len(series))
     return pd.Series(flags.fill_null(value=True).to_numpy(), index=series.index)
 
 
@@ -258,10 +261,20 @@ def failures(schema: Any, frame: Any) -> list[Failure]:
             warnings.simplefilter("ignore")
             schema.validate(frame, lazy=True)
     except errors.SchemaErrors as found:
-        return [_failure(error) for error in found.schema_errors]
+        return _once([_failure(error) for error in found.schema_errors])
     except errors.SchemaError as error:
         return [_failure(error)]
     return []
+
+
+def _once(found: list[Failure]) -> list[Failure]:
+    """Return failures without repeats: what cannot be coerced is told for the frame, the column and its dtype."""
+    stuck = {one.column for one in found if one.reason == "not_coercible"}
+    told: dict[Any, Failure] = {}
+    for one in found:
+        if not (one.reason == "wrong_dtype" and one.column in stuck):
+            told.setdefault((one.reason, one.column, one.message if one.reason != "not_coercible" else ""), one)
+    return list(told.values())
 
 
 def _failure(error: Any) -> Failure:
@@ -277,6 +290,8 @@ def _failure(error: Any) -> Failure:
     column = error.column_name or getattr(error.schema, "name", None)
     if reason in ("missing_column", "extra_column", "wrong_column_order"):
         column = str(error.failure_cases) if not hasattr(error.failure_cases, "columns") else _only(error.failure_cases)
+    if reason == "not_coercible" and column is None and hasattr(error.failure_cases, "columns"):
+        column = error.failure_cases.columns[0]
     message = getattr(check, "error", None) or _words(reason, error)
     if reason in ("relation", "duplicate_rows"):
         column = None
@@ -294,9 +309,8 @@ def _as_flags(output: Any) -> pl.Series | None:
         return output.get_column(output.columns[-1])
     if hasattr(output, "column_names"):
         return pl.Series(output.column(output.column_names[-1]).to_pylist(), dtype=pl.Boolean)
-    if hasattr(output, "to_numpy"):
-        made = pl.Series(output.to_numpy())
-        return made if made.dtype == pl.Boolean else None
+    if getattr(getattr(output, "dtype", None), "kind", "") == "b":
+        return pl.Series(output.to_numpy())
     return None
 
 
@@ -306,6 +320,7 @@ def _words(reason: str, error: Any) -> str:
         "extra_column": "has no rule and is forbidden",
         "wrong_column_order": "is not where the schema has it",
         "null": "is missing",
+        "not_coercible": "cannot be converted",
         "duplicate_rows": "rows repeat",
     }
     return plain.get(reason) or shown(str(error).partition("\n")[0], 300).strip("'\"")

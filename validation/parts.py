@@ -39,7 +39,7 @@ def array_faults(slot: Slot, arrays: Mapping[str, Any], *, name: str) -> list[Fa
         if rule.kind in _KINDS and getattr(dtype, "kind", "") not in _KINDS[rule.kind]:
             told = f"is not of dtype {rule.dtype}, but {dtype or type(array).__name__}"
             found.append(Fault("wrong_dtype", name, rule.name, told, examples=(str(dtype),)))
-        if rule.ncols is not None and (len(shape) < 2 or shape[1] != rule.ncols):
+        if rule.ncols is not None and tuple(shape)[1:2] != (rule.ncols,):
             told = f"has shape {tuple(shape)}, where {rule.ncols} columns are asked for"
             found.append(Fault("wrong_shape", name, rule.name, told))
     return found
@@ -71,11 +71,12 @@ def _value_faults(rule: Rule, value: Any, resolve: Resolver, name: str) -> list[
             f"is {'a list' if many else shown(value, 40)}, where {'a list' if rule.many else 'one value'} is asked for"
         )
         return [Fault("wrong_dtype", name, rule.name, told)]
-    items = [item.item() if hasattr(item, "item") else item for item in (list(value) if many else [value])]
+    given: list[Any] = list(value) if many else [value]
+    items = [item.item() if hasattr(item, "item") else item for item in given]
     try:
-        series = pl.Series(rule.name, items, strict=True)
+        series: Any = pl.Series(rule.name, items, strict=True)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
-        series = pl.Series(rule.name, values_of(items).text) if rule.kind in ("str", "cat") else None
+        series = values_of(items).text.alias(rule.name) if rule.kind in ("str", "cat") else None
     if series is None or series.dtype == pl.Object:
         kinds = sorted({type(item).__name__ for item in items})
         return [Fault("wrong_dtype", name, rule.name, f"is not of dtype {rule.dtype}, but {' and '.join(kinds)}")]

@@ -1,0 +1,159 @@
+"""Columns of data by slot: reading, replacing, and annotating an artifact with what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from registries.dtypes import parse_dtype
+from registries.feature import Feature
+from registries.feature_set import FeatureSet
+from registries.parts import Part, kind_of
+from registries.vocabulary import vocabulary_of
+from validation import Rule, Slot, Spec, Vocabulary
+from validation.columns import values_of
+from validation.frames import taken
+
+if TYPE_CHECKING:
+    from registries.artifact import Artifact
+    from registries.instance import Instance
+
+__all__ = ["annotate", "column_of", "replaced"]
+
+_FEATURES = {"number": "float", "any": "str", "json": "json"}
+
+
+def column_of(data: Any, slot: str, name: str) -> Any:
+    """Return a column of a slot as it is, or None where there is none.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> column_of(pl.DataFrame({"a": [1]}), "columns", "a").to_list()
+    [1]
+    """
+    frame = _frame_of(data, slot)
+    if frame is None:
+        return None
+    names = frame.column_names if hasattr(frame, "column_names") else list(frame.columns)
+    return frame[name] if name in names else None
+
+
+def _frame_of(data: Any, slot: str) -> Any:
+    if kind_of(data) == "frame":
+        return data
+    *modality, axis = slot.split("/")
+    if modality == ["raw"]:
+        return data.raw.var if data.raw is not None else None
+    owner = data.mod.get(modality[0]) if modality and hasattr(data, "mod") else data
+    found = getattr(owner, axis, None)
+    return found if found is not None and _is_frame(found) else None
+
+
+def _is_frame(found: object) -> bool:
+    return hasattr(found, "columns") or hasattr(found, "column_names")
+
+
+def replaced(data: Any, slot: str, name: str, values: Any) -> Any:
+    """Return data with another column; a frame is copied, an AnnData or MuData changed in place."""
+    frame = _frame_of(data, slot)
+    if hasattr(frame, "with_columns"):
+        return frame.with_columns(values.alias(name))
+    if hasattr(frame, "column_names"):
+        return frame.set_column(frame.column_names.index(name), name, values)
+    if frame is data:
+        data = data.copy(deep=False)
+        data[name] = values
+        return data
+    frame[name] = values
+    return data
+
+
+# Annotating
+
+
+def annotate(artifact: Artifact, spec: Spec, parts: Mapping[str, Part], home: Instance) -> None:
+    """Record the features of each slot and the labels that its columns hold."""
+    for name, slot in spec.slots.items():
+        part = parts.get(name)
+        if part is None or part.kind not in ("frame", "batches"):
+            continue
+        found, index = _distinct(slot, part)
+        _label(artifact, slot, found, home)
+        _measure(artifact, name, slot, found, index, home)
+
+
+def _distinct(slot: Slot, part: Part) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the distinct text of each column that there is a rule for, and of the index."""
+    found: dict[str, dict[str, None]] = {}
+    index: dict[str, None] = {}
+    for frame in part.read() if part.kind == "batches" else [part.read()]:
+        made = taken(frame)
+        for rule in slot.rules:
+            if rule.name in made.frame.columns:
+                series = made.frame[rule.name]
+                if rule.many:
+                    series = series.explode()
+                text = values_of(series).text.unique(maintain_order=True) if rule.registries else series.clear()
+                names = text.drop_nulls().to_list() if rule.registries else []
+                found.setdefault(rule.name, {}).update(dict.fromkeys(names))
+        if slot.index is not None and slot.index.registries and made.index is not None:
+            index.update(dict.fromkeys(values_of(made.index).text.drop_nulls().to_list()))
+    return {name: list(names) for name, names in found.items()}, list(index)
+
+
+def _label(artifact: Artifact, slot: Slot, found: Mapping[str, list[str]], home: Instance) -> None:
+    for rule in slot.rules:
+        if not rule.registries or rule.name not in found:
+            continue
+        feature = _feature(rule, home)
+        names = found[rule.name]
+        for choice in rule.registries:
+            known, uids = _uids(choice, rule, names, home)
+            names = [name for name in names if name not in known]
+            if uids:
+                registry: Any = home.bound(parse_dtype(f"cat[{choice}]").choices[0].registry)
+                artifact.labels.add(registry.filter(uid__in=uids).all(), feature=feature)
+
+
+def _uids(choice: str, rule: Rule, names: list[str], home: Instance) -> tuple[set[str], list[str]]:
+    """Return which values are in a registry, and the uids of those that mean one record."""
+    found = parse_dtype(f"cat[{choice}]").choices[0]
+    where = {**dict(found.lookups), **(rule.where or {})}
+    registry = home.bound(found.registry)
+    vocabulary: Vocabulary = vocabulary_of(
+        registry, home, field=rule.field, fields=("uid",), organism=rule.organism, where=where
+    )
+    valid = [name for name, ok in zip(names, vocabulary.validate(names), strict=True) if ok]
+    mapper = vocabulary.standardize(valid, return_field="uid", return_mapper=True)
+    return set(valid), sorted(set(mapper.values()))
+
+
+def _feature(rule: Rule, home: Instance) -> Feature:
+    rows = home.snapshot().lookup("feature", "name", [rule.name]).to_pylist()
+    if rows:
+        return home.Feature.from_row(rows[0], home)
+    dtype = rule.dtype if rule.kind not in _FEATURES or rule.many else _FEATURES[rule.kind]
+    made = home.Feature(name=rule.name, dtype=dtype, unit=rule.unit, description=rule.description)
+    return made.save()
+
+
+def _measure(
+    artifact: Artifact,
+    name: str,
+    slot: Slot,
+    found: Mapping[str, list[str]],
+    index: list[str],
+    home: Instance,
+) -> None:
+    """Record what was measured: the features that columns are, or the genes that an axis names."""
+    if index and slot.index is not None:
+        choice = slot.index.registries[0]
+        _, uids = _uids(choice, slot.index, index, home)
+        registry: Any = home.bound(parse_dtype(f"cat[{choice}]").choices[0].registry)
+        if uids and registry.meta.measured:
+            members = registry.filter(uid__in=uids).all()
+            artifact.features.add_set(home.bound(FeatureSet).of(members), slot=name)
+    elif found:
+        features = [_feature(rule, home) for rule in slot.rules if rule.name in found]
+        artifact.features.add_set(home.bound(FeatureSet).of(features), slot=name)

@@ -1,0 +1,237 @@
+"""Curators: validate, standardize, add what is new, save annotated."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from lakehouse.errors import InputError, InvalidData
+from registries.checking import check_files, stale
+from registries.curate import Curator
+from validation import Rule, Slot
+
+
+@pytest.fixture
+def samples(lake):
+    lake.save([lake.ULabel(name="treated", synonyms=["dosed"]), lake.ULabel(name="control")])
+    rules = [Rule("condition", "cat[ULabel]"), Rule("age", "int", ge=0, unit="years")]
+    return lake.Schema(rules, name="samples").save()
+
+
+def frame(**more):
+    return pl.DataFrame({"condition": ["treated", "control"], "age": [31, 27]} | more)
+
+
+CONTAINERS = [frame, lambda **m: frame(**m).to_pandas(), lambda **m: frame(**m).to_arrow()]
+
+
+@pytest.mark.parametrize("make", CONTAINERS, ids=["polars", "pandas", "arrow"])
+def test_tables_are_standardized_saved_and_annotated(lake, samples, make):
+    given = make(condition=["Dosed", "control"])
+    curator = Curator(given, samples, lake)
+    assert [f.reason for f in curator.validate()] == ["not_in_registry"]
+    with pytest.raises(InvalidData):
+        curator.save_artifact(key="x.parquet")
+    assert [(fix.before, fix.after) for fix in curator.standardize()] == [("Dosed", "treated")]
+    assert type(curator.data) is type(given) and curator.validate().ok
+    artifact = curator.save_artifact(key="x.parquet", description="pilot")
+    assert [label.name for label in artifact.labels.get(feature="condition")] == ["control", "treated"]
+    assert lake.Feature.get(name="age").unit == "years"
+    assert list(artifact.features.sets()) == ["columns"]
+    assert lake.Artifact.filter(schemas__name="samples").one() == artifact
+    assert artifact.load()["condition"].tolist() == ["treated", "control"]
+    column = given["condition"]
+    assert (column.to_pylist() if isinstance(given, pa.Table) else list(column)) == ["Dosed", "control"]
+
+
+def test_all_is_one_commit_and_an_invalid_one_leaves_nothing(lake, samples):
+    before = lake.snapshot().commit
+    with pytest.raises(InvalidData):
+        Curator(frame(age=[-1, 2]), samples, lake).save_artifact(key="x.parquet")
+    assert lake.snapshot().commit == before
+    Curator(frame(), samples, lake).save_artifact(key="x.parquet")
+    assert lake.snapshot().commit == before + 1
+
+
+def test_an_invalid_one_is_registered_as_such_when_asked(lake, samples):
+    artifact = Curator(frame(age=[-1, 2]), samples, lake).save_artifact(key="x.parquet", on_invalid="register")
+    rows = lake.sql("select status, n_faults from artifact_schema where artifact = ?", [artifact.uid]).fetchall()
+    assert rows == [("invalid", 1)]
+    assert not artifact.labels.get()
+
+
+def test_new_terms_are_added_and_spellings_are_not(lake, samples):
+    curator = Curator(frame(condition=["Dosed", "washed out"]), samples, lake)
+    assert [record.name for record in curator.add_new_from("condition")] == ["washed out"]
+    curator.standardize()
+    assert curator.validate().ok
+    with pytest.raises(InputError, match="did you mean 'condition'"):
+        curator.add_new_from("conditions")
+
+
+def test_a_schema_is_a_name_a_list_or_panderas_own(lake, samples):
+    import pandera.polars as pandera
+
+    assert Curator(frame(), "samples", lake).validate().ok
+    assert not Curator(frame(), [Rule("age", "str")], lake).validate().ok
+    own = pandera.DataFrameSchema(
+        {"age": pandera.Column(int, pandera.Check(lambda d: d.lazyframe.select(pl.col("age") > 30), name="old"))}
+    )
+    report = Curator(frame(), own, lake).validate()
+    assert [(f.reason, f.column, f.rows) for f in report] == [("old", "age", (1,))]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_files_are_read_in_batches_and_saved(lake, samples, tmp_path, suffix):
+    path = tmp_path / f"samples{suffix}"
+    table = frame()
+    table.write_parquet(path) if suffix == ".parquet" else table.write_csv(path)
+    curator = Curator(path, samples, lake)
+    assert curator.validate().ok
+    artifact = curator.save_artifact(key=f"samples{suffix}")
+    assert len(artifact.labels.get()) == 2
+
+
+def test_lists_of_labels_are_labels(lake, samples):
+    curator = Curator(pl.DataFrame({"tags": [["treated", "control"], []]}), [Rule("tags", "list[cat[ULabel]]")], lake)
+    assert curator.validate().ok
+    assert len(curator.save_artifact(key="t.parquet").labels.get(feature="tags")) == 2
+
+
+def test_ids_are_compared_with_their_field(lake):
+    lake.CellType(name="T cell", ontology_id="CL:0000084").save()
+    curator = Curator(pl.DataFrame({"c": ["CL:0000084"]}), [Rule("c", "cat[CellType]", field="ontology_id")], lake)
+    assert curator.validate().ok
+    assert [label.name for label in curator.save_artifact(key="t.parquet").cell_types.get()] == ["T cell"]
+
+
+# AnnData and MuData
+
+
+def anndata(**obs):
+    import anndata
+
+    frame = pd.DataFrame({"condition": ["treated", "control"]} | obs, index=["c1", "c2"])
+    var = pd.DataFrame(index=["ENSG1", "ENSG2"])
+    return anndata.AnnData(
+        np.ones((2, 2), dtype="float32"), obs=frame, var=var, uns={"title": "t"}, obsm={"X_umap": np.ones((2, 2))}
+    )
+
+
+@pytest.fixture
+def cells(lake, samples):
+    lake.save([lake.Gene(symbol=f"G{i}", ensembl_gene_id=f"ENSG{i}") for i in (1, 2)])
+    slots = {
+        "obs": Slot([Rule("condition", "cat[ULabel]")], index=Rule("index", "str", unique=True)),
+        "var": Slot([], index=Rule("index", "cat[Gene]", field="ensembl_gene_id")),
+        "uns": [Rule("title", "str")],
+        "obsm": [Rule("X_umap", "float", ncols=2)],
+        "X": [Rule("X", "float")],
+    }
+    return lake.Schema(slots, name="cells").save()
+
+
+def test_an_anndata_is_validated_and_annotated(lake, cells):
+    curator = Curator(anndata(condition=["dosed", "control"]), cells, lake)
+    assert [(f.reason, f.slot) for f in curator.validate()] == [("not_in_registry", "obs")]
+    curator.standardize()
+    artifact = curator.save_artifact(key="x.h5ad")
+    assert [label.name for label in artifact.labels.get(feature="condition")] == ["control", "treated"]
+    assert artifact.features.sets()["var"].n == 2
+    assert lake.Artifact.filter(genes__symbol="G1").one() == artifact
+
+
+def test_every_slot_of_an_anndata_tells_its_faults(lake, cells, tmp_path):
+    bad = anndata()
+    bad.var_names = ["ENSG1", "ENSG9"]
+    del bad.uns["title"]
+    bad.obsm["X_umap"] = np.ones((2, 3), dtype=int)
+    bad.X = bad.X.astype(int)
+    expected = {
+        ("not_in_registry", "var"),
+        ("missing_key", "uns"),
+        ("wrong_dtype", "obsm"),
+        ("wrong_shape", "obsm"),
+        ("wrong_dtype", "X"),
+    }
+    assert {(f.reason, f.slot) for f in Curator(bad, cells, lake).validate()} == expected
+    bad.write_h5ad(tmp_path / "bad.h5ad")
+    assert {(f.reason, f.slot) for f in Curator(tmp_path / "bad.h5ad", cells, lake).validate()} == expected
+
+
+def test_a_share_of_genes_may_be_unknown(lake, cells):
+    given = anndata()
+    given.var_names = ["ENSG1", "ENSG9"]
+    slot = Slot([], index=Rule("index", "cat[Gene]", field="ensembl_gene_id", max_unknown=0.5))
+    assert Curator(given, {"var": slot}, lake).validate().ok
+
+
+def test_each_modality_of_a_mudata_has_its_slots(lake, cells):
+    mudata = pytest.importorskip("mudata")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        given = mudata.MuData({"rna": anndata(condition=["dosed", "x"])})
+    schema = {"rna/obs": [Rule("condition", "cat[ULabel]")], "prot/obs": [Rule("a")]}
+    curator = Curator(given, schema, lake)
+    assert {(f.reason, f.slot) for f in curator.validate()} == {
+        ("not_in_registry", "rna/obs"),
+        ("missing_slot", "prot/obs"),
+    }
+    assert [fix.after for fix in curator.standardize()] == ["treated"]
+    assert given.mod["rna"].obs["condition"].tolist() == ["treated", "x"]
+
+
+# Files on their way in
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    frame().write_csv(folder / "good.csv")
+    frame(age=[-1, 2]).write_csv(folder / "bad.csv")
+    (folder / "torn.parquet").write_bytes(b"PAR1")
+    return folder
+
+
+def test_one_bad_file_refuses_all(lake, samples, folder):
+    before = lake.snapshot().commit
+    with pytest.raises(InvalidData, match="2 of 3 files do not conform, so none was saved"):
+        check_files(lake, [folder], "samples", save=True)
+    assert lake.snapshot().commit == before
+    assert {one.outcome for one in check_files(lake, [folder], "samples")} == {"valid", "invalid"}
+
+
+def test_bad_files_are_moved_with_their_reports(lake, samples, folder, tmp_path):
+    away = tmp_path / "away"
+    found = check_files(lake, [folder], "samples", save=True, on_invalid="quarantine", quarantine=away)
+    assert sorted(one.outcome for one in found) == ["quarantined", "quarantined", "saved"]
+    assert sorted(p.name for p in away.iterdir()) == [
+        "bad.csv",
+        "bad.csv.report.json",
+        "torn.parquet",
+        "torn.parquet.report.json",
+    ]
+    assert [p.name for p in folder.iterdir()] == ["good.csv"]
+    assert lake.Artifact.filter().one().key == "good.csv"
+
+
+def test_artifacts_that_no_longer_conform_are_listed(lake, samples):
+    artifact = Curator(frame(), samples, lake).save_artifact(key="x.parquet")
+    assert stale(lake) == []
+    lake.Schema([Rule("condition", "cat[ULabel]"), Rule("age", "int", ge=30)], name="samples").save()
+    assert [(one.name, one.uid) for one in stale(lake)] == [("x.parquet", artifact.uid)]
+    assert stale(lake, "samples")[0].report.faults[0].reason == "out_of_range"
+
+
+def test_an_artifact_is_stale_when_a_registry_changes(lake, samples):
+    Curator(frame(), samples, lake).save_artifact(key="x.parquet")
+    label = lake.ULabel.get(name="treated")
+    label.name = "dosed"
+    label.save()
+    assert [one.report.faults[0].reason for one in stale(lake)] == ["not_in_registry"]

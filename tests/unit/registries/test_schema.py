@@ -1,0 +1,81 @@
+"""Schemas as records: versions, texts, pandera, what they refuse."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from lakehouse.errors import InputError, RecordNotFound, UnknownField
+from registries.curate import find_schema
+from validation import Rule
+
+
+def test_another_content_under_a_name_is_the_next_version(lake):
+    first = lake.Schema([Rule("a", "int")], name="s").save()
+    assert lake.Schema([Rule("a", "int")], name="s").save() == first
+    second = lake.Schema([Rule("a", "float")], name="s").save()
+    assert (first.version, second.version) == (0, 1)
+    assert lake.Schema.get(name="s") == second
+    assert find_schema(lake, "s", version=0).rule("a").dtype == "int"
+    assert lake.Schema.get(first.uid).definition == first.definition
+    assert lake.sql("select name, version from schema order by version").fetchall() == [("s", 0), ("s", 1)]
+
+
+def test_two_writers_of_one_name_make_two_versions(lake):
+    one, two = lake.Schema([Rule("a", "int")], name="s"), lake.Schema([Rule("a", "str")], name="s")
+    lake.save([one, two])
+    assert {one.version, two.version} == {0, 1}
+
+
+def test_features_are_rules(lake):
+    age = lake.Feature(name="age", dtype=int, unit="years", nullable=False).save()
+    condition = lake.Feature(name="condition", dtype=lake.ULabel).save()
+    schema = lake.Schema([age, condition, Rule("note", "str")], name="samples").save()
+    assert schema.rule("age") == Rule("age", "int", unit="years")
+    assert schema.rule("condition").registries == ("ULabel",) and schema.rule("condition").nullable
+
+
+def test_unknown_registries_fields_and_look_ups_are_named(lake):
+    with pytest.raises(InputError, match="CelType"):
+        lake.Schema([Rule("a", "cat[CelType]")], name="s").save()
+    with pytest.raises(UnknownField):
+        lake.Schema([Rule("a", "cat[CellType]", field="nme")], name="s").save()
+    with pytest.raises(UnknownField):
+        lake.Schema([Rule("a", "cat[CellType(nme='x')]")], name="s").save()
+    assert lake.Schema.filter().count() == 0
+
+
+def test_text_comes_back(lake):
+    schema = lake.Schema({"obs": [Rule("a", "int")], "var": []}, name="s").save()
+    assert lake.Schema.from_yaml(schema.to_yaml()).definition == schema.definition
+    assert lake.Schema.from_json(schema.to_json()).save() == schema
+
+
+def test_what_was_inferred_is_saved(lake):
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
+    schema = lake.Schema.infer(frame, name="s").save()
+    assert [(r.name, r.dtype, r.nullable) for r in schema.definition.slots["columns"].rules] == [
+        ("a", "int", False),
+        ("b", "str", True),
+    ]
+
+
+def test_panderas_validate_returns_the_standardized_frame(lake):
+    lake.ULabel(name="treated", synonyms=["dosed"]).save()
+    schema = lake.Schema([Rule("c", "cat[ULabel]")], name="s").save()
+    assert schema.to_pandera().validate(pd.DataFrame({"c": ["DOSED"]}))["c"].tolist() == ["treated"]
+    with pytest.raises(InputError, match="choose one of 'columns'"):
+        schema.to_pandera(slot="obs")
+
+
+def test_a_schema_of_pandera_is_a_schema(lake):
+    import pandera.pandas as pandera
+
+    theirs = pandera.DataFrameSchema({"a": pandera.Column(int, pandera.Check.ge(0))})
+    assert lake.Schema(theirs, name="s").save().rule("a").ge == 0
+
+
+def test_a_name_that_there_is_not_is_told_with_near_ones(lake):
+    lake.Schema([Rule("a")], name="samples").save()
+    with pytest.raises(RecordNotFound, match="did you mean 'samples'"):
+        find_schema(lake, "sampels")

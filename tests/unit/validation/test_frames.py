@@ -1,0 +1,278 @@
+"""Frames against slots: the same faults on pandas, Polars and Arrow, whole or in batches."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from lakehouse.errors import InputError, InvalidData, Unsupported
+from validation import Relation, Report, Rule, Slot, Vocabulary
+from validation.compile import compiled, failures, slot_of
+from validation.frames import batch_faults, frame_faults
+from validation.infer import inferred
+from validation.parts import array_faults, mapping_faults
+
+CELLS = Vocabulary(["T cell", "B cell"], synonyms={"T cell": ["T lymphocyte"]}, name="CellType")
+
+
+def resolve(name: str, rule: Rule) -> Vocabulary:
+    return CELLS
+
+
+def found(slot: Slot, frame: Any) -> list[tuple[str, str | None, tuple[int, ...]]]:
+    return [(f.reason, f.column, f.rows) for f in frame_faults(slot, frame, resolve) if not f.is_note]
+
+
+DAY = dt.datetime(2026, 1, 1)
+CASES: list[tuple[str, Rule, list[Any], list[tuple[str, tuple[int, ...]]]]] = [
+    ("integers", Rule("a", "int"), [1, 2], []),
+    ("text for integers", Rule("a", "int"), ["1"], [("wrong_dtype", ())]),
+    ("integers for floats", Rule("a", "float"), [1], [("wrong_dtype", ())]),
+    ("integers for numbers", Rule("a", "number"), [1], []),
+    ("coerced", Rule("a", "float", coerce=True), [1], []),
+    ("not to be coerced", Rule("a", "int", coerce=True), ["x"], [("not_coercible", (0,))]),
+    ("missing", Rule("a", "str"), ["x", None], [("null", (1,))]),
+    ("missing, admitted", Rule("a", "str", nullable=True), ["x", None], []),
+    ("NaN", Rule("a", "float"), [1.0, float("nan")], [("null", (1,))]),
+    ("only nulls", Rule("a", "int"), [None, None], [("null", (0, 1))]),
+    ("only nulls, admitted", Rule("a", "int", nullable=True), [None, None], []),
+    ("below", Rule("a", "int", ge=2), [1, 2], [("out_of_range", (0,))]),
+    ("above", Rule("a", "int", lt=2), [1, 2], [("out_of_range", (1,))]),
+    ("times", Rule("a", "datetime", ge=DAY), [DAY, dt.datetime(2025, 1, 1)], [("out_of_range", (1,))]),
+    ("not among", Rule("a", "str", isin=["x"]), ["x", "y"], [("not_allowed", (1,))]),
+    ("no match", Rule("a", "str", regex="a+"), ["aa", "ab"], [("no_match", (1,))]),
+    ("the whole has to match", Rule("a", "str", regex="a|b"), ["a", "ba\n", "b\n"], [("no_match", (1, 2))]),
+    ("long regular expressions end", Rule("a", "str", regex="(a+)+"), ["a" * 5000 + "b"], [("no_match", (0,))]),
+    ("too long", Rule("a", "str", max_length=2), ["é́", "abc"], [("wrong_length", (1,))]),
+    ("repeats", Rule("a", "int", unique=True), [1, 1, 2], [("duplicate", (0, 1))]),
+    ("missing ones may repeat", Rule("a", "str", unique=True, nullable=True), [None, None, "x"], []),
+    ("not in order", Rule("a", "int", order="increasing"), [1, 3, 2, 2], [("not_ordered", (2,))]),
+    ("falling", Rule("a", "int", order="decreasing"), [3, 3, 4], [("not_ordered", (2,))]),
+    ("not a member", Rule("a", "cat[CellType]"), ["T cell", "x"], [("not_in_registry", (1,))]),
+    ("another spelling", Rule("a", "cat[CellType]"), ["t cell"], [("not_in_registry", (0,))]),
+    ("admitted beside", Rule("a", "cat[CellType]", terms=["unknown"]), ["T cell", "unknown"], []),
+    ("few unknown", Rule("a", "cat[CellType]", max_unknown=1), ["T cell", "x", "x"], []),
+    ("too many unknown", Rule("a", "cat[CellType]", max_unknown=1), ["x", "y"], [("not_in_registry", (0, 1))]),
+    ("a share unknown", Rule("a", "cat[CellType]", max_unknown=0.5), ["T cell", "x"], []),
+    ("lists", Rule("a", "list[cat[CellType]]"), [["T cell"], ["B cell", "x"], []], [("not_in_registry", (1,))]),
+    ("lists that are long", Rule("a", "list[int]", max_length=1), [[1], [1, 2]], [("wrong_length", (1,))]),
+    ("no lists", Rule("a", "list[int]"), [1], [("wrong_dtype", ())]),
+    ("vectors", Rule("a", "vector[2]"), [[1.0, 2.0], [1.0]], [("wrong_length", (1,))]),
+]
+
+
+@pytest.mark.parametrize("make", [pl.DataFrame, pa.table, pd.DataFrame], ids=["polars", "arrow", "pandas"])
+@pytest.mark.parametrize(("rule", "values", "expected"), [pytest.param(*row[1:], id=row[0]) for row in CASES])
+def test_a_rule(make: Any, rule: Rule, values: list[Any], expected: list[tuple[str, tuple[int, ...]]]):
+    assert found(Slot([rule]), make({"a": values})) == [(reason, "a", rows) for reason, rows in expected]
+
+
+@pytest.mark.parametrize("backend", ["pandas", "polars", "pyarrow"])
+@pytest.mark.parametrize(("rule", "values", "expected"), [pytest.param(*row[1:], id=row[0]) for row in CASES])
+def test_panderas_backends_agree(backend: str, rule: Rule, values: list[Any], expected: list[Any]):
+    make: Any = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.table}[backend]
+    if rule.coerce and backend == "pyarrow":
+        pytest.skip("pandera's Arrow backend does not coerce")
+    schema = compiled(Slot([rule]), resolve, backend, standardize=False)
+    reasons = {one.reason for one in failures(schema, make({"a": values}))}
+    assert reasons == {reason for reason, _ in expected} or (backend == "pandas" and rule.coerce)
+
+
+def test_all_faults_are_told_at_once_with_what_to_do():
+    frame = pl.DataFrame({"celltype": ["t cell"], "age": [-1], "b": [1]})
+    slot = Slot([Rule("cell_type", "str"), Rule("age", "int", ge=0, le=9), Rule("b", forbidden=True)])
+    report = Report.of("samples", frame_faults(slot, frame, resolve))
+    assert {f.reason for f in report} == {"missing_column", "out_of_range", "forbidden_column"}
+    assert [f.reason for f in report.notes] == ["extra_column"]
+    text = repr(report)
+    assert "does not conform to schema 'samples': 3 faults" in text
+    assert "is it 'celltype'?" in text and "-1 is not at least 0 [out_of_range] at row 0" in text
+    assert report.pl().height == 4 and "<table>" in report.to_html()
+    assert report.to_dict()["faults"][0]["slot"] == "columns"
+    with pytest.raises(InvalidData) as error:
+        report.raise_if_invalid()
+    assert error.value.report is report
+
+
+def test_html_is_escaped():
+    report = Report.of(
+        "<b>", frame_faults(Slot([Rule("a", "str", isin=["x"])]), pl.DataFrame({"a": ["<script>"]}), resolve)
+    )
+    assert "<script>" not in report.to_html() and "<b>" not in report.to_html()
+
+
+def test_what_to_do_about_unknown_values_is_told():
+    slot = Slot([Rule("a", "cat[CellType]")])
+    hints = [frame_faults(slot, pl.DataFrame({"a": [v]}), resolve)[0].suggestion for v in ("t cell", "T cel", "qqq")]
+    assert hints[0] == "standardize() makes 't cell' 'T cell'"
+    assert hints[1] == "for 'T cel' did you mean 'T cell'?"
+    assert "add_new_from('a')" in str(hints[2])
+
+
+@pytest.mark.parametrize("extra", ["report", "allow", "forbid"])
+def test_columns_without_a_rule(extra: str):
+    faults = frame_faults(Slot([], extra=extra), pl.DataFrame({"a": [1]}), resolve)
+    assert [(f.reason, f.is_note) for f in faults] == {
+        "report": [("extra_column", True)],
+        "allow": [],
+        "forbid": [("extra_column", False)],
+    }[extra]
+
+
+def test_columns_out_of_order_and_rows_between_columns():
+    slot = Slot([Rule("a", "int"), Rule("b", "int")], ordered=True, relations=[Relation("a", "<", "b")])
+    assert {f[0] for f in found(slot, pl.DataFrame({"b": [2, 1], "a": [1, 1]}))} == {"wrong_column_order", "relation"}
+    slot = Slot([Rule("a"), Rule("b")], unique_together=[("a", "b")])
+    assert found(slot, pl.DataFrame({"a": [1, 1, 1], "b": [1, 1, 2]})) == [("duplicate_rows", None, (0, 1))]
+
+
+def test_an_index_has_rules_too():
+    slot = Slot([], index=Rule("index", "str", unique=True, regex="c.*"), extra="allow")
+    assert found(slot, pd.DataFrame({"a": [1, 2, 3]}, index=["c1", "c1", "x"])) == [
+        ("no_match", "index", (2,)),
+        ("duplicate", "index", (0, 1)),
+    ]
+
+
+ODD: list[tuple[str, Any, list[str], list[str]]] = [
+    ("mixed types", lambda: pd.DataFrame({"a": [1, "x", None]}), ["mixed_types"], []),
+    (
+        "mixed zones",
+        lambda: pd.DataFrame({"a": [pd.Timestamp("2026", tz="UTC"), pd.Timestamp("2026", tz="CET"), "x"]}),
+        ["mixed_types"],
+        [],
+    ),
+    ("names that are no text", lambda: pd.DataFrame({"a": ["x"], 3: [1]}), ["bad_column_name"], []),
+    ("a name twice", lambda: pd.DataFrame([["x", "y"]], columns=["a", "a"]), ["duplicate_column"], []),
+    (
+        "a MultiIndex",
+        lambda: pd.DataFrame({"a": ["x"]}, index=pd.MultiIndex.from_tuples([(1, 2)])),
+        [],
+        ["multi_index"],
+    ),
+    ("unused categories", lambda: pd.DataFrame({"a": pd.Categorical(["x"], ["x", "y"])}), [], ["unused_categories"]),
+    ("no rows", lambda: pd.DataFrame({"a": []}), [], ["empty"]),
+    ("no columns", pd.DataFrame, ["missing_column"], ["empty"]),
+]
+
+
+@pytest.mark.parametrize(("make", "faults", "notes"), [pytest.param(*row[1:], id=row[0]) for row in ODD])
+def test_odd_frames_give_a_clear_result(make: Any, faults: list[str], notes: list[str]):
+    every = frame_faults(Slot([Rule("a", "any")]), make(), resolve)
+    assert [f.reason for f in every if not f.is_note] == faults
+    assert [f.reason for f in every if f.is_note] == notes
+
+
+def test_columns_of_several_levels_and_what_is_no_frame_are_refused():
+    frame = pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")]))
+    for given in (frame, {"a": [1]}, 3, "a.csv"):
+        with pytest.raises(InputError):
+            frame_faults(Slot([]), given, resolve)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_batches_give_the_faults_of_the_whole(size: int):
+    frame = pl.DataFrame({"a": [1, 2, 2, 5, 4, -1], "c": ["T cell", "x", "T cell", None, "y", "x"]})
+    slot = Slot([Rule("a", "int", ge=0, unique=True), Rule("c", "cat[CellType]"), Rule("gone")])
+    whole = frame_faults(slot, frame, resolve)
+    parts = batch_faults(slot, frame.iter_slices(size), resolve)
+    assert {(f.reason, f.column, f.rows, f.count) for f in parts} == {
+        (f.reason, f.column, f.rows, f.count) for f in whole
+    }
+
+
+def test_order_is_followed_across_batches():
+    slot = Slot([Rule("a", "int", order="increasing")])
+    faults = batch_faults(slot, [pl.DataFrame({"a": [1, 5]}), pl.DataFrame({"a": [4, 6]})], resolve)
+    assert [(f.reason, f.rows) for f in faults] == [("not_ordered", (2,))]
+
+
+# pandera
+
+
+def everything() -> Slot:
+    rules = [Rule("a", "int", ge=0, unit="m", nullable=True), Rule("c", "cat[CellType]"), Rule("z", forbidden=True)]
+    return Slot(rules, extra="forbid", relations=[Relation("a", "<", "a")], unique_together=[("a", "c")], ordered=True)
+
+
+@pytest.mark.parametrize("backend", ["pandas", "polars", "pyarrow"])
+def test_a_slot_comes_back_from_pandera(backend: str):
+    back = slot_of(compiled(everything(), resolve, backend))
+    assert back == everything()
+
+
+def test_panderas_validate_alone_standardizes():
+    schema = compiled(Slot([Rule("c", "cat[CellType]")]), resolve, "pandas")
+    given = pd.DataFrame({"c": ["t cell", "T lymphocyte", "B cell"]})
+    assert schema.validate(given)["c"].tolist() == ["T cell", "T cell", "B cell"]
+    categorical = given.astype("category")
+    assert schema.validate(categorical)["c"].cat.categories.tolist() == ["B cell", "T cell"]
+
+
+def test_schemas_and_models_of_pandera_are_read():
+    import pandera.pandas as pandera
+
+    class Model(pandera.DataFrameModel):
+        age: int = pandera.Field(ge=0, lt=120, nullable=False)
+        sex: str = pandera.Field(isin=["f", "m"], str_matches="[fm]")
+
+        class Config:
+            strict = True
+
+    slot = slot_of(Model)
+    assert slot.extra == "forbid"
+    age, sex = slot.rules
+    assert (age.dtype, age.ge, age.lt) == ("int", 0, 120)
+    assert (sex.dtype, set(sex.isin or ()), sex.regex) == ("str", {"f", "m"}, "[fm]")
+    with pytest.raises(Unsupported, match="hand the pandera schema itself"):
+        slot_of(pandera.DataFrameSchema({"a": pandera.Column(int, pandera.Check(lambda s: s > 0))}))
+
+
+def test_an_unknown_backend_is_named():
+    with pytest.raises(InputError, match="did you mean 'polars'"):
+        compiled(Slot([]), resolve, "polar")
+
+
+# Inference, arrays, mappings
+
+
+def test_what_was_inferred_is_met():
+    frame = pd.DataFrame({"n": [1, 2] * 10, "s": ["x", "y"] * 10, "f": [1.0, np.nan] * 10, "t": pd.Timestamp("2026")})
+    slot = inferred(frame)
+    assert [(r.dtype, r.nullable) for r in slot.rules] == [
+        ("int", False),
+        ("str", False),
+        ("float", True),
+        ("datetime", False),
+    ]
+    assert slot.rules[1].isin == ("x", "y")
+    assert not found(slot, frame)
+    assert inferred(frame, values=False).rules[1].isin is None
+    assert not found(inferred(pd.DataFrame({"a": []})), pd.DataFrame({"a": []}))
+
+
+def test_arrays_have_dtypes_and_shapes():
+    slot = Slot([Rule("X_pca", "float", ncols=3), Rule("X_umap"), Rule("bad", forbidden=True)])
+    faults = array_faults(slot, {"X_pca": np.zeros((4, 2), int), "bad": np.zeros(1)}, name="obsm")
+    assert {f.reason for f in faults} == {"wrong_dtype", "wrong_shape", "missing_key", "forbidden_key"}
+
+
+def test_mappings_have_values_and_lists():
+    slot = Slot(
+        [Rule("title", "str", min_length=1), Rule("ids", "list[str]", regex="x.*"), Rule("n", "int")], extra="forbid"
+    )
+    good = {"title": "t", "ids": np.array(["x1", "x2"], dtype=object), "n": np.int64(3)}
+    assert not mapping_faults(slot, good, resolve, name="uns")
+    bad = {"title": "", "ids": ["y"], "n": [1], "more": 1}
+    assert [f.reason for f in mapping_faults(slot, bad, resolve, name="uns")] == [
+        "extra_key",
+        "wrong_length",
+        "no_match",
+        "wrong_dtype",
+    ]
