@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -74,6 +74,21 @@ class H5adFormat(Format):
                 file.close()
                 raise
 
+    @contextmanager
+    def edit(self, path: Path) -> Iterator[Any]:
+        """Yield an ``AnnData`` whose ``X`` is changed in the file; the rest is written at the end."""
+        with checked(path, self.name):
+            pass  # so that a link never leads what is written out of the file
+        import anndata
+
+        with known_warnings():
+            adata = anndata.read_h5ad(path, backed="r+")
+            try:
+                yield adata
+                adata.write_h5ad()
+            finally:
+                adata.file.close()
+
     def reads_remote(self, path: Path) -> bool:
         """Say yes: the chunks that are asked for."""
         return True
@@ -116,19 +131,19 @@ class H5adFormat(Format):
             refuse_declared(file[axis], path)
             return axis_names(file[axis])
 
-    def obs_table(self, path: Path) -> pa.Table:
+    def obs_table(self, path: Path, *, columns: Collection[str] | None = None) -> pa.Table:
         """Return the observations for SQL; the index is the first column, ``obs_id`` unless it has a name."""
-        return self._axis_table(path, "obs")
+        return self._axis_table(path, "obs", columns)
 
-    def var_table(self, path: Path) -> pa.Table:
+    def var_table(self, path: Path, *, columns: Collection[str] | None = None) -> pa.Table:
         """Return the variables for SQL; the index is the first column, ``var_id`` unless it has a name."""
-        return self._axis_table(path, "var")
+        return self._axis_table(path, "var", columns)
 
-    def _axis_table(self, path: Path, axis: str) -> pa.Table:
+    def _axis_table(self, path: Path, axis: str, columns: Collection[str] | None) -> pa.Table:
         with checked(path, self.name) as file, known_warnings():
             self._describe(file, path)
             refuse_declared(file[axis], path)
-            return axis_table(file[axis], file.get("uns"), f"{axis}_id")
+            return axis_table(file[axis], file.get("uns"), f"{axis}_id", columns)
 
 
 @contextmanager

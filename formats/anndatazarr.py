@@ -7,6 +7,8 @@ are in memory.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +22,7 @@ from formats.limits import refuse_oversize
 from formats.nodes import Node
 from formats.opened import closing
 from formats.zarrmeta import is_store, read_nodes
-from formats.zarrstore import open_store, quiet
+from formats.zarrstore import edited_store, open_store, quiet
 from lakehouse.errors import LakehouseError, UnknownFormat
 
 __all__ = ["AnnDataZarrFormat"]
@@ -87,23 +89,27 @@ class AnnDataZarrFormat(Format):
             self.name, self.kind, shape[0], shape, slots=slots, read_names=lambda axis: self._names(path, axis)
         )
 
+    def edit(self, path: Path) -> AbstractContextManager[Any]:
+        """Return what gives the ``zarr.Group`` for reading and writing, in anndata's layout; not of a zip file."""
+        return edited_store(path, self.name)
+
     def reads_remote(self, path: Path) -> bool:
         """Say yes of a folder: the chunks that are asked for."""
         return path.is_dir()
 
-    def obs_table(self, path: Path) -> Any:
+    def obs_table(self, path: Path, *, columns: Collection[str] | None = None) -> Any:
         """Return the observations for SQL; the index is the first column, ``obs_id`` unless it has a name."""
-        return self._axis_table(path, "obs")
+        return self._axis_table(path, "obs", columns)
 
-    def var_table(self, path: Path) -> Any:
+    def var_table(self, path: Path, *, columns: Collection[str] | None = None) -> Any:
         """Return the variables for SQL; the index is the first column, ``var_id`` unless it has a name."""
-        return self._axis_table(path, "var")
+        return self._axis_table(path, "var", columns)
 
-    def _axis_table(self, path: Path, axis: str) -> Any:
+    def _axis_table(self, path: Path, axis: str, columns: Collection[str] | None) -> Any:
         self._refuse_axis(path, axis)
         with reading(path, self.name), known_warnings(), quiet():
             store = open_store(path, self.name)
-            return axis_table(store[axis], store.get("uns"), f"{axis}_id")
+            return axis_table(store[axis], store.get("uns"), f"{axis}_id", columns)
 
     def _names(self, path: Path, axis: str) -> list[str]:
         self._refuse_axis(path, axis)

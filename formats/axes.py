@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pyarrow as pa
@@ -26,7 +27,7 @@ def axis_names(axis: Any) -> list[str]:
     return [str(name) for name in names]
 
 
-def axis_table(axis: Any, uns: Any, index_name: str) -> pa.Table:
+def axis_table(axis: Any, uns: Any, index_name: str, columns: Collection[str] | None = None) -> pa.Table:
     """Read an axis as an Arrow table whose first column is the index.
 
     Parameters
@@ -37,18 +38,36 @@ def axis_table(axis: Any, uns: Any, index_name: str) -> pa.Table:
         The file's ``uns`` group or ``None``; old files keep categories there.
     index_name
         The name of the first column if the file gives the index none of its own.
+    columns
+        Names in lower case, of columns that are wanted beside the index; all, where none are given.
     """
     if not hasattr(axis, "keys"):
         return _compound_table(axis, uns, index_name)
-    from anndata.io import read_elem
-
-    frame: Any = read_elem(axis)
+    frame = _frame(axis, columns)
     index = frame.index
     name = index.name if index.name not in {None, "index", "_index"} else index_name
     table = pa.Table.from_pandas(frame, preserve_index=False)
     # not add_column: a table without columns has forgotten its length
     names = [_free_name(str(name), table.column_names), *table.column_names]
     return pa.Table.from_arrays([pa.chunked_array([pa.array(index)]), *table.columns], names)
+
+
+def _frame(axis: Any, columns: Collection[str] | None) -> Any:
+    """Read an axis as pandas, of one in today's layout only the columns that are wanted."""
+    from anndata.io import read_elem
+
+    if columns is None or "__categories" in axis or "_index" not in axis.attrs or "column-order" not in axis.attrs:
+        return read_elem(axis)
+    import pandas as pd
+
+    names = [_text(name) for name in axis.attrs["column-order"]]
+    index = _text(axis.attrs["_index"])
+    wanted = {name: read_elem(axis[name]) for name in names if name.lower() in columns}
+    return pd.DataFrame(wanted, index=pd.Index(read_elem(axis[index]), name=None if index == "_index" else index))
+
+
+def _text(name: Any) -> str:
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
 
 
 def _old_categories(uns: Any, column: str) -> Any:

@@ -11,7 +11,7 @@ import shutil
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -186,6 +186,21 @@ class Format(ABC):
             This format has no such form.
         """
         raise Unsupported(f"{self.name} is opened in one form, not as {shown(form)}: leave as_ out")
+
+    def edit(self, path: Path) -> AbstractContextManager[Any]:
+        """Return what opens a file or folder for writing, and closes it with all that was written.
+
+        Parameters
+        ----------
+        path
+            A copy that belongs to the caller.
+
+        Raises
+        ------
+        Unsupported
+            This format is written whole.
+        """
+        raise Unsupported(f"{self.name} is written whole: load it, and save the result under the same key")
 
     def reads_remote(self, path: Path) -> bool:
         """Tell whether ``open``, ``describe`` and ``recognizes`` take a :class:`formats.remotepath.RemotePath`.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 from formats.base import Description, Format, reading
 from formats.image import image_attributes
 from formats.limits import refuse_oversize
+from formats.pixels import load_pixels
 
 __all__ = ["BlobFormat"]
 
@@ -47,10 +48,20 @@ class BlobFormat(Format):
             refuse_oversize(path, path.stat().st_size, hint="open() reads it piecewise")
             return path.read_bytes()
 
+    def load_as(self, path: Path, form: str) -> Any:
+        """Return the pixels of an image as ``numpy``; nothing else has such a form."""
+        if form != "numpy" or not self.describe(path).attributes:
+            return super().load_as(path, form)
+        return load_pixels(path)
+
     def open(self, path: Path) -> BinaryIO:
         """Return a binary file."""
         with reading(path, self.name):
             return path.open("rb")
+
+    def edit(self, path: Path) -> BinaryIO:
+        """Return a binary file for reading and writing."""
+        return path.open("r+b")
 
     def reads_remote(self, path: Path) -> bool:
         """Say yes: what is read."""

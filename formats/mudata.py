@@ -8,7 +8,7 @@ observations, and ``obs."key/rna"`` that of a modality.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -102,19 +102,19 @@ class H5muFormat(_MuData):
         with checked(path, self.name) as file:
             return self._described(node_of(file), path)
 
-    def obs_table(self, path: Path, *, part: str | None = None) -> Any:
+    def obs_table(self, path: Path, *, part: str | None = None, columns: Collection[str] | None = None) -> Any:
         """Return the observations of all, or of a modality, for SQL."""
-        return self._axis_table(path, "obs", part)
+        return self._axis_table(path, "obs", part, columns)
 
-    def var_table(self, path: Path, *, part: str | None = None) -> Any:
+    def var_table(self, path: Path, *, part: str | None = None, columns: Collection[str] | None = None) -> Any:
         """Return the variables of all, or of a modality, for SQL."""
-        return self._axis_table(path, "var", part)
+        return self._axis_table(path, "var", part, columns)
 
-    def _axis_table(self, path: Path, axis: str, part: str | None) -> Any:
+    def _axis_table(self, path: Path, axis: str, part: str | None, columns: Collection[str] | None) -> Any:
         with checked(path, self.name) as file, known_warnings():
             where = _where(node_of(file), part, path)
             refuse_declared(file[f"{where}{axis}"], path)
-            return axis_table(file[f"{where}{axis}"], file.get(f"{where}uns"), f"{axis}_id")
+            return axis_table(file[f"{where}{axis}"], file.get(f"{where}uns"), f"{axis}_id", columns)
 
     def _names(self, path: Path, axis: str) -> list[str]:
         with checked(path, self.name) as file, known_warnings():
@@ -155,19 +155,19 @@ class MuDataZarrFormat(_MuData):
         with reading(path, self.name):
             return self._described(top, path)
 
-    def obs_table(self, path: Path, *, part: str | None = None) -> Any:
+    def obs_table(self, path: Path, *, part: str | None = None, columns: Collection[str] | None = None) -> Any:
         """Return the observations of all, or of a modality, for SQL."""
-        return self._axis_table(path, "obs", part)
+        return self._axis_table(path, "obs", part, columns)
 
-    def var_table(self, path: Path, *, part: str | None = None) -> Any:
+    def var_table(self, path: Path, *, part: str | None = None, columns: Collection[str] | None = None) -> Any:
         """Return the variables of all, or of a modality, for SQL."""
-        return self._axis_table(path, "var", part)
+        return self._axis_table(path, "var", part, columns)
 
-    def _axis_table(self, path: Path, axis: str, part: str | None) -> Any:
+    def _axis_table(self, path: Path, axis: str, part: str | None, columns: Collection[str] | None) -> Any:
         where = _where(top_of(path, self.name), part, path)
         with reading(path, self.name), known_warnings(), quiet():
             store = open_store(path, self.name)
-            return axis_table(store[f"{where}{axis}"], store.get(f"{where}uns"), f"{axis}_id")
+            return axis_table(store[f"{where}{axis}"], store.get(f"{where}uns"), f"{axis}_id", columns)
 
     def _names(self, path: Path, axis: str) -> list[str]:
         with reading(path, self.name), known_warnings(), quiet():

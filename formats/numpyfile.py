@@ -10,6 +10,8 @@ import ast
 import math
 import struct
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
@@ -17,7 +19,7 @@ from formats.base import ColumnInfo, Description, Format, new_file, reading
 from formats.convert import convert
 from formats.limits import refuse_bomb, refuse_oversize
 from formats.opened import closing
-from lakehouse.errors import InvalidFile, UnknownFormat, shown
+from lakehouse.errors import InvalidFile, UnknownFormat, Unsupported, shown
 
 __all__ = ["NpyFormat", "NpzFormat"]
 
@@ -77,6 +79,19 @@ class NpyFormat(Format):
             if math.prod(shape) == 0:  # there is nothing to map
                 return closing(np.load(path, allow_pickle=False))
             return closing(np.load(path, mmap_mode="r", allow_pickle=False))
+
+    @contextmanager
+    def edit(self, path: Path) -> Iterator[Any]:
+        """Yield a memory map for reading and writing; its shape and type stay."""
+        import numpy as np
+
+        with reading(path, self.name), path.open("rb") as file:
+            shape, _ = _checked(file, path, path.stat().st_size)
+        if math.prod(shape) == 0:
+            raise Unsupported(f"{shown(str(path))} is empty, so there is nothing to change in it")
+        mapped = np.load(path, mmap_mode="r+", allow_pickle=False)
+        yield mapped
+        mapped.flush()
 
     def describe(self, path: Path) -> Description:
         """Read the header."""

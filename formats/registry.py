@@ -96,6 +96,7 @@ _TYPES = {
     "scipy.sparse.sparray": "tiledb",
     "zarr.Array": "zarr",
     "zarr.Group": "zarr",
+    "formats.pixels.ImageFile": "zarr",
     "builtins.bytes": "blob",
 }
 _loaded: dict[str, Format] = {}

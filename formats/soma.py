@@ -102,6 +102,12 @@ class SomaFormat(Format):
                 return soma.open(uri_of(path))
             return soma.open(uri_of(path), context=soma.SOMATileDBContext(tiledb_ctx=ctx))
 
+    def edit(self, path: Path) -> Any:
+        """Return the experiment, data frame or array for writing, as SOMA has it: reading is for :meth:`open`."""
+        with self.open(path):
+            pass  # which checks it
+        return require("tiledbsoma", "tiledbsoma").open(uri_of(path), "w")
+
     def reads_remote(self, path: Path) -> bool:
         """Say yes where TileDB reaches the store itself: what is asked for."""
         return reached_by_tiledb(path)

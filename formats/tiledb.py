@@ -87,6 +87,15 @@ class TileDBFormat(Format):
             is_group = tiledb.object_type(uri, ctx=ctx) == "group"
             return tiledb.Group(uri, "r", ctx=ctx) if is_group else tiledb.open(uri, ctx=ctx)
 
+    def edit(self, path: Path) -> Any:
+        """Return the array or group for writing, as TileDB has it: reading is for :meth:`open`."""
+        with reading(path, self.name):
+            _check(path)
+            import tiledb
+
+            uri = uri_of(path)
+            return tiledb.Group(uri, "w") if tiledb.object_type(uri) == "group" else tiledb.open(uri, "w")
+
     def reads_remote(self, path: Path) -> bool:
         """Say yes where TileDB reaches the store itself: the tiles that are asked for."""
         return reached_by_tiledb(path)

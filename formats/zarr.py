@@ -7,6 +7,7 @@ shards.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,8 +16,9 @@ from formats.convert import convert
 from formats.limits import refuse_oversize
 from formats.nodes import Node
 from formats.opened import closing
+from formats.pixels import ImageFile, write_pixels
 from formats.zarrmeta import is_store, read_nodes
-from formats.zarrstore import open_store, quiet
+from formats.zarrstore import edited_store, open_store, quiet
 from lakehouse.errors import LakehouseError, UnknownFormat
 
 __all__ = ["ZarrFormat", "describe_arrays"]
@@ -43,14 +45,14 @@ class ZarrFormat(Format):
     name: ClassVar[str] = "zarr"
     kind: ClassVar[str] = "array"
     suffixes: ClassVar[tuple[str, ...]] = (".zarr",)
-    types: ClassVar[tuple[str, ...]] = ("zarr.Array", "zarr.Group", "numpy.ndarray")
+    types: ClassVar[tuple[str, ...]] = ("zarr.Array", "zarr.Group", "numpy.ndarray", "formats.pixels.ImageFile")
 
     def recognizes(self, path: Path) -> bool:
         """Tell whether the folder or zip file has zarr's metadata."""
         return is_store(path)
 
     def write(self, obj: object, path: Path) -> None:
-        """Write a NumPy array, or copy a zarr array or group as it is."""
+        """Write a NumPy array or the pixels of an image, or copy a zarr array or group as it is."""
         self.check_accepts(obj)
         with new_path(path), quiet():
             try:
@@ -76,6 +78,10 @@ class ZarrFormat(Format):
         with quiet():
             found = open_store(path, self.name)
         return closing(found, found.store.close)
+
+    def edit(self, path: Path) -> AbstractContextManager[Any]:
+        """Return what gives the ``zarr.Array`` or ``zarr.Group`` for reading and writing; not of a zip file."""
+        return edited_store(path, self.name)
 
     def reads_remote(self, path: Path) -> bool:
         """Say yes of a folder: the chunks that are asked for."""
@@ -109,6 +115,9 @@ def _write(obj: Any, path: Path) -> None:
         return
     if is_instance_of(obj, "zarr.Array"):
         _copy_array(obj, path, None)
+        return
+    if isinstance(obj, ImageFile):
+        write_pixels(obj.path, path)
         return
     if obj.dtype.hasobject:
         raise UnknownFormat(f"an array of {obj.dtype} holds Python objects, which only pickles could: convert it first")

@@ -18,8 +18,9 @@ from typing import Any
 from formats.base import reading
 from formats.remotepath import is_remote_path
 from formats.zarrmeta import read_nodes
+from lakehouse.errors import Unsupported, shown
 
-__all__ = ["open_store", "quiet"]
+__all__ = ["edited_store", "open_store", "quiet"]
 
 
 def open_store(path: Path, name: str) -> Any:
@@ -41,6 +42,43 @@ def open_store(path: Path, name: str) -> Any:
         if store is None:
             store = LocalStore(path, read_only=True) if path.is_dir() else ZipStore(path, mode="r")
         return zarr.open(_translating(store) if compound else store, mode="r")
+
+
+@contextmanager
+def edited_store(path: Path, name: str) -> Iterator[Any]:
+    """Yield a zarr ``Group`` or ``Array`` for reading and writing; its metadata is consolidated anew where it was.
+
+    Parameters
+    ----------
+    path
+        A folder of the caller's.
+    name
+        The format's name for messages.
+    """
+    if not path.is_dir():
+        raise Unsupported(f"{shown(str(path))} is a zip file, which is written whole: save a folder instead")
+    top = read_nodes(path, name)
+    import zarr
+
+    with quiet():
+        with reading(path, name):
+            found: Any = _writable(path, is_array=top.is_array)
+        yield found
+        found.store.close()
+        if (path / ".zmetadata").exists() or _is_consolidated(path / "zarr.json"):
+            zarr.consolidate_metadata(path)
+
+
+def _writable(path: Path, *, is_array: bool) -> Any:
+    import zarr
+
+    if is_array:
+        return zarr.open_array(path, mode="r+")
+    return zarr.open_group(path, mode="r+", use_consolidated=False)
+
+
+def _is_consolidated(top: Path) -> bool:
+    return top.is_file() and json.loads(top.read_bytes()).get("consolidated_metadata") is not None
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from formats import keys
+from formats.pixels import ImageFile
 from formats.remote import is_remote
 from formats.storage import Storage as ObjectStore
 from lakehouse.errors import InputError, InvalidKey, shown
@@ -162,6 +163,23 @@ class Artifact(
         if not hasattr(mdata, "mod"):
             raise InputError(f"from_mudata({shown(mdata)}): a MuData object is accepted")
         return cls(mdata, key=key, description=description, storage=storage)
+
+    @classmethod
+    def from_image(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        key: str | None = None,
+        description: str | None = None,
+        storage: str | StorageRecord | None = None,
+    ) -> Self:
+        """Return the artifact of an image's pixels as an array store in zarr, which ``open()`` reads in parts.
+
+        Its axes are ``y``, ``x`` and, for colours, ``c``; the layers of a TIFF come first, as ``z``. Needs Pillow.
+        ``Artifact(path)`` keeps the file itself.
+        """
+        image = ImageFile(keys.check_source(path))
+        return cls(image, key=key, description=description, storage=storage)
 
     @classmethod
     def from_dir(

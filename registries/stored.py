@@ -12,6 +12,7 @@ from lakehouse.errors import InputError
 from lakehouse.ids import stem
 from lakehouse.types import Progress
 from registries.column import MISSING, Column, Reference, column, reference
+from registries.editing import Edit, check_mode
 from registries.record import Record
 from registries.trash import destroyed, restored, trashed
 from registries.whereabouts import readable, staged
@@ -101,7 +102,7 @@ class Stored(Record, abstract=True):
         fmt = by_name(self._need_saved().format)
         return fmt.load(self.path) if as_ is None else fmt.load_as(self.path, as_)
 
-    def open(self, *, as_: str | None = None) -> Any:
+    def open(self, *, mode: str = "r", as_: str | None = None) -> Any:
         """Return the content lazily: a Polars LazyFrame, a backed AnnData, a handle on arrays, or an open file.
 
         It closes at the end of a ``with`` block. What lies in a bucket and has no copy here is read there, in the
@@ -109,17 +110,23 @@ class Stored(Record, abstract=True):
 
         Parameters
         ----------
+        mode
+            ``"r"``, or ``"r+"`` for changing arrays, AnnData and files in a ``with`` block: a copy is opened for
+            writing, and saved as the next version at the end. See :class:`registries.editing.Edit`.
         as_
             Another form, for tables: ``polars``, ``arrow`` (a dataset) or ``duckdb`` (a relation, which is closed
             with its ``close()``).
         """
+        check_mode(mode, as_)
         fmt = by_name(self._need_saved().format)
+        if mode == "r+":
+            return Edit(self)
         path = readable(self, fmt)
         return fmt.open(path) if as_ is None else fmt.open_as(path, as_)
 
-    def backed(self, *, as_: str | None = None) -> Any:
+    def backed(self, *, mode: str = "r", as_: str | None = None) -> Any:
         """Return the content lazily; the same as :meth:`open`."""
-        return self.open(as_=as_)
+        return self.open(mode=mode, as_=as_)
 
     def _need_saved(self) -> Self:
         if not self.is_saved:

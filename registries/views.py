@@ -6,16 +6,14 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
 from formats.registry import by_name
 from lakehouse.errors import InvalidQuery, shown
+from registries.parsed import columns_in, parsed, tables_in
 from registries.retrieve import live, near_misses, newest
 
 if TYPE_CHECKING:
@@ -48,33 +46,12 @@ def named_tables(query: str) -> set[tuple[str, str]]:
     >>> named_tables('select * from content."a.csv" join artifact on true')
     {('content', 'a.csv')}
     """
-    if not query.isascii() and any("\ud800" <= character <= "\udfff" for character in query):
-        raise InvalidQuery(f"the statement holds half a surrogate pair, which is no text: {shown(query)}")
-    if not any(schema in query.lower() for schema in CONTENT):
-        return set()
-    connection = duckdb.connect()
-    try:
-        text = connection.execute("select json_serialize_sql(?::varchar)", [query]).fetchall()[0][0]
-        return set(_tables(json.loads(text)))
-    except RecursionError:
-        raise InvalidQuery(f"the statement is nested too deeply: {shown(query)}") from None
-    except duckdb.Error:  # whoever runs the statement says what is wrong with it
-        return set()
-    finally:
-        connection.close()
+    return {(schema, name) for schema, name in tables_in(_tree(query)) if schema in CONTENT}
 
 
-def _tables(tree: Any) -> Iterator[tuple[str, str]]:
-    waiting = [tree]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
-        elif isinstance(node, dict):
-            waiting += node.values()
-            schema = str(node.get("schema_name", "")).lower()
-            if node.get("type") == "BASE_TABLE" and schema in CONTENT:
-                yield schema, str(node["table_name"])
+def _tree(query: str) -> Any:
+    """Return the tree of a statement that may name contents; parsing takes a while, so others are passed over."""
+    return parsed(query) if not query.isascii() or any(schema in query.lower() for schema in CONTENT) else None
 
 
 def content_tables(home: Instance, snapshot: Snapshot, query: str) -> dict[str | tuple[str, str], Any]:
@@ -85,10 +62,13 @@ def content_tables(home: Instance, snapshot: Snapshot, query: str) -> dict[str |
     InvalidQuery
         When no artifact has the key, or its content is no table.
     """
-    return {(schema, key): _content(home, snapshot, schema, key) for schema, key in sorted(named_tables(query))}
+    tree = _tree(query)
+    named = {(schema, name) for schema, name in tables_in(tree) if schema in CONTENT}
+    columns = columns_in(tree) if named else None
+    return {(schema, key): _content(home, snapshot, schema, key, columns) for schema, key in sorted(named)}
 
 
-def _content(home: Instance, snapshot: Snapshot, schema: str, key: str) -> Any:
+def _content(home: Instance, snapshot: Snapshot, schema: str, key: str, columns: frozenset[str] | None) -> Any:
     row, part = _addressed(snapshot, unicodedata.normalize("NFC", key))
     if row is None:
         near = near_misses(snapshot, home.Artifact, "key", [key])
@@ -99,7 +79,9 @@ def _content(home: Instance, snapshot: Snapshot, schema: str, key: str) -> Any:
         raise InvalidQuery(
             f"{schema}.{shown(key)}: no artifact has that key, and {artifact.key!r} has no parts with axes"
         )
-    options = {} if part is None else {"part": part}
+    options: dict[str, Any] = {} if part is None else {"part": part}
+    if method is not None and "columns" in signature(method).parameters:
+        options["columns"] = columns  # of an axis, which is no dataset that is scanned piecewise
     found = method(artifact.path, **options) if method is not None else None
     if found is None:
         raise InvalidQuery(

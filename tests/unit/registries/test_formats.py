@@ -15,6 +15,7 @@ import pytest
 import scipy.sparse as sp
 import zarr
 
+from formats.registry import by_name
 from lakehouse.errors import InputError, InvalidFile, InvalidQuery, Unsupported
 
 
@@ -126,3 +127,34 @@ def test_an_image_is_a_blob_that_is_described(lake, tmp_path: Path):
     (tmp_path / "cut.png").write_bytes((tmp_path / "x.png").read_bytes()[:10])
     assert lake.Artifact(tmp_path / "cut.png", key="cut.png").save().describe().content.attributes == {"image": "PNG"}
     assert lake.Artifact(np.zeros((20, 30, 4), "u1"), key="x.zarr").save().describe().content.shape == (20, 30, 4)
+
+
+QUERIES = [
+    ('select kind, count(*) from obs."x.h5ad" group by 1 order by 1', [("B", 2), ("T", 2)]),
+    ("select max(o.AGE) from obs.\"x.h5ad\" as o where o.obs_id <> 'c0'", [(3,)]),
+    ('select count(*) from obs."x.h5ad"', [(4,)]),
+    (
+        'select o.age from obs."x.h5ad" o join obs."x.h5ad" p using (obs_id) where p.kind = \'T\' order by 1',
+        [(0,), (2,)],
+    ),
+    ('select #2 from (select obs_id, age from obs."x.h5ad") order by 1 limit 1', [(0,)]),
+    ('with t as (from obs."x.h5ad") select sum(age) from t', [(6,)]),
+    ('select o.kind.kind from (select o as kind from obs."x.h5ad" o) o order by 1 limit 1', [("B",)]),
+    ('select b from obs."x.h5ad" t(a, b) limit 1', [("T",)]),
+]
+
+
+@pytest.mark.parametrize(("query", "rows"), QUERIES, ids=[query[:30] for query, _ in QUERIES])
+def test_statements_find_the_columns_that_they_need_of_an_axis(lake, query, rows):
+    obs = pd.DataFrame({"kind": list("TBTB"), "age": range(4)}, index=[f"c{n}" for n in range(4)])
+    lake.Artifact.from_anndata(ad.AnnData(np.ones((4, 2)), obs), key="x.h5ad").save()
+    assert lake.sql(query).fetchall() == rows
+
+
+@pytest.mark.parametrize("key", ["x.h5ad", "x.zarr"])
+def test_columns_that_a_statement_does_not_name_are_not_read(lake, key, monkeypatch):
+    obs = pd.DataFrame({"kind": list("TBTB"), "age": range(4)}, index=[f"c{n}" for n in range(4)])
+    saved = lake.Artifact(ad.AnnData(np.ones((4, 2)), obs), key=key).save()
+    table = by_name(saved.format).obs_table(saved.path, columns={"age"})
+    assert table.column_names == ["obs_id", "age"]
+    assert table.equals(by_name(saved.format).obs_table(saved.path).select(["obs_id", "age"]))
