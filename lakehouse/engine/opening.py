@@ -19,7 +19,7 @@ from lakehouse.engine.home import Home, is_lake
 from lakehouse.engine.options import Options
 from lakehouse.engine.publish import Publisher
 from lakehouse.engine.published import published_catalog
-from lakehouse.engine.remote_home import RemoteHome, is_remote_lake, refuse_other_stores, remembered
+from lakehouse.engine.remote_home import RemoteHome, is_remote_lake, remembered
 from lakehouse.engine.writer_lease import WriterLease
 from lakehouse.errors import ConfigurationError, IntegrityError
 
@@ -51,7 +51,6 @@ def make(
     """Make folder, catalog and marker, or find those that another process made."""
     if is_remote(root):
         url = check_url(str(root))
-        refuse_other_stores(url)
         RemoteHome.made(BucketFolder.at(url, remote), _placed(catalog, url), options, mode=mode)
     else:
         folder = Path(root).expanduser().absolute()
@@ -114,7 +113,6 @@ def opened(
     if read_only and (url.startswith(READ_ONLY) or not _is_at_hand(url, place)):
         folder = PublishedFolder(Storage(url, options=remote), Cache())
         return Opened(folder, published_catalog(folder, options), None)
-    refuse_other_stores(url)
     found = RemoteHome.found(BucketFolder.at(url, remote), place)
     if not read_only:
         found.folder.bucket.refuse_unconditional()

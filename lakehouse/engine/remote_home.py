@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from formats.bucket import Bucket
+from formats.buckets import bucket_at
 from formats.durable import make_dirs_durably, write_durably
 from formats.remote import RemoteOptions
 from lakehouse.config import data_folder
@@ -21,9 +21,9 @@ from lakehouse.engine.home import MARKER, read_marker
 from lakehouse.engine.options import Options
 from lakehouse.engine.place import refuse_network_file_system
 from lakehouse.engine.postgres_address import PostgresAddress, is_postgres
-from lakehouse.errors import ConfigurationError, InputError, InstanceNotFound, NotFound, Unsupported, shown
+from lakehouse.errors import ConfigurationError, InputError, InstanceNotFound, NotFound
 
-__all__ = ["LOCAL", "RemoteHome", "is_remote_lake", "refuse_other_stores"]
+__all__ = ["LOCAL", "RemoteHome", "is_remote_lake"]
 
 LOCAL = "local"
 """What the marker says of a catalog that is a file: where it lies is the business of its machine alone."""
@@ -33,18 +33,7 @@ _OWN = ("tables", "storage", "head.json", "writer.json")
 
 def is_remote_lake(root: str, options: RemoteOptions) -> bool:
     """Whether a URL is the root of a lake."""
-    return Bucket(root, options).size(MARKER) is not None
-
-
-def refuse_other_stores(root: str) -> None:
-    """Raise ``Unsupported`` for a root that a lake can be read from and not be written to."""
-    scheme = root.partition("://")[0]
-    if scheme != "s3":
-        raise Unsupported(
-            f"an instance cannot be written to {shown(scheme + '://')}…, which has no conditional writes that are known "
-            "here. Choose: s3://bucket/prefix, a local folder whose artifacts lie there with Storage(root=...), or "
-            "read_only=True"
-        )
+    return bucket_at(root, options).size(MARKER) is not None
 
 
 @dataclass(frozen=True)
@@ -74,7 +63,6 @@ class RemoteHome:
         ConfigurationError
             When the catalog is that of another lake, or another machine was quicker.
         """
-        refuse_other_stores(folder.place)
         folder.bucket.refuse_unconditional()
         if is_remote_lake(folder.place, folder.bucket.options):
             return cls.found(folder, catalog)
@@ -137,7 +125,7 @@ class RemoteHome:
             before = session.meta().home
         if before == self.root:
             return
-        if before.startswith("s3://"):
+        if before.partition("://")[0] == self.root.partition("://")[0]:
             try:
                 original = _marker(BucketFolder.at(before, self.folder.bucket.options))["lake"]
             except NotFound:

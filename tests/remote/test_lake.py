@@ -17,6 +17,7 @@ import pytest
 from deltalake import DeltaTable
 
 from formats.bucket import Bucket
+from formats.buckets import bucket_at
 from formats.cache import Cache
 from formats.remote import RemoteOptions, filesystem
 from lakehouse.engine import Lake, TableSpec
@@ -53,7 +54,7 @@ def in_delta(root: str, table: str = "label") -> list[str]:
 
 
 def head_json(root: str) -> dict[str, object]:
-    return json.loads(Bucket(root).get("head.json")[0])
+    return json.loads(bucket_at(root).get("head.json")[0])
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_the_catalog_stays_on_this_machine_where_it_was_named(root: str, tmp_pat
     assert not list((machine / "data").rglob("*.db"))
     with Lake.open(root, SPECS, options=QUIET) as again:
         assert again.catalog.path == tmp_path / "here" / "catalog.db"
-    assert str(tmp_path) not in json.dumps([str(Bucket(root).get("lake.json")), head_json(root)])
+    assert str(tmp_path) not in json.dumps([str(bucket_at(root).get("lake.json")), head_json(root)])
 
 
 def test_bulk_inserts_are_staged_in_the_bucket(root: str) -> None:
@@ -164,11 +165,11 @@ def test_vacuum_deletes_what_nobody_can_come_to_need(root: str) -> None:
         for i in range(4):
             put(lake, f"u{i}")
         orphan = f"p-0-0-1-{'0' * 16}.{'a' * 32}.parquet"
-        Bucket(f"{root}/tables/label").put(orphan, b"left by a dead publisher")
+        bucket_at(f"{root}/tables/label").put(orphan, b"left by a dead publisher")
         late = f"p-99-0-1-{'0' * 16}.{'a' * 32}.parquet"
-        Bucket(f"{root}/tables/label").put(late, b"a zombie may still commit this one")
+        bucket_at(f"{root}/tables/label").put(late, b"a zombie may still commit this one")
         assert (lake.vacuum() or 0) >= 3
-        names = Bucket(f"{root}/tables/label").names()
+        names = bucket_at(f"{root}/tables/label").names()
         assert orphan not in names
         assert late in names
         assert uids(lake) == in_delta(root) == ["u0", "u1", "u2", "u3"]
@@ -197,8 +198,8 @@ def test_a_copied_catalog_waits_for_the_lease_and_cannot_swallow_commits(root: s
         put(lake, "b")
         with Lake.open(root, SPECS, options=options, catalog=tmp_path / "one.db") as beside:
             put(beside, "b2")  # another process with the same catalog shares the lease
-        held = json.loads(Bucket(root).get("writer.json")[0])
-        Bucket(root).put("writer.json", json.dumps(held | {"until": 0.0}).encode())  # it has expired
+        held = json.loads(bucket_at(root).get("writer.json")[0])
+        bucket_at(root).put("writer.json", json.dumps(held | {"until": 0.0}).encode())  # it has expired
         with Lake.open(root, SPECS, options=QUIET, catalog=tmp_path / "two.db", read_only=True) as behind:
             assert uids(behind) == ["a"]
         with Lake.open(root, SPECS, options=QUIET, catalog=tmp_path / "two.db") as other:
@@ -206,7 +207,7 @@ def test_a_copied_catalog_waits_for_the_lease_and_cannot_swallow_commits(root: s
                 with pytest.raises(Diverged):
                     refused()
         assert in_delta(root) == ["a", "b", "b2"], "nothing of the newer history was overwritten"
-        assert json.loads(Bucket(root).get("writer.json")[0])["epoch"] == held["epoch"] + 1
+        assert json.loads(bucket_at(root).get("writer.json")[0])["epoch"] == held["epoch"] + 1
 
 
 def test_of_two_machines_that_make_a_lake_in_one_place_one_is_refused(root: str, tmp_path: Path, monkeypatch) -> None:
@@ -240,7 +241,7 @@ def test_a_store_that_ignores_conditions_is_found_out_and_refused(root: str, pro
     assert not filesystem(root, RemoteOptions()).find(root), "nothing is left behind"
 
 
-@pytest.mark.parametrize("url", ["gs://bucket/x", "https://host/x"])
+@pytest.mark.parametrize("url", ["gs://bucket/x", "https://host/x", "http://host/x"])
 def test_a_root_without_conditional_writes_is_refused_with_the_choices(url: str, machine: Path) -> None:
     with pytest.raises(Unsupported, match="Choose: s3://"):
         Lake.create(url, SPECS)
@@ -281,7 +282,7 @@ def test_copies_are_read_and_damaged_files_are_not_believed(root: str, proxy: Pr
     with Lake.open(root, read_only=True) as reader:
         assert uids(reader) == ["a"]
     Cache().clear()
-    folder = Bucket(f"{root}/tables/label")
+    folder = bucket_at(f"{root}/tables/label")
     name = next(name for name in folder.names() if name.endswith(".parquet"))
     folder.put(name, b"x" * int(folder.size(name) or 0))
     with Lake.open(root, read_only=True) as reader, pytest.raises((Unavailable, DataLoss), match="damaged"):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from formats.bucket import Bucket
+from formats.buckets import bucket_at
 from lakehouse.engine import Lake
 from lakehouse.errors import Diverged, LakehouseError, Unavailable
 from tests.remote.store import Proxy
@@ -100,7 +100,7 @@ def test_a_listing_that_lags_behind_is_no_divergence(lake: Lake, proxy: Proxy) -
 def test_an_older_head_never_replaces_a_newer_one(lake: Lake) -> None:
     root = str(lake.root)
     newer = head_json(root) | {"commit": 1_000}
-    Bucket(root).put("head.json", json.dumps(newer).encode())
+    bucket_at(root).put("head.json", json.dumps(newer).encode())
     with pytest.raises(Diverged, match="another one wrote it"):
         put(lake, "second")
     assert head_json(root)["commit"] == 1_000

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from formats.bucket import Bucket
+from formats.buckets import bucket_at
 from lakehouse.engine import Lake
 from tests.remote.test_lake import QUIET, SPECS, head_json, in_delta, put, uids
 
@@ -31,5 +31,5 @@ def test_two_machines_share_a_lake_in_a_bucket(bucket: str, catalog, tmp_path: P
             assert two.vacuum() is not None
         with Lake.open(root, read_only=True) as reader:
             assert uids(reader) == ["b", "c"]
-    assert b"password" not in Bucket(root).get("lake.json")[0]
-    assert Bucket(root).size("writer.json") is None, "the catalog is shared: no lease between catalogs"
+    assert b"password" not in bucket_at(root).get("lake.json")[0]
+    assert bucket_at(root).size("writer.json") is None, "the catalog is shared: no lease between catalogs"
