@@ -61,7 +61,10 @@ class World:
 
     def label_rows(self) -> list[dict[str, object]]:
         """Return the labels; the same on every call."""
-        return [{"uid": derived_uid("label", str(i)), "name": f"label {i}", **self.stamps} for i in range(self.labels)]
+        return [
+            {"uid": derived_uid("label", str(i)), "name": f"label {i}", "synonyms": [], **self.stamps}
+            for i in range(self.labels)
+        ]
 
     def run_rows(self) -> list[dict[str, object]]:
         """Return the runs; the same on every call."""

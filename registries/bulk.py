@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from lakehouse.engine.arrow import pc
-from lakehouse.errors import Duplicate, InputError, UnknownField, did_you_mean, shown
+from lakehouse.errors import Duplicate, InputError, InvalidName, UnknownField, did_you_mean, shown
 from lakehouse.ids import ALPHABET, new_uid
 from registries.names import check_name, check_text
 
@@ -95,6 +95,8 @@ def arrow_of(frame: Any, owner: str) -> pa.Table:
             return pa.Table.from_pylist([dict(row) for row in frame])
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise InputError(f"{owner}: the frame has columns of mixed types: {error}") from error
+    except UnicodeEncodeError as error:
+        raise InvalidName(f"{owner}: a text holds half a surrogate pair: {error}") from error
     raise InputError(
         f"{owner}({shown(frame)}): a pandas or Polars frame, an Arrow table or a list of dicts is accepted"
     )

@@ -16,11 +16,11 @@ from lakehouse.engine.scan import quoted
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot
 
-__all__ = ["ALL", "LEADING", "NONE", "Condition", "Step", "both", "either", "opposite", "settled"]
+__all__ = ["ALL", "LEADING", "NONE", "SHARE", "Condition", "Step", "both", "either", "opposite", "settled"]
 
 _FEW = 10_000
 _MOST_PREFIXES = 64
-_SHARE = slice(4, 14)  # of the uid of what is linked to, in the uid of a link that begins with it
+SHARE = slice(4, 14)  # of the uid of what is linked to, in the uid of a link that begins with it
 
 
 LEADING: set[tuple[str, str]] = set()
@@ -87,7 +87,7 @@ class Condition:
         found = cls(f"{quoted(column)} in (select unnest(?::VARCHAR[]))", (list(values),), bounds=bounds)
         if not leading or len(values) > _MOST_PREFIXES:
             return found
-        begins = Begins("uid", sorted(value[_SHARE] for value in values))
+        begins = Begins("uid", sorted(value[SHARE] for value in values))
         tests = " or ".join(['("uid" >= ? and "uid" < ?)'] * len(values))
         edges = tuple(edge for prefix in begins.prefixes for edge in (prefix, prefix + "~"))
         return replace(found, sql=f"{found.sql} and ({tests})", parameters=found.parameters + edges, bounds=(begins,))

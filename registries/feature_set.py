@@ -14,7 +14,7 @@ from lakehouse.errors import InputError, shown
 from lakehouse.ids import derived_uid
 from registries.binding import REGISTRIES
 from registries.column import Column, Reference, column, reference
-from registries.conditions import LEADING
+from registries.conditions import LEADING, SHARE
 from registries.meta import Link
 from registries.record import Record, Saved
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from registries.instance import Instance
 
 __all__ = ["ArtifactFeatureSet", "FeatureSet", "Modality", "complete_members", "member_table"]
-
-_SHARE = slice(4, 14)
 
 
 class Modality(Record, natural=("name",)):
@@ -193,8 +191,8 @@ def _body(member: str, namespace: dict[str, Any]) -> None:
 def _member_rows(registry: type[Record], members: pa.Array, row: dict[str, Any]) -> pa.Table:
     """Return rows whose uids begin with the random part of their member's: look-ups by member read one place."""
     count = len(members)
-    begin = pc.utf8_slice_codeunits(members, _SHARE.start, _SHARE.stop)
-    uids = pc.binary_join_element_wise(begin, pa.scalar(row["uid"][_SHARE]), "")
+    begin = pc.utf8_slice_codeunits(members, SHARE.start, SHARE.stop)
+    uids = pc.binary_join_element_wise(begin, pa.scalar(row["uid"][SHARE]), "")
     same = {name: pa.repeat(pa.scalar(row[name], kind), count) for name, kind in _STAMPS.items()}
     return pa.table({"uid": uids, "feature_set": pa.repeat(row["uid"], count), registry.meta.table: members, **same})
 

@@ -9,6 +9,7 @@ from typing import Any
 from lakehouse.ids import derived_uid
 from registries.binding import REGISTRIES
 from registries.column import Reference, reference
+from registries.conditions import LEADING, SHARE
 from registries.meta import Link, Meta
 from registries.record import Record
 
@@ -33,12 +34,14 @@ class ArtifactULabel(Record):
 def link_uid(holder: str, label: str, feature: str | None, table: str = "artifact_ulabel") -> str:
     """Return the uid of a link: computed, so that the same link made twice is one row.
 
+    It begins with the label's own, so that the links of a label lie together.
+
     Examples
     --------
     >>> link_uid("a", "b", None) == link_uid("a", "b", None) != link_uid("a", "b", "c")
     True
     """
-    return derived_uid(table, holder, label, feature or "")
+    return label[SHARE].ljust(10, "0") + derived_uid(table, holder, label, feature or "")[:10]
 
 
 def link_table(holder: str, label: str) -> str:
@@ -73,6 +76,7 @@ def _declare(holder: type[Record], label: type[Record], reverse: str) -> None:
             f"{holder.__name__}{label.__name__}", (Record,), {"table": table}, partial(_body, holder.meta, far)
         )
         made.__module__ = __name__
+    LEADING.add((table, far))
     holder.meta.links.setdefault(label.meta.carried, Link(table, near, far, far))
     label.meta.links.setdefault(reverse, Link(table, far, near, holder.meta.table))
 

@@ -24,6 +24,7 @@ from registries.lookups import condition
 from registries.near import near_misses
 from registries.related import include_in
 from registries.renamed import no_such
+from registries.rows import live
 from registries.times import At, point
 
 if TYPE_CHECKING:
@@ -208,6 +209,12 @@ class Query(Generic[R]):
 
     def _rows(self, snapshot: Snapshot) -> pa.Table:
         """Return the rows, in order if one is asked for."""
+        if not (self.order or self.unlike or self._is_cut) and all(part is _LIVE for part in self.conditions):
+            return (
+                live(snapshot.rows(self.registry.meta.table))
+                if self.conditions
+                else snapshot.rows(self.registry.meta.table)
+            )
         table, bounds = self.registry.meta.table, self._bounds()
         if self.most is None or bounds is None or self.unlike:
             return snapshot.arrow(self.sql, self.parameters, self._tables(), bounds={table: bounds or ()})

@@ -9,15 +9,13 @@ import unicodedata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import pyarrow as pa
-
-from lakehouse.engine.arrow import pc
 from lakehouse.errors import InputError, MultipleFound, RecordNotFound, shown
 from lakehouse.ids import is_uid, stem
 from registries.lookups import NORMALISED
 from registries.names import check_text
 from registries.near import near_misses
 from registries.query import Query
+from registries.rows import live, newest
 
 if TYPE_CHECKING:
     from registries.instance import Instance
@@ -104,16 +102,3 @@ def _by_key(registry: type[R], home: Instance, field: str, value: str) -> R:
         near = near_misses(snapshot, registry, field, [value])
         raise RecordNotFound(f"no {registry.meta.name} has {field} {shown(value)}{near}")
     return registry.from_row(row, home)
-
-
-def live(rows: pa.Table) -> pa.Table:
-    """Return the rows that are not in the trash."""
-    if "deleted_at" not in rows.schema.names:
-        return rows
-    return rows.filter(pc.is_null(rows["deleted_at"]))
-
-
-def newest(rows: pa.Table) -> dict[str, Any] | None:
-    """Return the row with the highest version, or the only row, or None."""
-    found: list[dict[str, Any]] = rows.to_pylist()
-    return max(found, key=lambda row: (row.get("version") or 0, row["uid"])) if found else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ __all__ = ["Writer"]
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
+_MANY = 1_000
 _States: TypeAlias = list[tuple[Record, dict[str, Any]]]
 
 
@@ -60,6 +62,10 @@ class Writer:
     def save(self, records: Iterable[R]) -> list[R]:
         """Save records in one commit, all or none, and return them."""
         found = _records(records)
+        with uncollected(many=len(found) >= _MANY):
+            return self._save(found)
+
+    def _save(self, found: list[Any]) -> list[R]:
         for record in found:
             record.prepare(self._home)
         before = [(record, record.state()) for record in found]
@@ -74,7 +80,7 @@ class Writer:
             self._thread.undo += before
         elif self._thread.batch is None:
             _release(before)
-        return found  # type: ignore[return-value]
+        return found
 
     def _plan(self, txn: Transaction, before: _States, *, look: bool = True) -> None:
         for record, state in before:  # a plan may run again, on a newer snapshot
@@ -199,6 +205,19 @@ class Writer:
             return False
         self._thread.ensured.add(table)
         return txn.snapshot.get(table, uid) is None
+
+
+@contextmanager
+def uncollected(*, many: bool) -> Iterator[None]:
+    """Put off the search for cycles while many objects come to be that all stay: it would go through them over and over."""
+    was = many and gc.isenabled()
+    if was:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _records(given: Any) -> list[Record]:

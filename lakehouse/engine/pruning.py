@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from lakehouse.engine.changes import DataFile
 
-__all__ = ["Among", "Begins", "Bound", "Demand", "Keep", "Stage", "best_first", "statistics_of", "within"]
+__all__ = ["Among", "Begins", "Bound", "Demand", "Keep", "Stage", "Within", "best_first", "statistics_of", "within"]
 
 _ORDERED = ("INT32", "INT64")
 """How Parquet holds whole numbers, dates and times; decimals fall out by their type in Python."""
@@ -138,15 +138,27 @@ def _extremes(footer: pq.FileMetaData, group: int, position: int) -> Iterator[An
 
 
 # -- choosing ------------------------------------------------------------------------------------------------------
-def within(bounds: Iterable[Demand]) -> Keep:
-    """Return which files may have rows that meet all bounds."""
-    wanted = list(bounds)
+@dataclass(frozen=True)
+class Within:
+    """Which files may have rows that meet all bounds."""
 
-    def keep(file: DataFile) -> bool:
-        known = ((bound, values_of(file, bound.column)) for bound in wanted)
+    bounds: tuple[Demand, ...]
+
+    def __call__(self, file: DataFile) -> bool:
+        """Whether a file has to be read."""
+        known = ((bound, values_of(file, bound.column)) for bound in self.bounds)
         return all(values is None or bound.admits(values) for bound, values in known)
 
-    return keep
+    @property
+    def uids(self) -> Sequence[str] | None:
+        """The uids one of which every row has; None where other rows may meet the bounds, too."""
+        found = [bound.wanted for bound in self.bounds if isinstance(bound, Among) and bound.column == "uid"]
+        return min(found, key=len, default=None)
+
+
+def within(bounds: Iterable[Demand]) -> Within:
+    """Return which files may have rows that meet all bounds."""
+    return Within(tuple(bounds))
 
 
 def values_of(file: DataFile, column: str) -> Sequence[Any] | None:

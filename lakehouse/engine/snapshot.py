@@ -24,6 +24,7 @@ __all__ = ["Order", "Snapshot"]
 
 T = TypeVar("T")
 _FEW = 64
+_PICKED = 10_000  # uids that are picked out one by one sooner than all rows are gone through
 _ANY: Mapping[str, Sequence[Demand]] = {}
 
 
@@ -153,6 +154,18 @@ class Snapshot:
             sources, f"SELECT t.* FROM {quoted(name)} t SEMI JOIN _wanted w ON t.{sql_column} = w.v"
         )
 
+    def rows(self, table: str) -> pa.Table:
+        """Return all rows, in no particular order; small tables answer from memory."""
+        state = self.state(table)
+        if not state.in_memory:
+            return self.arrow(f"SELECT * FROM {quoted(table)}", tables=[table])
+        if not state.base.files:
+            return state.tail.rows
+        base = state.base.table()
+        if len(state.tail.hidden):
+            base = base.filter(pc.invert(pc.is_in(base["uid"], state.tail.hidden_after(-1))))
+        return pa.concat_tables([base, state.tail.rows]) if len(state.tail.rows) else base
+
     def column(self, table: str, name: str) -> pa.ChunkedArray:
         """Return a column of all rows, in no particular order; small tables answer from memory."""
         state = self.state(table)
@@ -230,13 +243,22 @@ class Snapshot:
         return self._run(sql, params, tables, {order.table: bounded})
 
     def _run(self, sql: str, params: Sequence[Any], tables: Sequence[str], keep: Mapping[str, Keep]) -> pa.Table:
-        sources = {name: source_of(self.state(name), keep.get(name)) for name in dict.fromkeys(tables)}
+        sources = {name: self._source_for(name, keep.get(name)) for name in dict.fromkeys(tables)}
         try:
             return self._scanner.run(sources, sql, params)
         except duckdb.IOException:
             raise
         except duckdb.Error as error:
             raise InvalidQuery(f"{error}") from error
+
+    def _source_for(self, table: str, keep: Keep | None) -> Source:
+        """Return a table as SQL; of a small one of which some uids are asked for, these rows alone."""
+        state = self.state(table)
+        wanted = getattr(keep, "uids", None)
+        if wanted is None or not state.in_memory or len(wanted) > _PICKED:
+            return source_of(state, keep)
+        name = f"_picked_{table}"
+        return Source(f"SELECT * FROM {quoted(name)}", {name: state.lookup("uid", list(wanted))})
 
     def for_query(self, query: str, views: Mapping[str, str]) -> Snapshot:
         """Return the snapshot that a user's query is to be run on."""

@@ -120,6 +120,11 @@ class TrackedView(TransactionView):
             self._reads.lookup(table, column, asked, found["uid"].to_pylist())
         return found
 
+    def rows(self, table: str) -> pa.Table:
+        """Return all rows, in no particular order."""
+        self._reads.whole([table])
+        return self._plain.rows(table)
+
     def column(self, table: str, name: str) -> pa.ChunkedArray:
         """Return a column of all rows, in no particular order."""
         self._reads.whole([table])

@@ -109,3 +109,30 @@ def test_related_columns_come_along_in_frames(stocked):
 
 def test_a_million_values_are_looked_up_as_one(stocked):
     assert stocked.Artifact.filter(size__in=range(1, 1_000_001)).count() == 6
+
+
+def test_whole_registries_and_picked_rows_are_the_same_before_and_after_publishing(stocked):
+    labelled = stocked.Artifact.get(key="3.csv")
+    labelled.labels.add("treated", create=True)
+    for publish in (False, True, False):
+        if publish:
+            stocked.flush()
+            labelled.description = "changed since it was published"
+            labelled.save()
+            stocked.Artifact.get(key="5.csv").delete()
+        everything = stocked.Artifact.filter()
+        assert everything.count() == len(everything.arrow()) == len(everything.order_by("uid").arrow())
+        assert set(everything.arrow()["uid"].to_pylist()) == set(everything.order_by("uid").arrow()["uid"].to_pylist())
+        assert stocked.Artifact.filter(ulabels__name="treated").one().description == labelled.description
+        assert stocked.Artifact.filter(uid__in=[labelled.uid, "nothing"]).count() == 1
+
+
+def test_a_serialisable_transaction_that_read_a_whole_registry_conflicts_with_a_save_to_it(stocked):
+    from lakehouse.errors import ChangedSinceRead
+
+    with pytest.raises(ChangedSinceRead), stocked.transaction(serializable=True):
+        count = len(stocked.ULabel.filter().arrow())
+        with_other = stocked.__class__.open(stocked.root, user="grace")
+        with_other.ULabel(name="meanwhile").save()
+        with_other.close()
+        stocked.Feature(name=f"labels {count}", dtype="int").save()
