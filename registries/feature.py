@@ -85,7 +85,7 @@ class Feature(Record, natural=("name",), measured="features"):
     )
     unit: Column[str | None] = column(doc="Unit of its values, such as degC.", default=None)
     description: Column[str | None] = column(doc="What it measures.", default=None)
-    synonyms: Column[str | None] = column(doc="Other names, with | between them.", default=None)
+    synonyms: Column[list[str]] = column(doc="Other names.", default=())
     nullable: Column[bool | None] = column(doc="Whether values may be missing; null means yes.", default=True)
     default: JsonColumn = JsonColumn(doc="What stands for a missing value, as JSON.")
 

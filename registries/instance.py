@@ -24,6 +24,7 @@ from registries import artifact, feature, feature_set, label, ontology, schema, 
 from registries import run as runs
 from registries.annotate import attach
 from registries.binding import REGISTRIES
+from registries.documented import COLUMNS, column_table
 from registries.names import check_message, check_name, check_text
 from registries.places import catalog_file, check_path, instance_root, refusing
 from registries.query import Query, check_limit
@@ -210,7 +211,7 @@ class Instance:
         ----------
         query
             Sees each registry under its SQL name (``artifact``, ``ulabel``, ...), the views ``artifact_latest``,
-            ``artifact_all`` and ``artifact_label``, and ``content."key"``, ``obs."key"``, ``var."key"``.
+            ``artifact_all``, ``artifact_label`` and ``registry_column`` (what each column means), and ``content."key"``, ``obs."key"``, ``var."key"``.
         params
             Values for ``?`` or ``$name``.
         at
@@ -228,6 +229,8 @@ class Instance:
         _check_given(params, tables)
         moment = point(at)
         given = views.content_tables(self, self.snapshot(moment), query)
+        if COLUMNS in query.lower():
+            given[COLUMNS] = column_table()
         for name, table in (tables or {}).items():
             given[name] = table.arrow() if isinstance(table, Query) else table
         return self.lake.sql(query, params, at=moment, tables=given, views=views.VIEWS)

@@ -61,14 +61,14 @@ class Writer:
 
     def save(self, records: Iterable[R]) -> list[R]:
         """Save records in one commit, all or none, and return them."""
-        found = _records(records)
+        found: list[R] = _records(records)
         with uncollected(many=len(found) >= _MANY):
             return self._save(found)
 
-    def _save(self, found: list[Any]) -> list[R]:
+    def _save(self, found: list[R]) -> list[R]:
         for record in found:
             record.prepare(self._home)
-        before = [(record, record.state()) for record in found]
+        before: _States = [(record, record.state()) for record in found]
         try:
             joins = self._thread.depth or self._thread.batch is not None  # what is taken shows in the end only
             if len(found) != 1 or joins or not self._insert(before):
@@ -220,7 +220,7 @@ def uncollected(*, many: bool) -> Iterator[None]:
             gc.enable()
 
 
-def _records(given: Any) -> list[Record]:
+def _records(given: Any) -> list[Any]:
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise InputError(f"save({shown(given)}): a list of records is accepted")
     return [_record(record) for record in given]

@@ -98,3 +98,43 @@ def test_forked_workers_save_and_read_without_deltalake_or_polars(tmp_path):
     found, labels, artifacts = json.loads(outcome(python(script, str(tmp_path / "lake"))))
     assert found == [[[], True]] * 6
     assert (labels, artifacts) == (7, 6)
+
+
+@pytest.mark.concurrency
+def test_processes_that_annotate_and_save_in_bulk_at_once_converge(tmp_path):
+    with Instance.create(tmp_path / "lake", user="ada") as lake:
+        lake.save([lake.Gene(symbol=f"g{i}", stable_id=f"E{i}") for i in range(20)])
+        lake.Feature(name="n", dtype="list[int]").save()
+        lake.Artifact(b"x", key="a.txt").save()
+        lake.Artifact(b"bare").save()
+    script = """
+        import sys
+        from registries.instance import Instance
+        lake = Instance.open(sys.argv[1], user="ada")
+        number = int(sys.argv[2])
+        artifact, bare = lake.Artifact.get(key="a.txt"), lake.Artifact.get(size=4)
+        for round in range(5):
+            names = [f"{round} {i}" for i in range(150)]
+            lake.save([lake.ULabel(name=name) for name in names])
+            lake.ULabel.from_values(names + [f"{round} more"]).save()
+            lake.ULabel.upsert_df([{"name": f"{round} upserted"}])
+            genes = lake.Gene.filter().order_by("symbol")[: 5 + round].all()
+            artifact.features.add_set(lake.FeatureSet.of(genes, modality="rna"), slot="var")
+            artifact.features.add_values({"n": [number] * 3})
+            artifact.labels.add(names[:3])
+            bare.replace(f"{number} {round}".encode())
+        lake.close()
+    """
+    for process in [python(script, str(tmp_path / "lake"), str(number)) for number in range(3)]:
+        outcome(process)
+    with Instance.open(tmp_path / "lake", user="ada") as lake:
+        assert lake.ULabel.filter().count() == 5 * 152
+        assert lake.FeatureSet.filter().count() == 5
+        assert lake.Modality.filter().count() == 1
+        assert [one.members.count() for one in lake.FeatureSet.filter().order_by("n")] == [5, 6, 7, 8, 9]
+        artifact = lake.Artifact.get(key="a.txt")
+        assert list(artifact.features.sets()) == ["var"]
+        assert artifact.features.get_values()["n"] in ([0] * 3, [1] * 3, [2] * 3)
+        assert len(artifact.labels.get()) == 15
+        family = lake.Artifact.get(size=4, version=0).versions
+        assert [one.version for one in family] == list(range(16))

@@ -86,3 +86,10 @@ def test_queries_are_handed_in_like_frames(lake):
     lake.Artifact(b"2", key="b.txt").save()
     mine = lake.Artifact.filter(key="a.txt")
     assert lake.sql("select key from mine", tables={"mine": mine}).fetchall() == [("a.txt",)]
+
+
+def test_sql_tells_what_each_column_means(lake):
+    rows = lake.sql("select \"column\", comment from registry_column where registry = 'ulabel'").fetchall()
+    assert ("name", "Unique, in Unicode normal form C.") in rows
+    undocumented = lake.sql('select registry, "column" from registry_column where length(comment) < 4').fetchall()
+    assert undocumented == []
