@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -10,6 +11,7 @@ from registries.column import TEXTS
 from registries.names import check_name
 from registries.vocabulary import label_field, vocabulary_of
 from validation import Inspection, Vocabulary
+from validation.columns import values_of
 from validation.standardize import Keep
 
 if TYPE_CHECKING:
@@ -19,11 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Vectors"]
 
+_log = logging.getLogger("lakehouse")
+
 
 class Vectors:
     """The vector functions of a registry; values may be a list, NumPy, pandas, Polars or Arrow column.
 
-    Nothing is written. The container type that came in goes out; categoricals are worked on by their categories.
+    Nothing is written. Registries with a public source that is on this machine (an installed package, a file, an earlier
+    download) know its terms, too, and the ``lakehouse`` logger says so; the network is not asked. The container type that came in goes out; categoricals are worked on by their categories.
     """
 
     if TYPE_CHECKING:
@@ -60,6 +65,35 @@ class Vectors:
         return vocabulary_of(registry, cls.home(), field=field, fields=fields, organism=organism, where=where)
 
     @classmethod
+    def _public(cls, field: str | None, fields: tuple[str, ...], organism: str | Record | None) -> Vocabulary | None:
+        """Return the public terms that are at hand; registries with public sources have some."""
+        del field, fields, organism
+        return None
+
+    @classmethod
+    def _known(
+        cls, values: Any, field: str | None, fields: tuple[str, ...], organism: str | Record | None
+    ) -> Vocabulary:
+        """Return the registry's vocabulary, with public terms beside it where it does not know all values."""
+        own = cls.vocabulary(field=field, fields=fields, organism=organism)
+        distinct = values_of(values).text.unique().drop_nulls()
+        missing = distinct.filter(~own.valid(distinct))
+        public = cls._public(field, fields, organism) if len(missing) else None
+        if public is None:
+            return own
+        both = own.beside(public)
+        found = int((both.valid(missing)).sum())
+        if found:
+            _log.info(
+                "%s: %s of %s not in the registry yet; %s.from_values(...).save() takes them over",
+                cls.meta.name,
+                "1 value is a term" if found == 1 else f"{found:,} values are terms",
+                public.name,
+                cls.meta.name,
+            )
+        return both
+
+    @classmethod
     def validate(cls, values: Any, field: str | None = None, *, organism: str | Record | None = None) -> Any:
         """Return which values are in the registry: exact and case-sensitive, in input order.
 
@@ -77,7 +111,7 @@ class Vectors:
         InputError
             When an organism is needed and neither given nor inferable.
         """
-        return cls.vocabulary(field=field, organism=organism).validate(values)
+        return cls._known(values, field, (), organism).validate(values)
 
     @classmethod
     def inspect(cls, values: Any, field: str | None = None, *, organism: str | Record | None = None) -> Inspection:
@@ -88,7 +122,7 @@ class Vectors:
         values, field, organism
             As for :meth:`validate`.
         """
-        return cls.vocabulary(field=field, organism=organism).inspect(values)
+        return cls._known(values, field, (), organism).inspect(values)
 
     @classmethod
     def standardize(
@@ -118,7 +152,7 @@ class Vectors:
             False lists all.
         """
         fields = () if return_field is None else (return_field,)
-        known = cls.vocabulary(field=field, fields=fields, organism=organism)
+        known = cls._known(values, field, fields, organism)
         return known.standardize(values, return_field=return_field, return_mapper=return_mapper, keep=keep)
 
     @classmethod
@@ -140,7 +174,7 @@ class Vectors:
         return_mapper, keep
             As for :meth:`standardize`.
         """
-        known = cls.vocabulary(field=field, organism=organism)
+        known = cls._known(values, field, (), organism)
         return known.map_synonyms(values, return_mapper=return_mapper, keep=keep)
 
     def add_synonym(self, synonym: str, *, force: bool = False) -> Self:

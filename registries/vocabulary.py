@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from registries.instance import Instance
     from registries.record import Record
 
-__all__ = ["label_field", "text_fields", "vocabulary_of"]
+__all__ = ["label_field", "public_vocabulary", "text_fields", "vocabulary_of"]
 
 _LABELS = ("handle", "name", "key", "symbol")
 _STATES: weakref.WeakKeyDictionary[Any, dict[tuple[str, ...], tuple[Any, Vocabulary]]] = weakref.WeakKeyDictionary()
@@ -96,6 +96,19 @@ def vocabulary_of(
     kept[key] = ((state.base, state.tail), made)
     while len(kept) > _KEPT:
         kept.pop(next(iter(kept)), None)
+    return made
+
+
+def public_vocabulary(
+    registry: type[Record], entries: Any, name: str, *, field: str | None, fields: tuple[str, ...]
+) -> Vocabulary:
+    """Return the vocabulary of public entries, which have the columns of the registry."""
+    asked = _checked(registry, field), *(_checked(registry, one) for one in fields)
+    there = [column for column in _columns(registry, asked) if column in entries.column_names and column != "organism"]
+    if not set(asked) <= set(there):
+        return Vocabulary([], fields={one: [] for one in asked[1:]}, name=name, field=asked[0])
+    made = _made(registry, entries.select(there), asked, None)
+    made.name = name
     return made
 
 

@@ -244,6 +244,22 @@ class Vocabulary:
         fields = {name: self._fields[name] for name in self.fields if name != self.field}
         return Vocabulary(self._fields[self.field], synonyms=mine, fields=fields, name=self.name, field=self.field)
 
+    def beside(self, other: Vocabulary) -> Vocabulary:
+        """Return the vocabulary of the terms of both, these first; both have the same fields.
+
+        Examples
+        --------
+        >>> Vocabulary(["a"]).beside(Vocabulary(["b"], synonyms={"b": ["c"]})).standardize(["A", "c"])
+        ['a', 'b']
+        """
+        import polars as pl
+
+        made = Vocabulary([], fields={name: [] for name in self.fields[1:]}, name=self.name, field=self.field)
+        made._fields = pl.concat([self._fields, other._fields.select(self.fields)])
+        moved = other._synonyms.with_columns(pl.col("at") + len(self))
+        made._synonyms = pl.concat([self._synonyms, moved])
+        return made
+
     def check_synonym(self, term: str, synonym: object, *, force: bool = False) -> None:
         """Refuse a synonym that is empty, or that another term has already, unless forced."""
         if not isinstance(synonym, str) or not synonym.strip():

@@ -14,10 +14,13 @@ from registries.ontology.hierarchy import hierarchy_of
 from registries.ontology.identity import RELATIONS, SCOPES, entry_uid
 from registries.ontology.importing import Imported, Wanted, import_source
 from registries.ontology.lookups import HIERARCHY
+from registries.ontology.nearby import nearby
 from registries.ontology.public import PublicEntries, public_entries
 from registries.ontology.upgrade import Upgrade, planned
 from registries.query import Query
 from registries.record import Record, Saved
+from registries.vocabulary import public_vocabulary
+from validation import Vocabulary
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot, Transaction
@@ -121,6 +124,14 @@ class Entry(Record, abstract=True):
         """Return the entries of a public source, to look at; nothing is imported. Parameters as for :meth:`import_source`."""
         wanted = Wanted(version=version, source=source, organism=organism, path=path, format=format)
         return public_entries(cls, wanted)
+
+    @classmethod
+    def _public(cls, field: str | None, fields: tuple[str, ...], organism: str | Record | None) -> Vocabulary | None:
+        name = organism if isinstance(organism, str) or organism is None else str(organism.value("name"))
+        found = nearby(cls, cls.home(), name)
+        if found is None:
+            return None
+        return public_vocabulary(cls, found.table, str(found.source), field=field, fields=fields)
 
     @classmethod
     def upgrade_source(

@@ -150,3 +150,29 @@ def test_an_empty_registry_answers(lake):
     assert lake.Gene.validate(["x"]) == [False]
     assert lake.CellType.standardize(["x", None]) == ["x", None]
     assert "correct 1 unknown value" in repr(lake.CellType.inspect(["x"]))
+
+
+@pytest.fixture
+def source(lake, tmp_path):
+    """A public source in a file, pinned and not imported."""
+    file = tmp_path / "cl.obo"
+    file.write_text(
+        "format-version: 1.2\n\n[Term]\nid: CL:0000084\nname: T cell\n\n[Term]\nid: CL:0000540\nname: neuron\n"
+        'synonym: "nerve cell" EXACT []\n'
+    )
+    lake.Source(entity="CellType", name="cl", version="1", url=str(file), format="obo", prefix="CL", pinned=True).save()
+    return file
+
+
+def test_terms_of_a_source_at_hand_are_known_and_that_is_said(lake, source, caplog):
+    lake.CellType(name="my cell").save()
+    caplog.set_level("INFO", "lakehouse")
+    assert lake.CellType.validate(["my cell", "neuron", "quux"]) == [True, True, False]
+    assert "1 value is a term of cl 1 not in the registry yet" in caplog.text
+    assert lake.CellType.standardize(["Nerve cell", "MY CELL"]) == ["neuron", "my cell"]
+    assert lake.CellType.standardize(["nerve cell"], return_field="ontology_id") == ["CL:0000540"]
+    assert lake.CellType.validate(["CL:0000540"], "ontology_id") == [True]
+    assert lake.CellType.filter().count() == 1, "something was written"
+    caplog.clear()
+    assert lake.CellType.validate(["my cell"]) == [True]
+    assert not caplog.text, "the source is not needed"

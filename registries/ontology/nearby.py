@@ -1,0 +1,47 @@
+"""Public terms that are on this machine already, for values that a registry does not hold; the network is never asked."""
+
+from __future__ import annotations
+
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.errors import RecordNotFound
+from registries.ontology.importing import Wanted, chosen
+from registries.ontology.obtain import download_folder
+from registries.ontology.public import PublicEntries, public_entries
+
+if TYPE_CHECKING:
+    from registries.instance import Instance
+    from registries.ontology.published import PublicSource
+    from registries.ontology.term import Entry
+
+__all__ = ["nearby"]
+
+_CHOSEN: weakref.WeakKeyDictionary[Any, dict[tuple[str, str], tuple[Any, bool]]] = weakref.WeakKeyDictionary()
+"""By instance, registry and organism: whether a source is at hand, and the state of the sources that says so."""
+
+
+def nearby(registry: type[Entry], home: Instance, organism: str | None) -> PublicEntries | None:
+    """Return the entries of the source that would be imported from, where a file of it is at hand."""
+    state = home.snapshot().state("source")
+    kept, key = _CHOSEN.setdefault(home, {}), (registry.meta.table, organism or "")
+    known = kept.get(key)
+    if known is None or known[0][0] is not state.base or known[0][1] is not state.tail:
+        known = kept[key] = ((state.base, state.tail), _at_hand(registry, home, organism))
+    return public_entries(registry, Wanted(organism=organism)) if known[1] else None
+
+
+def _at_hand(registry: type[Entry], home: Instance, organism: str | None) -> bool:
+    try:
+        return _is_here(chosen(registry, home.snapshot(), Wanted(organism=organism)))
+    except RecordNotFound:  # no source is known for it
+        return False
+
+
+def _is_here(source: PublicSource) -> bool:
+    if source.file is not None:
+        return source.file.is_file()
+    if "://" not in source.url:
+        return bool(source.url) and Path(source.url).expanduser().is_file()
+    return any(file.is_file() and file.suffix != ".part" for file in download_folder(source).glob("*"))
