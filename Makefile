@@ -14,7 +14,7 @@ WHEELS := .cache/demo
 AZURITE := .cache/azurite/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint types docs-test bench scale torture format lock clean
+.PHONY: help demo test unit lint types docs-test bench scale torture conformance format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,14 @@ scale: $(READY) ## Measure at growing sizes: make scale ROWS="1000000 10000000 1
 
 torture: $(READY) ## Kill writers for a long time and look for harm; CATALOG=postgres on a server
 	$(BIN)/python -m tests.torture --kills $(KILLS) --catalog $(CATALOG)
+
+conformance: $(READY) ## Ask the official CELLxGENE validator about mutated files; records its verdicts
+	rm -rf .cache/conformance && $(PYTHON) -m venv .cache/conformance/venv
+	.cache/conformance/venv/bin/python -m pip install --quiet --disable-pip-version-check cellxgene-schema==7.1.2
+	$(BIN)/python -m tests.conformance.cellxgene_files .cache/conformance/files
+	.cache/conformance/venv/bin/python tests/conformance/cellxgene_oracle.py .cache/conformance/files
+	cp .cache/conformance/files/verdicts.json tests/conformance/cellxgene_verdicts.json
+	$(BIN)/python -m pytest -q tests/conformance
 
 format: $(READY) ## Mend what ruff can mend
 	$(BIN)/ruff check --fix .

@@ -24,6 +24,7 @@ GROUPS = {
     "scan": "scan",
     "tail": "tail",
     "open": "opening",
+    "validate": "validation",
     "import": "importing",
 }
 """What ``--only`` takes, and the module of each."""

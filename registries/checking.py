@@ -13,9 +13,8 @@ from formats.durable import write_durably
 from formats.keys import check_source, suffix_of
 from formats.registry import format_of
 from lakehouse.errors import InputError, InvalidData, LakehouseError, NotFound, shown
-from registries.curate import Curator, find_schema
-from registries.parts import opened_parts, spec_faults
-from registries.schema import Schema, resolver
+from registries.curate import Curator, find_schema, known_schema
+from registries.schema import Schema
 from validation import Fault, Report
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def check_files(
     if on_invalid == "quarantine" and quarantine is None:
         raise InputError("on_invalid='quarantine' needs the folder that files are moved to: pass quarantine=")
     if isinstance(schema, str):
-        schema = find_schema(home, schema)
+        schema = known_schema(home, schema)
     files = list(_files(paths))
     curators = {path: Curator(str(path), schema, home) for path in files}
     found = [Checked(str(path), _report(one), "valid") for path, one in curators.items()]
@@ -160,11 +159,10 @@ def stale(home: Instance, schema: str | None = None) -> list[Checked]:
     rows = home.snapshot().arrow(statement, [schema, schema], ["artifact_schema", "schema"]).to_pylist()
     if schema is not None:
         find_schema(home, schema)
-    resolve, found = resolver(home), []
+    found = []
     for row in rows:
         newest, artifact = find_schema(home, row["name"]), home.Artifact.get(row["artifact"])
-        with opened_parts(artifact) as parts:
-            report = Report.of(newest.name, spec_faults(newest.definition, parts, resolve))
+        report = Curator(artifact, newest, home).validate()
         if not report.ok:
             found.append(Checked(artifact.key or artifact.uid, report, "invalid", artifact.uid))
     return found

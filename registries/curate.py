@@ -12,6 +12,7 @@ from registries.curated import annotate, column_of, replaced
 from registries.parts import kind_of, loaded, opened_parts, spec_faults
 from registries.retrieve import newest
 from registries.schema import ArtifactSchema, Schema, resolver, spec_of
+from registries.standards import STANDARDS, standard_faults
 from validation import Fault, Report, Rule, Spec
 from validation.columns import values_of
 from validation.compile import failures, is_pandera
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from registries.instance import Instance
     from registries.record import Record
 
-__all__ = ["Curator", "Fix", "find_schema"]
+__all__ = ["Curator", "Fix", "find_schema", "known_schema"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Curator:
 
     def _define(self, given: Any) -> Spec:
         if isinstance(given, str):
-            given = find_schema(self._home, given)
+            given = known_schema(self._home, given)
         if isinstance(given, Schema):
             self.schema = given
             return given.definition
@@ -104,6 +105,7 @@ class Curator:
         else:
             with opened_parts(self.data) as parts:
                 found = spec_faults(self.definition, parts, resolver(self._home))
+            found += standard_faults(self.definition, self.data, self._home)
         self.report = Report.of(self.name, found)
         return self.report
 
@@ -272,6 +274,15 @@ def _of_pandera(failure: Any) -> Fault:
     flags = failure.flags
     rows = () if flags is None else tuple((~flags.fill_null(value=True)).arg_true().to_list())
     return Fault(failure.reason, "columns", failure.column, failure.message, max(len(rows), 1), rows[:1_000])
+
+
+def known_schema(home: Instance, name: str) -> Schema:
+    """Return the latest version of a saved schema, or a standard that is shipped and not saved yet."""
+    if name in STANDARDS and not home.snapshot().lookup("schema", "name", [name]).num_rows:
+        spec, description = STANDARDS[name]
+        schema: Any = home.bound(Schema)
+        return schema(spec, name=name, description=description)  # type: ignore[no-any-return]
+    return find_schema(home, name)
 
 
 def find_schema(home: Instance, name: str, *, version: int | None = None) -> Schema:

@@ -19,7 +19,7 @@ from validation.frames import batch_faults, frame_faults
 from validation.parts import array_faults, mapping_faults
 from validation.spec import COLUMNS
 
-__all__ = ["Part", "kind_of", "loaded", "opened_parts", "parts_of", "spec_faults"]
+__all__ = ["Part", "kind_of", "loaded", "opened_data", "opened_parts", "parts_of", "spec_faults"]
 
 _BATCH = 100_000
 _ARRAYS = ("obsm", "varm", "layers", "X")
@@ -105,25 +105,35 @@ def _of_anndata(data: Any) -> dict[str, Part]:
 
 
 @contextmanager
+def opened_data(data: Any) -> Iterator[Any]:
+    """Give data in memory as they are, and files and saved artifacts opened; tables on disk as a ``Batches``."""
+    located = getattr(data, "located", None)
+    path = located() if located is not None else data
+    if not isinstance(path, str | os.PathLike):
+        yield data
+        return
+    path = Path(check_source(path, folders=True))
+    fmt = format_of(path, suffix_of(path))
+    if fmt.kind == "dataframe":
+        yield Batches(fmt, path)
+        return
+    if fmt.kind == "blob":
+        raise InputError(f"{shown(str(path))} is a file of no format that has columns: it cannot be validated")
+    with fmt.open(path) as found:
+        yield found
+
+
+@contextmanager
 def opened_parts(data: Any) -> Iterator[dict[str, Part]]:
     """Give the slots of data in memory, of a file or of a saved artifact; files are read as far as rules ask.
 
     Tables come in batches, so that memory is bounded.
     """
-    located = getattr(data, "located", None)
-    path = located() if located is not None else data
-    if not isinstance(path, str | os.PathLike):
-        yield parts_of(data)
-        return
-    path = check_source(path, folders=True)
-    fmt = format_of(Path(path), suffix_of(path))
-    if fmt.kind == "dataframe":
-        yield {COLUMNS: Part("batches", lambda: _batches(fmt, Path(path)))}
-        return
-    if fmt.kind == "blob":
-        raise InputError(f"{shown(str(path))} is a file of no format that has columns: it cannot be validated")
-    with fmt.open(Path(path)) as found:
-        yield parts_of(found)
+    with opened_data(data) as found:
+        if isinstance(found, Batches):
+            yield {COLUMNS: Part("batches", found.read)}
+        else:
+            yield parts_of(found)
 
 
 def loaded(path: str | os.PathLike[str]) -> Any:
@@ -132,16 +142,24 @@ def loaded(path: str | os.PathLike[str]) -> Any:
     return format_of(found, suffix_of(found)).load(found)
 
 
-def _batches(fmt: Any, path: Path) -> Iterator[Any]:
-    import pyarrow as pa
+@dataclass(frozen=True)
+class Batches:
+    """A table on disk, read a piece at a time."""
 
-    dataset = fmt.open_as(path, "arrow")
-    empty = True
-    for batch in dataset.to_batches(batch_size=_BATCH):
-        empty = False
-        yield pa.Table.from_batches([batch])
-    if empty:
-        yield dataset.schema.empty_table()
+    format: Any
+    path: Path
+
+    def read(self) -> Iterator[Any]:
+        """Yield Arrow tables of at most 100,000 rows; one without rows where there are none."""
+        import pyarrow as pa
+
+        dataset = self.format.open_as(self.path, "arrow")
+        empty = True
+        for batch in dataset.to_batches(batch_size=_BATCH):
+            empty = False
+            yield pa.Table.from_batches([batch])
+        if empty:
+            yield dataset.schema.empty_table()
 
 
 def spec_faults(spec: Spec, parts: Mapping[str, Part], resolve: Resolver) -> list[Fault]:
@@ -150,7 +168,7 @@ def spec_faults(spec: Spec, parts: Mapping[str, Part], resolve: Resolver) -> lis
     for name, slot in spec.slots.items():
         part = parts.get(name)
         if part is None:
-            if any(rule.required and not rule.forbidden for rule in slot.rules) or slot.index is not None:
+            if any(rule.required and not rule.forbidden for rule in (*slot.rules, slot.index) if rule):
                 listed = ", ".join(parts)
                 found.append(Fault("missing_slot", name, None, f"is not there; there are {listed}"))
             continue
