@@ -2,7 +2,7 @@
 
 Columns, dtypes and closed lists are a plain specification; which ontology terms are admitted depends on the organism and
 the kind of tissue, and is told by :class:`Terms`. Images and positions of spatial assays and the details of genetic
-perturbations are not looked at, which a note says.
+perturbations are not looked at.
 
 https://github.com/chanzuckerberg/single-cell-curation/blob/main/schema/7.1.0/schema.md
 """
@@ -10,35 +10,18 @@ https://github.com/chanzuckerberg/single-cell-curation/blob/main/schema/7.1.0/sc
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from validation.cellxgene_counts import matrix_faults, raw_faults, repeated_cells, wants_raw
+from validation.cellxgene_terms import HUMAN, MOUSE, Terms, admitted, suspensions
 from validation.report import Fault
 from validation.rules import Rule, Slot
 from validation.spec import Spec
 
-__all__ = ["CELLXGENE", "ONTOLOGIES", "Terms", "cellxgene_faults"]
+__all__ = ["CELLXGENE", "Terms", "cellxgene_faults"]
 
-ONTOLOGIES: tuple[str, ...] = (
-    "CL",
-    "EFO",
-    "MONDO",
-    "PATO",
-    "UBERON",
-    "HANCESTRO",
-    "HsapDv",
-    "MmusDv",
-    "ZFA",
-    "FBbt",
-    "FBdv",
-    "WBbt",
-)
-ONTOLOGIES += ("WBls", "CVCL", "NCBITaxon", "CHEBI", "UniProt")
-"""The ontologies whose terms may be asked for."""
-
-_KEPT_IN = {"AFPO": "HANCESTRO", "AfPO": "HANCESTRO", "ZFS": "ZFA"}
-_HUMAN, _MOUSE, _WORM, _FISH, _FLY = (f"NCBITaxon:{n}" for n in (9606, 10090, 6239, 7955, 7227))
 _ORGANISMS = {
     f"NCBITaxon:{n}" for n in (9606, 10090, 7227, 7955, 6239, 9541, 9986, 9483, 9595, 9544, 9598, 9823, 30608)
 }
@@ -59,8 +42,6 @@ _ANNOTATED = ("cell_type", "assay", "disease", "sex", "tissue", "self_reported_e
 _RESERVED_OBS = ("observation_joinid", "experimental_condition", "perturbation_types", *_ANNOTATED)
 _DEPRECATED_OBS = ("ethnicity", "ethnicity_ontology_term_id", "organism", "organism_ontology_term_id")
 _RESERVED_VAR = ("feature_name", "feature_reference", "feature_biotype", "feature_length", "feature_type")
-_CHUNK = 10_000
-_SPARSE = 0.5
 _EMBEDDING = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*")
 
 
@@ -108,181 +89,6 @@ CELLXGENE = Spec(
 """What can be said column by column."""
 
 
-class Terms:
-    """What is known of ontology terms.
-
-    Parameters
-    ----------
-    read
-        Takes the name of an ontology (one of ``ONTOLOGIES``), returns its terms by id: each a mapping with
-        ``ancestors`` (ids) and ``deprecated``.
-
-    Examples
-    --------
-    >>> terms = Terms(lambda name: {"CL:2": {"ancestors": {"CL:1": 1}}} if name == "CL" else {})
-    >>> terms.is_in("CL:2", ["CL"]), terms.below("CL:2", ["CL:1"]), terms.is_in("CL:3", ["CL"])
-    (True, True, False)
-    """
-
-    def __init__(self, read: Callable[[str], Mapping[str, Mapping[str, Any]]]) -> None:
-        self._read = read
-        self._known: dict[str, Mapping[str, Mapping[str, Any]]] = {}
-
-    def _of(self, ontology: str) -> Mapping[str, Mapping[str, Any]]:
-        name = _KEPT_IN.get(ontology, ontology)
-        if name not in self._known:
-            self._known[name] = self._read(name)
-        return self._known[name]
-
-    def find(self, term: str) -> Mapping[str, Any] | None:
-        """Return what is known of a term."""
-        prefix = re.split(r"[:_]", term, maxsplit=1)[0]
-        name = _KEPT_IN.get(prefix, next((one for one in ONTOLOGIES if one.lower() == prefix.lower()), ""))
-        return self._of(name).get(term) if name else None
-
-    def is_in(self, term: str, ontologies: Iterable[str]) -> bool:
-        """Return whether a term is one of some ontologies."""
-        prefix = re.split(r"[:_]", term, maxsplit=1)[0]
-        names = {_KEPT_IN.get(one, one).lower() for one in ontologies}
-        return _KEPT_IN.get(prefix, prefix).lower() in names and self.find(term) is not None
-
-    def is_deprecated(self, term: str) -> bool:
-        """Return whether its ontology has withdrawn a term."""
-        return bool((self.find(term) or {}).get("deprecated"))
-
-    def below(self, term: str, ancestors: Iterable[str], *, inclusive: bool = False) -> bool:
-        """Return whether a term is below one of others."""
-        above = (self.find(term) or {}).get("ancestors") or ()
-        return any(one in above or (inclusive and one == term) for one in ancestors)
-
-
-@dataclass(frozen=True)
-class _Admitted:
-    """Which terms a field admits."""
-
-    ontologies: tuple[str, ...]
-    below: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
-    never: tuple[str, ...] = ()
-    never_below: tuple[str, ...] = ()
-    several: bool = False
-    several_in: tuple[str, ...] = field(default=())
-
-    def refuses(self, value: str, terms: Terms) -> str | None:
-        """Return why a value is not admitted."""
-        if value in self.words:
-            return None
-        if not self.ontologies:
-            return f"is not {' or '.join(self.words)}"
-        parts = value.split(" || ") if self.several else [value]
-        for part in parts:
-            why = self._refuses_one(part, terms)
-            if why is None and len(parts) > 1 and self.several_in and not terms.is_in(part, self.several_in):
-                why = f"{part} may not stand beside others"
-            if why is not None:
-                return why
-        return None if parts == sorted(set(parts)) else "is not in ascending order without repeats"
-
-    def _refuses_one(self, term: str, terms: Terms) -> str | None:
-        if term in self.never:
-            return f"{term} is not admitted"
-        if not terms.is_in(term, self.ontologies):
-            return f"is no term of {', '.join(self.ontologies)}"
-        if terms.is_deprecated(term):
-            return f"{term} is deprecated"
-        if self.never_below and terms.below(term, self.never_below):
-            return f"{term} is below a term that is not admitted"
-        if (self.below or self.also) and term not in self.also and not terms.below(term, self.below):
-            return f"{term} is not below {', '.join(self.below)}"
-        return None
-
-
-_CELL_NEVER = ("CL:0000255", "CL:0000257", "CL:0000548", "WBbt:0006803")
-_CELLS = ("CL:0000000", "ZFA:0009000", "FBbt:00007002", "WBbt:0004017")
-_ANATOMY = ("UBERON:0001062", "ZFA:0100000", "FBbt:10000000", "WBbt:0005766")
-_NO_TISSUE: tuple[str, ...] = (
-    "ZFA:0009000",
-    "ZFA:0001093",
-    "FBbt:00007002",
-    "WBbt:0007849",
-    "WBbt:0007850",
-    "WBbt:0008595",
-)
-_NO_TISSUE += ("WBbt:0004017", "WBbt:0006803")
-_OF_CELLS = ("ZFA:0009000", "WBbt:0004017", "WBbt:0006803", "FBbt:00007002")
-_SEXES = ("PATO:0000383", "PATO:0000384", "PATO:0001340")
-_ASSAY = _Admitted(("EFO",), ("EFO:0002772", "EFO:0010183"))
-_DISEASE = _Admitted(
-    ("MONDO", "PATO"),
-    ("MONDO:0000001", "MONDO:0021178"),
-    ("PATO:0000461", "MONDO:0021178"),
-    several=True,
-    several_in=("MONDO",),
-)
-_ETHNICITY = _Admitted(("HANCESTRO", "AFPO"), ("HANCESTRO:0601", "HANCESTRO:0602"), words=("unknown",), several=True)
-_NA = _Admitted((), words=("na",))
-_STAGES = {
-    _HUMAN: _Admitted(("HsapDv",), ("HsapDv:0000001",), words=("unknown",)),
-    _MOUSE: _Admitted(("MmusDv",), ("MmusDv:0000001",), words=("unknown",)),
-    _FISH: _Admitted(("ZFA", "ZFS"), ("ZFS:0100000",), words=("unknown",), never=("ZFS:0000000",)),
-    _FLY: _Admitted(("FBdv",), ("FBdv:00007014", "FBdv:00005259"), words=("unknown",), never=("FBdv:00007012",)),
-    _WORM: _Admitted(("WBls",), ("WBls:0000803", "WBls:0000804"), ("WBls:0000669",), words=("unknown",)),
-}
-_OTHER_STAGE = _Admitted(("UBERON",), ("UBERON:0000105",), words=("unknown",), never=("UBERON:0000071",))
-
-
-def _cell_type(organism: str, tissue_type: str) -> _Admitted:
-    own = {_WORM: ("WBbt",), _FISH: ("ZFA",), _FLY: ("FBbt",)}.get(organism, ())
-    words = ("unknown", "na") if tissue_type == "cell line" else ("unknown",)
-    return _Admitted(("CL", *own), _CELLS, ("CL:0000000",), words, _CELL_NEVER, ("WBbt:0006803",))
-
-
-def _tissue(organism: str, tissue_type: str) -> _Admitted:
-    if tissue_type == "cell line":
-        return _Admitted(("CVCL",))
-    own = {_WORM: ("WBbt",), _FISH: ("ZFA",), _FLY: ("FBbt",)}.get(organism, ())
-    if tissue_type == "primary cell culture":
-        return _Admitted(("CL", *own), _CELLS, (), ("unknown",), _CELL_NEVER, ("WBbt:0006803",))
-    never = (*_NO_TISSUE, "UBERON:0000922") if tissue_type == "organoid" else _NO_TISSUE
-    return _Admitted(("UBERON", *own), _ANATOMY, (), (), never, _OF_CELLS)
-
-
-def _admitted(name: str, organism: str, tissue_type: str, terms: Terms) -> _Admitted:
-    """Return which terms a field admits in rows of one kind of tissue."""
-    line = tissue_type == "cell line"
-    if name == "cell_type":
-        return _cell_type(organism, tissue_type)
-    if name == "tissue":
-        return _tissue(organism, tissue_type)
-    if name == "sex":
-        sexes = _SEXES[1:] if organism == _WORM else _SEXES
-        return _NA if line else _Admitted(("PATO",), also=sexes, words=("unknown",))
-    if name == "self_reported_ethnicity":
-        return _NA if line or organism != _HUMAN else _ETHNICITY
-    if name == "development_stage":
-        own = _MOUSE if terms.below(organism, [_MOUSE], inclusive=True) else organism
-        return _NA if line else _STAGES.get(own, _OTHER_STAGE)
-    return _ASSAY if name == "assay" else _DISEASE
-
-
-_SUSPENSIONS: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
-    (
-        ("EFO:0030080", "EFO:0010184", "EFO:0010010", "EFO:0009919"),
-        ("EFO:0008722", "EFO:0008780", "EFO:0700010", "EFO:0700011", "EFO:0030060", "EFO:0022490", "EFO:0030028"),
-        ("cell", "nucleus"),
-    ),
-    (("EFO:0007045", "EFO:0002761"), ("EFO:0008720", "EFO:0030026"), ("nucleus",)),
-    (
-        ("EFO:0008919", "EFO:0008853", "EFO:0008953"),
-        ("EFO:0030002", "EFO:0008796", "EFO:0700003", "EFO:0700004", "EFO:0008679", "EFO:0008877"),
-        ("cell",),
-    ),
-    (("EFO:0008994",), ("EFO:0008992",), ("na",)),
-)
-"""By assay (below, or exactly): which suspensions there may be."""
-
-
 def cellxgene_faults(data: Any, terms: Terms, genes: Callable[[Any, str], list[str]] | None = None) -> list[Fault]:
     """Return what is wrong with an AnnData beyond its columns: terms, genes, embeddings, raw counts.
 
@@ -305,9 +111,9 @@ def cellxgene_faults(data: Any, terms: Terms, genes: Callable[[Any, str], list[s
     found += [fault for name in _ANNOTATED for fault in _term_faults(data.obs, name, organism, terms)]
     found += _more_obs(data, terms)
     found += _gene_faults(data, organism, genes)
-    found += _embedding_faults(data) + _matrix_faults(data) + _repeated_cells(data)
-    if not found and _wants_raw(data, terms):
-        found += _raw_faults(data)
+    found += _embedding_faults(data) + matrix_faults(data) + repeated_cells(data)
+    if not found and wants_raw(data, terms):
+        found += raw_faults(data)
     return found
 
 
@@ -326,7 +132,7 @@ def _term_faults(obs: Any, name: str, organism: str, terms: Terms) -> list[Fault
     for value, tissue_type in pairs.itertuples(index=False):
         if not isinstance(value, str):
             continue  # told as missing or of another type already
-        why = _admitted(name, organism, str(tissue_type), terms).refuses(value, terms)
+        why = admitted(name, organism, str(tissue_type), terms).refuses(value, terms)
         if why is not None:
             rows = ((obs[column] == value) & (obs["tissue_type"] == tissue_type)).to_numpy().nonzero()[0]
             told = f"{value!r} {why}"
@@ -346,18 +152,11 @@ def _more_obs(data: Any, terms: Terms) -> list[Fault]:
     if {"assay_ontology_term_id", "suspension_type"} <= set(obs.columns):
         pairs = obs[["assay_ontology_term_id", "suspension_type"]].astype(object).drop_duplicates()
         for assay, suspension in pairs.itertuples(index=False):
-            wanted = _suspensions(str(assay), terms)
+            wanted = suspensions(str(assay), terms)
             if wanted and suspension not in wanted:
                 told = f"is {suspension!r} where {assay} takes {' or '.join(wanted)}"
                 found.append(Fault("not_admitted", "obs", "suspension_type", told, examples=(suspension,)))
     return found + _donor_faults(obs) + _uns_faults(data)
-
-
-def _suspensions(assay: str, terms: Terms) -> tuple[str, ...]:
-    for below, exactly, wanted in _SUSPENSIONS:
-        if assay in exactly or terms.below(assay, below, inclusive=True):
-            return wanted
-    return ()
 
 
 def _donor_faults(obs: Any) -> list[Fault]:
@@ -406,7 +205,7 @@ def _color_faults(obs: Any, key: str, value: Any) -> list[Fault]:
     return []
 
 
-_FORMS = {_HUMAN: r"ENSG\d{11}", _MOUSE: r"ENSMUSG\d{11}"}
+_FORMS = {HUMAN: r"ENSG\d{11}", MOUSE: r"ENSMUSG\d{11}"}
 
 
 def _gene_faults(data: Any, organism: str, genes: Callable[[Any, str], list[str]] | None) -> list[Fault]:
@@ -443,76 +242,3 @@ def _embedding_faults(data: Any) -> list[Fault]:
         if key == "spatial" and "spatial" not in data.uns:
             found.append(Fault("forbidden_key", "obsm", key, "is there without uns['spatial']"))
     return found
-
-
-def _matrix_faults(data: Any) -> list[Fault]:
-    found = _sparsity_faults("X", data.X) + ([] if data.raw is None else _sparsity_faults("raw/X", data.raw.X))
-    if data.raw is not None:
-        if not data.var_names.equals(data.raw.var_names):
-            found.append(Fault("not_equal", "raw/var", "index", "is not the index of var"))
-    elif "feature_is_filtered" in data.var and bool((data.var["feature_is_filtered"] == True).any()):  # noqa: E712
-        found.append(Fault("not_allowed", "var", "feature_is_filtered", "is True though there is no raw"))
-    return found
-
-
-def _sparsity_faults(slot: str, matrix: Any) -> list[Fault]:
-    """Return that a dense matrix is mostly zeros, or a sparse one not by rows."""
-    kind = getattr(matrix, "format", None)
-    if kind is not None:
-        told = f"is sparse by {kind}, where csr is asked for"
-        return [] if kind == "csr" else [Fault("wrong_dtype", slot, None, told)]
-    filled = sum(int((matrix[at : at + _CHUNK] != 0).sum()) for at in range(0, matrix.shape[0], _CHUNK))
-    size = matrix.shape[0] * matrix.shape[1]
-    if size and 1 - filled / size > _SPARSE:
-        return [Fault("wrong_dtype", slot, None, "is dense, though more than half of it is zero")]
-    return []
-
-
-def _repeated_cells(data: Any) -> list[Fault]:
-    """Return whether cells have equal counts, of which 16 bytes each are kept."""
-    import hashlib
-
-    matrix = data.X if data.raw is None else data.raw.X
-    seen: dict[bytes, int] = {}
-    rows: list[int] = []
-    for start in range(0, matrix.shape[0], _CHUNK):
-        chunk = matrix[start : start + _CHUNK]
-        for at in range(chunk.shape[0]):
-            row = chunk[at].toarray() if hasattr(chunk, "toarray") else chunk[at]
-            digest = hashlib.blake2b(row.tobytes(), digest_size=16).digest()
-            if seen.setdefault(digest, start + at) != start + at:
-                rows.append(start + at)
-    if not rows:
-        return []
-    slot = "X" if data.raw is None else "raw/X"
-    return [Fault("duplicate_rows", slot, None, "has cells of equal counts", len(rows), tuple(rows[:1000]))]
-
-
-def _wants_raw(data: Any, terms: Terms) -> bool:
-    """Return whether counts are asked for: of RNA, and of whatever is not told to be without."""
-    if "assay_ontology_term_id" not in data.obs:
-        return False
-    assays = set(map(str, data.obs["assay_ontology_term_id"].unique()))
-    without = ("EFO:0007045", "EFO:0008804", "EFO:0000751", "EFO:0008939")
-    both = ("EFO:0010891", "EFO:0008913")
-    if any(all(terms.below(one, [top], inclusive=True) for top in both) for one in assays):
-        return True
-    return not all(terms.below(one, without) for one in assays)
-
-
-def _raw_faults(data: Any) -> list[Fault]:
-    import numpy as np
-
-    slot, matrix = ("X", data.X) if data.raw is None else ("raw/X", data.raw.X)
-    if matrix.dtype != np.float32:
-        return [Fault("wrong_dtype", slot, None, f"raw counts are float32, not {matrix.dtype}")]
-    found: dict[str, Fault] = {}
-    for start in range(0, matrix.shape[0], _CHUNK):
-        chunk = matrix[start : start + _CHUNK]
-        values = chunk.data if hasattr(chunk, "tocsr") else chunk
-        if bool(((values % 1 > 0) | (values < 0)).any()):
-            found["counts"] = Fault("not_counts", slot, None, "has values that are no counts, and there are no others")
-        filled = chunk.getnnz(axis=1) if hasattr(chunk, "tocsr") else (chunk != 0).sum(axis=1)
-        if not bool(np.all(filled)):
-            found["empty"] = Fault("empty_rows", slot, None, "has cells without any count")
-    return list(found.values())
