@@ -18,6 +18,7 @@ GROUPS = {
     "postgres": "postgres",
     "artifact": "artifact",
     "registries": "registries",
+    "ontologies": "ontologies",
     "formats": "formats",
     "storage": "storage",
     "bulk": "bulk",

@@ -26,6 +26,7 @@ from registries.annotate import attach
 from registries.binding import REGISTRIES
 from registries.documented import COLUMNS, column_table
 from registries.names import check_message, check_name, check_text
+from registries.ontology.views import hierarchy_views
 from registries.places import catalog_file, check_path, instance_root, refusing
 from registries.query import Query, check_limit
 from registries.record import Record
@@ -233,7 +234,7 @@ class Instance:
             given[COLUMNS] = column_table()
         for name, table in (tables or {}).items():
             given[name] = table.arrow() if isinstance(table, Query) else table
-        return self.lake.sql(query, params, at=moment, tables=given, views=views.VIEWS)
+        return self.lake.sql(query, params, at=moment, tables=given, views={**views.VIEWS, **hierarchy_views(query)})
 
     # Writing
 

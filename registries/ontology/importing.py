@@ -89,11 +89,12 @@ class Imported:
 def chosen(registry: type[Entry], snapshot: Snapshot | None, wanted: Wanted) -> PublicSource:
     """Return the source that is meant: what an instance has pinned, the newest that is installed, or the known one."""
     entity = registry.meta.name
-    mine = _registered(snapshot, entity) if snapshot is not None else []
+    pinned, others = _registered(snapshot, entity) if snapshot is not None else ([], [])
+    mine = [*pinned, *public_sources(entity), *others]
     if wanted.path is None:
-        return choose(entity, name=wanted.source, organism=wanted.organism, version=wanted.version, more=mine)
+        return choose(entity, name=wanted.source, organism=wanted.organism, version=wanted.version, among=mine)
     path = Path(wanted.path).expanduser().absolute()
-    known = [one for one in [*mine, *public_sources(entity)] if wanted.source in (None, one.source)]
+    known = [one for one in mine if wanted.source in (None, one.source)]
     like = next((one for one in known if wanted.organism in (None, one.organism)), None)
     version = plain_version(wanted.version) if wanted.version else _version_in(path.name)
     return PublicSource(
@@ -115,18 +116,18 @@ def _version_in(name: str) -> str:
     return plain_version(stem.rpartition("-ontology-")[2])
 
 
-def _registered(snapshot: Snapshot, entity: str) -> list[PublicSource]:
-    """Return the sources that an instance knows and can read: the pinned ones first, each with the file that is here."""
+def _registered(snapshot: Snapshot, entity: str) -> tuple[list[PublicSource], list[PublicSource]]:
+    """Return the sources that an instance has rows for, pinned ones and others, each with the file that is here."""
     rows = [row for row in snapshot.lookup("source", "entity", [entity]).to_pylist() if row["url"]]
     here = {(one.source, one.organism, one.version): one for one in public_sources(entity)}
     found = []
-    for row in sorted(rows, key=lambda row: (not row["pinned"], row["created_at"])):
+    for row in sorted(rows, key=lambda row: str(row["created_at"])):
         known = here.get((row["name"], row["organism"], row["version"]))
         if known is not None and known.file is not None:
             found.append((row["pinned"], known))
             continue
         found.append((row["pinned"], _of_row(row)))
-    return [one for pinned, one in found if pinned] + ([] if any(p for p, _ in found) else [one for _, one in found])
+    return [one for pinned, one in found if pinned], [one for pinned, one in found if not pinned]
 
 
 def _of_row(row: Mapping[str, Any]) -> PublicSource:

@@ -99,7 +99,7 @@ def choose(
     name: str | None = None,
     organism: str | None = None,
     version: str | None = None,
-    more: Sequence[PublicSource] = (),
+    among: Sequence[PublicSource] | None = None,
 ) -> PublicSource:
     """Return the source that is meant: the first that meets what is given.
 
@@ -109,15 +109,15 @@ def choose(
         The registry.
     name, organism, version
         What the source is called, for which organism, in which version.
-    more
-        Sources to look at before those that are known.
+    among
+        The sources to choose from, the first being preferred; those that are known, where none are given.
 
     Raises
     ------
     RecordNotFound
         When there is none; the message lists what there is.
     """
-    found = [*more, *public_sources(entity)]
+    found = list(public_sources(entity) if among is None else among)
     for field, wanted in (("source", name), ("organism", organism), ("version", version)):
         if wanted is None:
             continue

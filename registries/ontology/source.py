@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from lakehouse.errors import InputError, did_you_mean, shown
 from lakehouse.ids import derived_uid
 from registries.binding import REGISTRIES
 from registries.column import Column, column
 from registries.names import check_name
+from registries.ontology.published import public_sources
 from registries.record import Record, Saved
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from lakehouse.engine import Transaction
     from registries.instance import Instance
 
@@ -42,6 +45,37 @@ class Source(Record, natural=_KEY, unique=(_KEY,)):
     licence: Column[str | None] = column(doc="Licence of the terms.", default=None)
     checksum: Column[str | None] = column(doc="SHA-256 of the file, where known.", default=None)
     pinned: Column[bool] = column(doc="Whether this version is used where none is named.", default=False)
+
+    @classmethod
+    def known(cls, entity: str | None = None) -> pl.DataFrame:
+        """Return the public sources that are known without asking anybody, of one registry or of all.
+
+        ``installed`` says whether a version is on this machine, in the package cellxgene-ontology-guide.
+
+        Examples
+        --------
+        >>> sorted(set(Source.known("Disease")["source"]))
+        ['doid', 'icd', 'mondo']
+        """
+        import polars
+
+        fields = ("entity", "source", "organism", "version", "title", "licence", "url")
+        found = public_sources(entity)
+        columns = {field: [str(getattr(one, field)) for one in found] for field in fields}
+        return polars.DataFrame({**columns, "installed": [one.file is not None for one in found]})
+
+    def pin(self) -> Self:
+        """Save it as the version that is used where none is named, in place of the one that was; return it."""
+        home = self.home_of()
+        with home.transaction():
+            self.save()
+            for other in home.Source.filter(entity=self.entity, name=self.name, organism=self.organism, pinned=True):
+                if other != self:
+                    other.pinned = False
+                    other.save()
+            self.pinned = True
+            self.save()
+        return self
 
     def check(self) -> None:
         """Check names, version and the registry that is meant."""

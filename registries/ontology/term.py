@@ -15,6 +15,7 @@ from registries.ontology.identity import RELATIONS, SCOPES, entry_uid
 from registries.ontology.importing import Imported, Wanted, import_source
 from registries.ontology.lookups import HIERARCHY
 from registries.ontology.nearby import nearby
+from registries.ontology.picture import Picture
 from registries.ontology.public import PublicEntries, public_entries
 from registries.ontology.upgrade import Upgrade, planned
 from registries.query import Query
@@ -296,6 +297,13 @@ class Term(Entry, abstract=True):
         >>> lake.close()
         """
         return self._relatives().filter(descendant_of=self._saved_uid(), uid__ne=self.uid)
+
+    def view_parents(self) -> Picture:
+        """Return a picture of all that is above it: SVG in a notebook, text when printed, a file with ``save(path)``."""
+        rows = [self.to_row(), *self.ancestors().arrow().to_pylist()]
+        names = {row["uid"]: row["name"] for row in rows}
+        links = {row["uid"]: list(zip(row["parent_uids"], row["parent_relations"], strict=False)) for row in rows}
+        return Picture(self._saved_uid(), names, links)
 
     def _relatives(self) -> Query[Self]:
         home = self.home_of()

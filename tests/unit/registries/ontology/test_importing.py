@@ -209,3 +209,48 @@ def test_a_real_hierarchy_agrees_with_the_ancestors_that_its_file_lists(lake, re
     sensory = lake.CellType.get(name="sensory neuron")
     assert {"neuron", "cell"} <= {one.name for one in sensory.ancestors()}
     assert len(sensory.ancestors().all()) == 8
+
+
+def test_hierarchies_are_views_in_sql(lake, small):
+    lake.CellType.import_source(path=small)
+    artifact = lake.Artifact(b"x", key="a.txt").save()
+    artifact.cell_types.add("CD4-positive, alpha-beta T cell")
+    statement = (
+        "select a.key from artifact a join artifact_cell_type l on l.artifact = a.uid "
+        "join cell_type_ancestor x on x.uid = l.cell_type join cell_type t on t.uid = x.ancestor where t.name = ?"
+    )
+    assert lake.sql(statement, ["lymphocyte"]).fetchall() == [("a.txt",)]
+    assert lake.sql(statement, ["obsolete helper"]).fetchall() == []
+    assert lake.sql("select count(*), min(relation) from cell_type_parent").fetchall() == [(3, "is_a")]
+
+
+def test_a_picture_shows_all_that_is_above(lake, small, tmp_path):
+    lake.CellType.import_source(path=small)
+    helper = lake.CellType.get(ontology_id="CL:0000624")
+    picture = helper.view_parents()
+    assert str(picture).splitlines() == [
+        "CD4-positive, alpha-beta T cell",
+        "└─ T cell",
+        "   └─ lymphocyte",
+        "      └─ cell",
+    ]
+    text = picture.save(tmp_path / "parents.svg").read_text()
+    assert text.count("<rect") == 4
+    assert text.count("<line") == 3
+    assert picture._repr_svg_() == text
+
+
+def test_names_in_pictures_are_no_markup(lake):
+    top = lake.CellType(name="<script>alert(1)</script>").save()
+    text = lake.CellType(name='a & "b"', parent_uids=[top]).save().view_parents().svg
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_pictures_of_circles_end(lake, tmp_path):
+    file = tmp_path / "circle.obo"
+    file.write_text("[Term]\nid: CL:1\nname: a\nis_a: CL:2\n\n[Term]\nid: CL:2\nname: b\nis_a: CL:1\n")
+    lake.CellType.import_source(path=file)
+    picture = lake.CellType.get(name="a").view_parents()
+    assert picture.svg.count("<rect") == 2
+    assert str(picture).count("b") == 1

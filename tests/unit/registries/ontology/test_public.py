@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -101,3 +105,79 @@ def test_a_file_whose_checksum_differs_is_refused(lake, monkeypatch, tmp_path):
     with pytest.raises(InvalidFile, match=r"is known by c2f95103.*cut off"):
         lake.CellLine.import_source("25Q3", source="depmap")
     assert lake.CellLine.filter().count() == 0
+
+
+def test_pinned_versions_are_used_where_none_is_named(lake, small):
+    first = lake.Source(entity="CellType", name="mine", version="1", url=str(small), prefix="CL").pin()
+    assert lake.CellType.import_source().source == "mine 1"
+    second = lake.Source(entity="CellType", name="mine", version="2", url=str(small), prefix="CL").pin()
+    assert lake.CellType.public().source.version == "2"
+    assert [one.version for one in lake.Source.filter(pinned=True)] == [second.version]
+    first = lake.Source.get(first.uid).pin()
+    assert lake.CellType.public().source.version == first.version
+
+
+def test_the_installed_package_is_read_without_a_network(lake):
+    pytest.importorskip("cellxgene_ontology_guide.data", reason="the package cellxgene-ontology-guide is not installed")
+    done = lake.CellType.import_source()
+    assert done.source.startswith("cl 20")
+    assert done.added > 3_000
+    found = lake.Tissue.from_values(["lung", "UBERON:0002107"]).save()
+    assert [one.name for one in found] == ["lung", "liver"]
+    assert lake.Tissue.filter(descendant_of="lung").count() == 1
+    assert found[0].ancestors().count() > 10
+
+
+def test_a_download_is_checked_kept_and_taken_up_without_the_server(lake, small, monkeypatch, tmp_path):
+    monkeypatch.setenv("LAKEHOUSE_CACHE_DIR", str(tmp_path / "cache"))
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / "cl.obo").write_bytes(small.read_bytes())
+    with served(folder) as url:
+        lake.Source(entity="CellType", name="mine", version="1", url=f"{url}/cl.obo", prefix="CL").pin()
+        lake.Source(entity="CellType", name="bad", version="1", url=f"{url}/cl.obo", checksum="0" * 64).save()
+        seen = []
+        assert (
+            lake.CellType.import_source(source="mine", progress=lambda done, total: seen.append((done, total))).added
+            == 5
+        )
+        assert seen[-1] == (small.stat().st_size, small.stat().st_size)
+        with pytest.raises(InvalidFile, match="it is another version"):
+            lake.CellType.public(source="bad")
+    assert len(lake.CellType.public(source="mine")) == 5
+    assert not list((tmp_path / "cache").rglob("*.part"))
+
+
+def test_half_a_download_is_no_file(lake, small, monkeypatch, tmp_path):
+    monkeypatch.setenv("LAKEHOUSE_CACHE_DIR", str(tmp_path / "cache"))
+    with served(small.parent, cut=100) as url:
+        lake.Source(entity="CellType", name="mine", version="1", url=f"{url}/{small.name}", prefix="CL").pin()
+        with pytest.raises(Unavailable, match="mine 1 is not on this machine and cannot be downloaded"):
+            lake.CellType.import_source(source="mine")
+    assert not [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
+    assert lake.CellType.filter().count() == 0
+
+
+@contextmanager
+def served(folder, cut=None):
+    """A web server for a folder; with ``cut`` it breaks off after so many bytes."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=str(folder))
+
+        def copyfile(self, source, outputfile):
+            outputfile.write(source.read(cut) if cut else source.read())
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
