@@ -52,6 +52,9 @@ class Hierarchy:
     def __len__(self) -> int:
         return len(self._uids)
 
+    def __contains__(self, uid: object) -> bool:
+        return bool(len(self._places([str(uid)])))
+
     def ancestors(self, uids: Sequence[str]) -> list[str]:
         """Return the terms above these, the nearest first; these themselves only where another one is below them."""
         return self._texts(self._reached(self._up, uids))

@@ -48,7 +48,8 @@ def _related(meta: Meta, rest: list[str], value: object, lookup: Any, *, up: boo
         raise InputError(f"{lookup}={shown(value)}: a term, its name, its ontology_id or its uid is accepted")
 
     def settle(snapshot: Snapshot) -> Condition:
-        tree, starts = hierarchy_of(snapshot, meta.table), named_terms(snapshot, meta, wanted)
+        tree = hierarchy_of(snapshot, meta.table)
+        starts = [wanted] if is_uid(wanted) and wanted in tree else named_terms(snapshot, meta, wanted)
         found = tree.above(starts) if up else tree.below(starts)
         return Condition.of_values("uid", found.to_pylist())
 
