@@ -298,6 +298,16 @@ class Term(Entry, abstract=True):
         """
         return self._relatives().filter(descendant_of=self._saved_uid(), uid__ne=self.uid)
 
+    def ancestor_uids(self) -> list[str]:
+        """Return the uids of the terms above it, the nearest first; from memory, without reading their rows."""
+        home = self.home_of()
+        return hierarchy_of(home.snapshot(), self.meta.table).ancestors([self._saved_uid()])
+
+    def descendant_uids(self) -> list[str]:
+        """Return the uids of the terms below it, the nearest first; from memory, without reading their rows."""
+        home = self.home_of()
+        return hierarchy_of(home.snapshot(), self.meta.table).descendants([self._saved_uid()])
+
     def view_parents(self) -> Picture:
         """Return a picture of all that is above it: SVG in a notebook, text when printed, a file with ``save(path)``."""
         rows = [self.to_row(), *self.ancestors().arrow().to_pylist()]

@@ -79,6 +79,8 @@ def test_ancestors_and_descendants_are_found_at_any_distance(lake, small):
     assert {one.name for one in helper.ancestors()} == {"T cell", "lymphocyte", "cell"}
     assert {one.ontology_id for one in cell.descendants()} == {"CL:0000542", "CL:0000084", "CL:0000624"}
     assert helper.descendants().count() == 0
+    assert [lake.CellType.get(uid).name for uid in helper.ancestor_uids()] == ["T cell", "lymphocyte", "cell"]
+    assert len(cell.descendant_uids()) == 3
 
 
 def test_queries_by_hierarchy_take_names_identifiers_and_records(lake, small):
