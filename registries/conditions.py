@@ -57,6 +57,8 @@ class Condition:
         Where it is made of others: ``and``, ``or`` or ``not``, and these.
     settle
         Where there is one, what makes a simpler condition of it once a snapshot is at hand.
+    equals
+        Where it says no more than that a text column holds one of some values, column and values.
     """
 
     sql: str
@@ -67,6 +69,7 @@ class Condition:
     joint: str = ""
     parts: tuple[Condition, ...] = ()
     settle: Callable[[Snapshot], Condition] | None = None
+    equals: tuple[str, tuple[str, ...]] | None = None
 
     def within(self, column: str, selected: str, table: str) -> Condition:
         """Return the condition that ``column`` holds a value selected from the rows of ``table`` that meet this one."""
@@ -84,7 +87,8 @@ class Condition:
             Whether the uids of the rows themselves begin with that column's.
         """
         bounds: tuple[Demand, ...] = (Among(column, sorted(values)),)
-        found = cls(f"{quoted(column)} in (select unnest(?::VARCHAR[]))", (list(values),), bounds=bounds)
+        sql = f"{quoted(column)} in (select unnest(?::VARCHAR[]))"
+        found = cls(sql, (list(values),), bounds=bounds, equals=(column, tuple(values)))
         if not leading or len(values) > _MOST_PREFIXES:
             return found
         begins = Begins("uid", sorted(value[SHARE] for value in values))
@@ -141,10 +145,23 @@ def settled(snapshot: Snapshot, condition: Condition, table: str) -> Condition:
     again = inner.within(step.column, step.selected, step.table)
     if not (snapshot.is_large(table) or snapshot.is_large(step.table)):
         return again
+    found = _found(snapshot, step, inner)
+    if len(found) > _FEW:
+        return again
+    return Condition.of_values(step.column, found, leading=(table, step.column) in LEADING)
+
+
+def _found(snapshot: Snapshot, step: Step, inner: Condition) -> list[str]:
+    """Return the values that a step leads to; one more than are few, where they are many."""
+    if inner.equals is not None and (inner.equals[0] == step.selected or not snapshot.is_large(step.table)):
+        column, values = inner.equals
+        if column == step.selected:  # whether there is such a row matters to nobody: links refer to rows that are there
+            return list(values)
+        return list(dict.fromkeys(snapshot.lookup(step.table, column, values)[step.selected].drop_null().to_pylist()))
     selected = f"select distinct {quoted(step.selected)} from {quoted(step.table)} where {inner.sql} limit {_FEW + 1}"
     bounds = {} if step.table in inner.tables else {step.table: inner.bounds}
     tables = sorted({step.table, *inner.tables})
-    found = snapshot.arrow(selected, inner.parameters, tables, bounds=bounds).column(0).drop_null()
-    if len(found) > _FEW:
-        return again
-    return Condition.of_values(step.column, found.to_pylist(), leading=(table, step.column) in LEADING)
+    listed: list[str] = (
+        snapshot.arrow(selected, inner.parameters, tables, bounds=bounds).column(0).drop_null().to_pylist()
+    )
+    return listed

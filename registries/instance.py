@@ -212,7 +212,7 @@ class Instance:
         ----------
         query
             Sees each registry under its SQL name (``artifact``, ``ulabel``, ...), the views ``artifact_latest``,
-            ``artifact_all``, ``artifact_label`` and ``registry_column`` (what each column means), and ``content."key"``, ``obs."key"``, ``var."key"``.
+            ``artifact_all``, ``artifact_label``, ``artifact_feature`` and ``registry_column`` (what each column means), and ``content."key"``, ``obs."key"``, ``var."key"``.
         params
             Values for ``?`` or ``$name``.
         at

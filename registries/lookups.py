@@ -225,7 +225,8 @@ def _compare(meta: Meta, declared: Column[Any], operator: str, value: object) ->
     bounds = _bounds(declared.name, operator, parameter)
     if operator in _TEXT:
         return Condition(_TEXT[operator].format(column=column), (parameter,), bounds=bounds)
-    return Condition(f"{column} {_COMPARISONS[operator]} ?", (parameter,), bounds=bounds)
+    equals = (declared.name, (parameter,)) if operator == "exact" and isinstance(parameter, str) else None
+    return Condition(f"{column} {_COMPARISONS[operator]} ?", (parameter,), bounds=bounds, equals=equals)
 
 
 def _bounds(column: str, operator: str, value: Any) -> tuple[Demand, ...]:

@@ -39,6 +39,7 @@ __all__ = ["Query", "check_limit"]
 
 R = TypeVar("R", bound="Record")
 _MOST = 2**63 - 1
+_MOST_PICKED = 10_000
 _SHOWN = 10  # rows in a notebook
 _TRASH = "deleted_at"
 _LIVE = Condition('"deleted_at" is null')
@@ -209,6 +210,8 @@ class Query(Generic[R]):
 
     def _rows(self, snapshot: Snapshot) -> pa.Table:
         """Return the rows, in order if one is asked for."""
+        if (picked := self._picked(snapshot)) is not None:
+            return picked
         if not (self.order or self.unlike or self._is_cut) and all(part is _LIVE for part in self.conditions):
             return (
                 live(snapshot.rows(self.registry.meta.table))
@@ -221,6 +224,18 @@ class Query(Generic[R]):
         name = self.order[0] if self.order else "uid"
         order = Order(table, name.removeprefix("-"), name.startswith("-"), self.most, bounds)
         return snapshot.first(order, self.sql, self.parameters, self._tables())
+
+    def _picked(self, snapshot: Snapshot) -> pa.Table | None:
+        """Return the rows of a small registry that are asked for by value alone; None where more is asked for."""
+        asked = [part for part in self.conditions if part is not _LIVE]
+        table = self.registry.meta.table
+        if len(asked) != 1 or asked[0].equals is None or self.order or self.unlike or self._is_cut:
+            return None
+        column, values = asked[0].equals
+        if snapshot.is_large(table) or len(values) > _MOST_PICKED:
+            return None
+        rows = snapshot.lookup(table, column, values)
+        return live(rows) if len(asked) < len(self.conditions) else rows
 
     def _tables(self) -> list[str]:
         return sorted({self.registry.meta.table}.union(*(part.tables for part in self.conditions)))
@@ -308,6 +323,8 @@ class Query(Generic[R]):
         return self._settled(snapshot)._count(snapshot)
 
     def _count(self, snapshot: Snapshot) -> int:
+        if (picked := self._picked(snapshot)) is not None:
+            return len(picked)
         table = self.registry.meta.table
         if self._is_cut or self.unlike:
             statement = f"select count(*) as n from ({self._statement('uid')})"

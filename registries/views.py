@@ -31,6 +31,11 @@ VIEWS: Mapping[str, str] = {
         "from artifact_ulabel x join artifact a on a.uid = x.artifact join ulabel l on l.uid = x.ulabel "
         "left join feature f on f.uid = x.feature"
     ),
+    "artifact_feature": (
+        "select a.key, f.name as feature, coalesce(v.text, v.whole::varchar, v.number::varchar, v.truth::varchar, "
+        "v.day::varchar, v.moment::varchar, v.json, v.vector::varchar) as value, f.unit, f.dtype, v.position, "
+        "a.uid as artifact from artifact_value v join artifact a on a.uid = v.artifact join feature f on f.uid = v.feature"
+    ),
 }
 """Convenience views by name; one that is named like a table stands in its place."""
 

@@ -93,3 +93,18 @@ def test_sql_tells_what_each_column_means(lake):
     assert ("name", "Unique, in Unicode normal form C.") in rows
     undocumented = lake.sql('select registry, "column" from registry_column where length(comment) < 4').fetchall()
     assert undocumented == []
+
+
+def test_sql_shows_values_of_features_by_name(lake):
+    artifact = lake.Artifact(b"x", key="a.txt").save()
+    lake.Feature(name="temperature", dtype="float", unit="degC").save()
+    lake.Feature(name="wells", dtype="list[str]").save()
+    artifact.features.add_values({"temperature": 21.5, "wells": ["A1", "B2"]})
+    query = "select key, feature, value, unit from artifact_feature order by feature, position"
+    assert lake.sql(query).fetchall() == [
+        ("a.txt", "temperature", "21.5", "degC"),
+        ("a.txt", "wells", "A1", None),
+        ("a.txt", "wells", "B2", None),
+    ]
+    artifact.delete()
+    assert lake.sql(query).fetchall() == []
