@@ -186,6 +186,17 @@ def test_each_modality_of_a_mudata_has_its_slots(lake, cells):
     assert given.mod["rna"].obs["condition"].tolist() == ["treated", "x"]
 
 
+def test_a_soma_experiment_is_validated_where_it_lies(lake, cells, tmp_path):
+    soma_io = pytest.importorskip("tiledbsoma.io")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        given = anndata(condition=["dosed", "control"])
+        soma_io.from_anndata(str(tmp_path / "x.soma"), given, measurement_name="rna")
+        schema = {"obs": [Rule("condition", "cat[ULabel]")], "rna/var": [Rule("var_id", "str", unique=True)]}
+        report = Curator(tmp_path / "x.soma", schema, lake).validate()
+    assert [(f.reason, f.slot, f.rows) for f in report] == [("not_in_registry", "obs", (0,))]
+
+
 # Files on their way in
 
 
