@@ -124,7 +124,7 @@ def test_smaller_tables_are_read(lake, tmp_path):
     assert lake.Organism.get(ontology_id="NCBITaxon:9606").synonyms == ["Human"]
     icd = "A00     Cholera\nA000    Cholera due to Vibrio cholerae 01\nA0001   made up\n"
     lake.Disease.import_source("2026", source="icd", path=write(tmp_path, "i.txt", icd), format="icd")
-    assert [one.name for one in lake.Disease.get(ontology_id="ICD10CM:A00.01").ancestors()].__len__() == 2
+    assert lake.Disease.get(ontology_id="ICD10CM:A00.01").ancestors().count() == 2
     cellosaurus = "ID   K-562\nAC   CVCL_0004\nAS   CVCL_9999\nSY   K562; K 562\n//\nID   K-562/A\nAC   CVCL_1\nHI   CVCL_0004 ! K-562\n//\n"
     lake.CellLine.import_source("1", source="cellosaurus", path=write(tmp_path, "c.txt", cellosaurus))
     assert lake.CellLine.get(name="K-562").synonyms == ["K562", "K 562"]
