@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -12,7 +13,7 @@ from formats.hashing import Hasher, read_stable
 from lakehouse.errors import InvalidFile, InvalidKey, NotFound, shown
 from lakehouse.types import Progress
 
-__all__ = ["file_size", "path_of_url", "relative_parts", "report", "verified"]
+__all__ = ["copy_path", "file_size", "path_of_url", "relative_parts", "report", "verified"]
 
 
 def relative_parts(path: str) -> str:
@@ -66,6 +67,15 @@ def file_size(source: Path) -> int:
         return source.stat().st_size
     except FileNotFoundError:
         raise NotFound(f"no file at {shown(str(source))}") from None
+
+
+def copy_path(source: Path, target: Path) -> None:
+    """Copy a file, or a folder with all that it holds; the target must not be there."""
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=shutil.copyfile)
+    else:
+        with source.open("rb") as file, target.open("xb") as copy:
+            shutil.copyfileobj(file, copy, 8 << 20)
 
 
 def report(progress: Progress | None, size: int) -> None:

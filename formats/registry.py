@@ -16,7 +16,7 @@ from formats.keys import check_suffix, suffix_of
 from lakehouse import plugins
 from lakehouse.errors import ConfigurationError, UnknownFormat, did_you_mean, shown
 
-__all__ = ["by_name", "format_for", "format_in_store", "format_of", "names", "register"]
+__all__ = ["by_name", "folder_suffixes", "format_for", "format_in_store", "format_of", "names", "register"]
 
 _BUILT_IN = {
     "parquet": "formats.parquet:ParquetFormat",
@@ -180,6 +180,18 @@ def format_in_store(path: Path, suffix: str) -> Format | None:
 def _for_folders() -> Iterator[Format]:
     yield from map(_built_in, _FOLDERS)
     yield from _others()
+
+
+def folder_suffixes() -> frozenset[str]:
+    """Return the suffixes by which folders that are one thing are called.
+
+    Examples
+    --------
+    >>> sorted(folder_suffixes())
+    ['.delta', '.soma', '.tdb', '.tiledb', '.zarr']
+    """
+    found = {suffix for suffix, names in _SUFFIXES.items() if set(names) <= set(_FOLDERS)}
+    return frozenset(found - {".zarr.zip"})
 
 
 def by_name(name: str) -> Format:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from formats.paths import copy_path
 from formats.registry import by_name
 from lakehouse.errors import ChangedSinceRead, InputError, did_you_mean, shown
 
@@ -50,7 +51,7 @@ class Edit(AbstractContextManager[Any]):
         self._folder = Path(tempfile.mkdtemp(prefix="lakehouse-"))
         try:
             self._copy = self._folder / f"content{self._artifact.suffix}"
-            _copied(source, self._copy)
+            copy_path(source, self._copy)
             self._opened = by_name(self._artifact.format).edit(self._copy)
             return self._opened.__enter__()
         except BaseException:
@@ -103,10 +104,3 @@ def check_mode(mode: str, as_: str | None) -> None:
         raise InputError(f"mode = {shown(mode)}: 'r' or 'r+' is accepted{did_you_mean(str(mode), MODES)}")
     if mode == "r+" and as_ is not None:
         raise InputError("mode='r+' opens the content as its format has it: leave as_ out")
-
-
-def _copied(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, copy_function=shutil.copyfile)
-    else:
-        shutil.copyfile(source, target)

@@ -6,16 +6,19 @@ import re
 from typing import TYPE_CHECKING, Self
 
 from lakehouse.errors import InputError, shown
+from lakehouse.types import Progress
 from registries.column import Column, column
 from registries.names import check_name
 from registries.places import OWN_STORAGE, storage_root
 from registries.record import Record, Saved
+from registries.registering import registered
 
 # A user's part before @, or a query such as that of a presigned URL.
 _SECRET = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:/+([^/]*@|.*\?.)", re.DOTALL)
 
 if TYPE_CHECKING:
     from lakehouse.engine import Transaction
+    from registries.artifact import Artifact
 
 __all__ = ["DEFAULT", "Storage"]
 
@@ -72,6 +75,31 @@ class Storage(Record, natural=("root",)):
         with home.transaction(f"default storage: {self.root}", serializable=True):
             home.change([self], plan)
         return self
+
+    def register(self, prefix: str = "", *, progress: Progress | None = None) -> list[Artifact]:
+        """Save an artifact for every file that lies here, in one commit, and return them; nothing is copied.
+
+        Keys are paths relative to the root. A folder such as ``x.zarr`` is one artifact; hidden files and objects that
+        an instance keeps here are passed over, and what is registered already is the same record again. Hashes are
+        those that a bucket has, where it has some.
+
+        Parameters
+        ----------
+        prefix
+            A folder below the root; all of it, where none is given.
+        progress
+            Is told of the files that are done.
+
+        Raises
+        ------
+        NotFound
+            When no file lies there.
+        InvalidFile
+            When some are not what their suffixes say; nothing is saved then.
+        """
+        if not self.is_saved:
+            raise InputError(f"{self!r} is not saved: call its save() first")
+        return registered(self, prefix, progress)
 
     @classmethod
     def own(cls, kind: str) -> Self:

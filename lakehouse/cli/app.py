@@ -6,41 +6,30 @@ import logging
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lakehouse import config
+from lakehouse.cli import storing
+from lakehouse.cli.later import EVERYWHERE, Later
 from lakehouse.cli.screen import LogLines, Options, Screen
 from lakehouse.cli.text import Format
 
 if TYPE_CHECKING:
-    from lakehouse.cli import granting, instances, listing, maintenance, querying, saving, storages, timeline, trashing
+    from lakehouse.cli import granting, instances, listing, maintenance, querying, saving, timeline, trashing
 
 else:
-
-    class _Later:
-        """A module that is imported at its first use: `lakehouse --help` needs neither DuckDB nor Arrow."""
-
-        def __init__(self, name: str) -> None:
-            self._name = name
-
-        def __getattr__(self, attribute: str) -> Any:
-            return getattr(import_module(self._name), attribute)
-
-    granting = _Later("lakehouse.cli.granting")
-    instances = _Later("lakehouse.cli.instances")
-    listing = _Later("lakehouse.cli.listing")
-    maintenance = _Later("lakehouse.cli.maintenance")
-    querying = _Later("lakehouse.cli.querying")
-    saving = _Later("lakehouse.cli.saving")
-    storages = _Later("lakehouse.cli.storages")
-    timeline = _Later("lakehouse.cli.timeline")
-    trashing = _Later("lakehouse.cli.trashing")
+    granting = Later("lakehouse.cli.granting")
+    instances = Later("lakehouse.cli.instances")
+    listing = Later("lakehouse.cli.listing")
+    maintenance = Later("lakehouse.cli.maintenance")
+    querying = Later("lakehouse.cli.querying")
+    saving = Later("lakehouse.cli.saving")
+    timeline = Later("lakehouse.cli.timeline")
+    trashing = Later("lakehouse.cli.trashing")
 
 __all__ = ["app"]
-
-_EVERYWHERE = "--instance ROOT, --json and --verbose may stand here, too: see `lakehouse --help`."
 
 app = typer.Typer(
     name="lakehouse",
@@ -97,7 +86,7 @@ def _log_shown(options: Options) -> Callable[[], None]:
     return end
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def init(
     ctx: typer.Context,
     root: Annotated[
@@ -116,7 +105,7 @@ def init(
     instances.init(ctx.obj, root, catalog=catalog)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def connect(ctx: typer.Context, root: Annotated[str, typer.Argument(help="The instance's folder.")]) -> None:
     """Let commands in this folder find an instance.
 
@@ -125,13 +114,13 @@ def connect(ctx: typer.Context, root: Annotated[str, typer.Argument(help="The in
     instances.connect(ctx.obj, root)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def info(ctx: typer.Context) -> None:
     """Show what the instance is and holds."""
     instances.info(ctx.obj)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def save(
     ctx: typer.Context,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, or with --recursive folders.")],
@@ -174,7 +163,18 @@ def save(
     )
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
+def load(
+    ctx: typer.Context,
+    key: Annotated[str, typer.Argument(help="The artifact's key; its newest version is meant.")],
+    *,
+    to: Annotated[Path | None, typer.Option(metavar="PATH", help="Copy it there: a new file or folder.")] = None,
+) -> None:
+    """Bring an artifact near, and tell where it lies: in the storage itself, or in a copy of what is remote."""
+    saving.load(ctx.obj, key, to)
+
+
+@app.command(epilog=EVERYWHERE)
 def ls(
     ctx: typer.Context,
     *,
@@ -198,7 +198,7 @@ def ls(
     )
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def describe(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="KEY_OR_UID", help="A key, a uid, or the beginning of a uid.")],
@@ -207,7 +207,7 @@ def describe(
     listing.describe(ctx.obj, name)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def sql(
     ctx: typer.Context,
     query: Annotated[str, typer.Argument(help="One SELECT; - reads it from standard input.")],
@@ -241,7 +241,7 @@ def sql(
     querying.sql(ctx.obj, query, at=at, format=format, params=param or [], limit=limit)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def snapshots(
     ctx: typer.Context,
     *,
@@ -259,7 +259,7 @@ def snapshots(
 _POINT = "A commit's number, a time (UTC) or a tag"
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def tag(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="The name; one that reads neither as a number nor as a time.")],
@@ -272,19 +272,19 @@ def tag(
     timeline.tag(ctx.obj, name, at=at, message=message, move=move)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def tags(ctx: typer.Context) -> None:
     """List the tags, by commit."""
     timeline.tags(ctx.obj)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def untag(ctx: typer.Context, name: Annotated[str, typer.Argument(help="The tag.")]) -> None:
     """Drop a tag: its commit is retained as long as any other of its age."""
     timeline.untag(ctx.obj, name)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def changes(
     ctx: typer.Context,
     *,
@@ -303,7 +303,7 @@ def changes(
     timeline.changes(ctx.obj, table=table, since=since, until=until, limit=limit)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def revert(
     ctx: typer.Context,
     commit: Annotated[str, typer.Argument(metavar="COMMIT", help=f"{_POINT}.")],
@@ -314,13 +314,13 @@ def revert(
     timeline.revert(ctx.obj, commit, message=message)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def flush(ctx: typer.Context) -> None:
     """Publish all commits to the Delta tables."""
     instances.flush(ctx.obj)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def compact(ctx: typer.Context) -> None:
     """Rewrite small and overlapping data files of tables.
 
@@ -329,7 +329,7 @@ def compact(ctx: typer.Context) -> None:
     maintenance.compact(ctx.obj)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def vacuum(
     ctx: typer.Context,
     *,
@@ -347,7 +347,7 @@ def vacuum(
     maintenance.vacuum(ctx.obj, retention=retention, dry_run=dry_run)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def check(
     ctx: typer.Context,
     *,
@@ -360,7 +360,7 @@ def check(
     maintenance.check(ctx.obj, deep=deep)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def grant(
     ctx: typer.Context,
     role: Annotated[str, typer.Argument(help="A role of the catalog's database.")],
@@ -379,13 +379,13 @@ def grant(
     granting.grant(ctx.obj, role, rights=rights, create=create)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def backup(ctx: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")]) -> None:
     """Copy the catalog to a file, while others go on saving."""
     maintenance.backup(ctx.obj, file)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def delete(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="KEY_OR_UID", help="A key (its newest version) or a uid.")],
@@ -396,7 +396,7 @@ def delete(
     trashing.delete(ctx.obj, name, permanent=permanent)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def restore(
     ctx: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="[KEY_OR_UID]", help="An artifact in the trash.")] = None,
@@ -421,7 +421,7 @@ def restore(
         maintenance.restore(ctx.obj, backup, discard_newer=discard_newer)
 
 
-@app.command(epilog=_EVERYWHERE)
+@app.command(epilog=EVERYWHERE)
 def rebuild(
     ctx: typer.Context,
     *,
@@ -436,58 +436,5 @@ def rebuild(
     maintenance.rebuild(ctx.obj, catalog=catalog)
 
 
-_storage = typer.Typer(help="Roots under which artifacts lie.", no_args_is_help=True)
-app.add_typer(_storage, name="storage")
-
-
-@_storage.command("list", epilog=_EVERYWHERE)
-def storage_list(ctx: typer.Context) -> None:
-    """List the storages with how much they hold."""
-    storages.list_all(ctx.obj)
-
-
-@_storage.command("add", epilog=_EVERYWHERE)
-def storage_add(
-    ctx: typer.Context,
-    root: Annotated[str, typer.Argument(help="A folder, or a URL such as s3://bucket/prefix.")],
-    *,
-    description: Annotated[str | None, typer.Option(help="What is kept there.")] = None,
-    default: Annotated[bool, typer.Option("--default", help="Let new artifacts go there.")] = False,
-) -> None:
-    """Register a storage: `save --storage ROOT` then stores there, and files in it are registered in place."""
-    storages.add(ctx.obj, root, description=description, default=default)
-
-
-@_storage.command("default", epilog=_EVERYWHERE)
-def storage_default(
-    ctx: typer.Context,
-    storage: Annotated[str | None, typer.Argument(metavar="ROOT", help="Root or uid of a storage.")] = None,
-) -> None:
-    """Choose the storage that new artifacts go to when they name none; without an argument, show it."""
-    storages.choose(ctx.obj, storage)
-
-
-@_storage.command("move", epilog=_EVERYWHERE)
-def storage_move(
-    ctx: typer.Context,
-    key: Annotated[str, typer.Argument(help="The artifact's key; its newest version is moved.")],
-    storage: Annotated[str, typer.Argument(metavar="ROOT", help="Root or uid of the storage.")],
-) -> None:
-    """Take an artifact's bytes to another storage; its key, labels and history stay."""
-    storages.move(ctx.obj, key, storage)
-
-
-_cache = typer.Typer(help="Local copies of what lies in remote storages.", no_args_is_help=True)
-app.add_typer(_cache, name="cache")
-
-
-@_cache.command("info", epilog=_EVERYWHERE)
-def cache_info(ctx: typer.Context) -> None:
-    """Show where the copies lie, how much they take and how much they may."""
-    storages.cache_info(ctx.obj)
-
-
-@_cache.command("clear", epilog=_EVERYWHERE)
-def cache_clear(ctx: typer.Context) -> None:
-    """Delete the copies; they are fetched again when they are needed."""
-    storages.cache_clear(ctx.obj)
+app.add_typer(storing.storage, name="storage")
+app.add_typer(storing.cache, name="cache")

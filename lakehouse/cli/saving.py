@@ -1,4 +1,4 @@
-"""``save``: files become artifacts, with their labels, in one commit."""
+"""``save``: files become artifacts, with their labels, in one commit; ``load`` brings one near."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from formats.keys import check_source, suffix_of
+from formats.paths import copy_path
 from formats.registry import format_of
 from lakehouse.cli.progress import bar
 from lakehouse.cli.screen import Screen
@@ -19,7 +20,7 @@ from lakehouse.types import Progress
 from registries.artifact import Artifact
 from registries.instance import Instance
 
-__all__ = ["save"]
+__all__ = ["load", "save"]
 
 _MANY, _LARGE = 10, 20_000_000  # files or bytes from which on a bar is shown
 _LISTED = 20
@@ -66,6 +67,27 @@ def save(
                 error.add_note(f"None of the {len(files):,} files was saved.")
             raise
         _tell(screen, lake, before, artifacts)
+
+
+def load(screen: Screen, key: str, to: Path | None) -> None:
+    """Bring an artifact near, or copy it to a place; tell where it lies."""
+    with opened(screen, read_only=True) as lake:
+        artifact = lake.Artifact.get(key=key)
+        if to is not None and os.path.lexists(to):
+            raise InputError(f"{shown(str(to))} is there already: name a new file or folder")
+        with (
+            bar(screen, artifact.size, wanted=artifact.size > _LARGE) as advance,
+            _told(advance, key, artifact.size) as progress,
+        ):
+            path = artifact.stage(progress=progress)
+        if to is not None:
+            copy_path(path, to)
+            path = to
+        size = artifact.size
+    if screen.options.json:
+        screen.document({"key": key, "path": str(path), "size": size})
+        return
+    screen.line(str(path))
 
 
 def _check_labels(lake: Instance, labels: Sequence[str]) -> None:

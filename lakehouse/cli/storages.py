@@ -1,4 +1,4 @@
-"""``storage list``, ``storage add``, ``storage default``, ``storage move``, ``cache info`` and ``cache clear``."""
+"""``storage list``, ``storage add``, ``storage default``, ``storage register``, ``storage move``, ``cache info`` and ``cache clear``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from formats.cache import Cache
 from formats.remote import is_remote
-from lakehouse.cli.progress import bar
+from lakehouse.cli.progress import bar, counted
 from lakehouse.cli.screen import Screen
 from lakehouse.cli.session import opened
 from lakehouse.config import cache_settings
@@ -15,7 +15,7 @@ from registries.describe import readable_size
 from registries.places import OWN_STORAGE
 from registries.storage import DEFAULT
 
-__all__ = ["add", "cache_clear", "cache_info", "choose", "list_all", "move"]
+__all__ = ["add", "cache_clear", "cache_info", "choose", "list_all", "move", "register"]
 
 # Artifacts that share an object count it once.
 _HELD = (
@@ -69,6 +69,20 @@ def add(screen: Screen, root: str, *, description: str | None, default: bool = F
         screen.document(row)
         return
     screen.line(f"registered {row['root']} ({row['kind']}) as storage {row['uid']}")
+
+
+def register(screen: Screen, root: str, prefix: str) -> None:
+    """Register every file of a storage where it lies."""
+    with opened(screen) as lake:
+        uid, store = lake.stores.chosen(root)
+        with counted(screen, "looking at") as progress:
+            found = lake.Storage.get(uid).register(prefix, progress=progress)
+        rows = [artifact.to_row() for artifact in found]
+    if screen.options.json:
+        screen.document(rows)
+        return
+    size = sum(row["size"] for row in rows)
+    screen.line(f"registered {len(rows):,} artifacts in {store.root} ({readable_size(size)}), where they lie")
 
 
 def move(screen: Screen, key: str, storage: str) -> None:

@@ -129,3 +129,31 @@ def test_a_damaged_file_is_refused_where_it_would_be_registered(lake: Instance, 
     with pytest.raises(InvalidFile, match="cannot be read as parquet"):
         lake.Artifact(put(bucket, "x.parquet", b"PAR1 and no more")).save()
     assert lake.Artifact.filter().count() == 0
+
+
+def test_a_whole_bucket_is_registered_in_one_commit(lake: Instance, bucket: str, proxy: Proxy, tmp_path: Path) -> None:
+    for n in range(12):
+        put(bucket, f"run {n % 3}/{n}.csv", b"a,b\n" + b"1,2\n" * (n + 1))
+    put(bucket, ".hidden", b"x")
+    put(bucket, "objects/ab/abc.txt", b"of another instance")
+    by_name("zarr").write(np.arange(10.0), tmp_path / "x.zarr")
+    filesystem(bucket, RemoteOptions()).put(str(tmp_path / "x.zarr"), f"{bucket}/theirs/x.zarr", recursive=True)
+    before, seen = lake.snapshots()[0].id, list[tuple[int, int | None]]()
+    storage = lake.Storage.get(root=f"{bucket}/theirs")
+    found = storage.register(progress=lambda done, total: seen.append((done, total)))
+    assert sorted(a.key for a in found if a.format == "csv") == sorted(f"run {n % 3}/{n}.csv" for n in range(12))
+    assert [a.key for a in found if a.format == "zarr"] == ["x.zarr"]
+    assert lake.snapshots()[0].id == before + 1
+    assert (seen[-1], Cache().used(), len(found)) == ((13, 13), 0, 13)
+    assert {a.hash_kind for a in found} == {"md5", "etag-folder"}
+    assert [a.uid for a in storage.register("run 1")] == [a.uid for a in found if a.key.startswith("run 1/")]
+
+
+def test_files_that_are_not_what_they_are_called_keep_a_bucket_from_being_registered(
+    lake: Instance, bucket: str
+) -> None:
+    put(bucket, "good.csv", b"a\n1\n")
+    put(bucket, "bad.parquet", b"no parquet")
+    with pytest.raises(InvalidFile, match=r"(?s)1 of 2 files.*bad\.parquet"):
+        lake.Storage.get(root=f"{bucket}/theirs").register()
+    assert lake.Artifact.filter().count() == 0

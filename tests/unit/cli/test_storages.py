@@ -59,3 +59,25 @@ def test_a_default_storage_is_chosen_shown_and_used(lake):
     assert lake("storage", "default", "storage").out.startswith("new artifacts go to")
     assert lake("storage", "default", "--json").document["root"] != archive
     assert lake("storage", "default", "nowhere").code == 3
+
+
+def test_all_files_of_a_storage_are_registered_where_they_lie(lake):
+    shelf = Path("shelf")
+    (shelf / "run 1").mkdir(parents=True)
+    (shelf / "run 1" / "a.csv").write_text("a,b\n1,2\n")
+    (shelf / "notes.txt").write_text("x")
+    lake("storage", "add", "shelf")
+    assert "registered 2 artifacts" in lake("storage", "register", "shelf").out
+    rows = {row["key"]: row for row in lake("storage", "register", "shelf", "run 1", "--json").document}
+    assert (list(rows), rows["run 1/a.csv"]["n_rows"], rows["run 1/a.csv"]["version"]) == (["run 1/a.csv"], 1, 0)
+    assert lake("storage", "register", "shelf", "absent").code == 3
+
+
+def test_an_artifact_is_brought_near_or_copied_to_a_place(lake):
+    here = lake("load", "penguins.csv", "--json").document["path"]
+    assert Path(here).read_bytes() == Path("penguins.csv").read_bytes()
+    assert lake("load", "penguins.csv", "--to", "copy.csv").out.strip() == "copy.csv"
+    assert Path("copy.csv").read_bytes() == Path("penguins.csv").read_bytes()
+    again = lake("load", "penguins.csv", "--to", "copy.csv")
+    assert again.code == 1 and "is there already" in again.err
+    assert lake("load", "absent.csv").code == 3

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anndata as ad
+import mudata as md
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -42,6 +43,11 @@ def _adata(rows: int) -> ad.AnnData:
     return ad.AnnData(matrix, pd.DataFrame(index=[f"c{n}" for n in range(rows)]))
 
 
+def _mdata(rows: int) -> md.MuData:
+    with md.set_options(pull_on_update=False):
+        return md.MuData({"rna": _adata(rows)})
+
+
 def _array(rows: int) -> Any:
     return np.random.default_rng(0).random((rows, 50))
 
@@ -51,6 +57,7 @@ CASES = [
     ("arrow", _frame, 500_000, 100_000),
     ("delta", _frame, 500_000, 100_000),
     ("h5ad", _adata, 50_000, 200_000),
+    ("h5mu", _mdata, 50_000, 300_000),
     ("zarr-anndata", _adata, 50_000, 200_000),
     ("zarr", _array, 30_000, 100_000),
     ("tiledb", _array, 30_000, 200_000),

@@ -1,0 +1,70 @@
+"""Artifacts in a container of Azure: files large and small, ranges of them, and hashes that lie there."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from formats import transfer
+from formats.folders import read_folder
+from formats.hashing import hash_bytes
+from formats.registry import by_name
+from formats.remote import RemoteOptions, filesystem
+from formats.storage import Storage
+from lakehouse.errors import NotFound
+from tests.remote.azure import PROGRAM, AzuriteProcess
+
+pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="azurite, which `make test` fetches with npm, is not here")
+
+
+@pytest.fixture(scope="module")
+def azurite() -> Iterator[AzuriteProcess]:
+    process = AzuriteProcess()
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def storage(azurite: AzuriteProcess, machine: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    for name, value in azurite.environment().items():
+        monkeypatch.setenv(name, value)
+    with contextlib.suppress(FileExistsError):
+        filesystem("az://shelf", RemoteOptions()).mkdir("shelf")
+    return Storage(f"az://shelf/{time.time_ns()}")
+
+
+def test_files_large_and_small_come_back_and_are_read_in_ranges(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "PART", 1 << 20)
+    for size in (5, 5_000_000):
+        data = np.random.default_rng(0).bytes(size)
+        source = tmp_path / f"{size}.bin"
+        source.write_bytes(data)
+        path = storage.put_object(hash_bytes(data), ".bin", source)
+        assert storage.local_path(path, size=size).read_bytes() == data
+        there = storage.remote_path(path)
+        assert there is not None
+        with there.open() as file:
+            file.seek(-3, 2)
+            assert file.read() == data[-3:]
+    storage.remove(path)
+    assert not storage.exists(path)
+    with pytest.raises(NotFound):
+        storage.local_path("absent.txt")
+
+
+def test_a_file_that_lies_there_has_its_hash_and_a_folder_is_opened_there(storage: Storage, tmp_path: Path) -> None:
+    filesystem(storage.root, RemoteOptions()).pipe_file(f"{storage.root}/theirs.txt", b"abc")
+    assert storage.known_hash("theirs.txt") == ("md5", "900150983cd24fb0d6963f7d28e17f72")
+    zarr = by_name("zarr")
+    zarr.write(np.arange(10.0), tmp_path / "x.zarr")
+    there = storage.remote_path(storage.put_folder(read_folder(tmp_path / "x.zarr"), ".zarr"))
+    assert there is not None
+    with zarr.open(there.as_path()) as array:
+        assert array[3:5].tolist() == [3.0, 4.0]
