@@ -22,7 +22,7 @@ __all__ = ["Hasher", "Opener", "hash_bytes", "hash_file", "is_hash", "read_stabl
 Opener = Callable[[Path], int]
 """Opens a file for reading and returns its descriptor."""
 
-CHUNK = 8 << 20
+CHUNK = 2 << 20
 """Bytes read at a time: large enough for every thread to have work, small enough to stay in cache."""
 
 _PARALLEL_FROM = 4 << 20
