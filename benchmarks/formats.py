@@ -99,14 +99,13 @@ def _loading(folder: Path) -> Iterator[Row]:
 
 def _hashing(folder: Path) -> Row:
     path = folder / "bytes"
-    data = np.random.default_rng(0).bytes(_HASHED)
-    path.write_bytes(data)
+    path.write_bytes(np.random.default_rng(0).bytes(_HASHED))
     sides = {
         "ours": _side(lambda: hash_file(path)),
-        "blake3": _side(lambda: blake3(data, max_threads=blake3.AUTO).digest()),
+        "blake3": _side(lambda: blake3(max_threads=blake3.AUTO).update_mmap(path).digest()),
     }
     samples = alternate(sides, rounds=_ROUNDS)
-    return ms("formats", "hash 512 MB", samples["ours"], samples["blake3"], "blake3 of bytes in memory", at_most(1.25))
+    return ms("formats", "hash 512 MB", samples["ours"], samples["blake3"], "blake3 reads the file", at_most(1.25))
 
 
 def _side(act: Callable[[], object]) -> Side:
