@@ -131,7 +131,13 @@ def _file(folder: Path, names: list[str]) -> Iterator[Row]:
     import pandas as pd
     from scipy import sparse
 
-    matrix = sparse.random(_CELLS, _GENES, density=0.003, format="csr", dtype="float32", random_state=1)
+    per_cell = (
+        100  # distinct genes of a cell: one from each stretch; sparse.random would number all three billion places
+    )
+    stretch = _GENES // per_cell
+    genes = np.arange(0, _GENES, stretch) + np.random.default_rng(1).integers(0, stretch, (_CELLS, per_cell))
+    places = np.arange(0, _CELLS * per_cell + 1, per_cell)
+    matrix = sparse.csr_matrix((np.ones(genes.size, "float32"), genes.ravel(), places), shape=(_CELLS, _GENES))
     obs = pd.DataFrame(
         {"label": pd.Categorical(np.resize(names[:100], _CELLS))}, index=[f"cell{i}" for i in range(_CELLS)]
     )
