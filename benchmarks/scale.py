@@ -128,14 +128,14 @@ def _draw(measured: dict[int, Figures], path: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(_PICTURE), figsize=(10, 4.2), layout="constrained")
+    figure, axes = plt.subplots(1, len(_PICTURE), figsize=(13, 4.2), layout="constrained")
     for axis, (title, names) in zip(axes, _PICTURE.items(), strict=True):
         for name in names:
             points = [(rows, found[name]) for rows, found in sorted(measured.items()) if name in found]
             axis.plot(*zip(*points, strict=True), marker="o", label=name)
         axis.set(title=title, xlabel="artifacts", ylabel="seconds", xscale="log", yscale="log")
         axis.grid(visible=True, which="major", alpha=0.3)
-        axis.legend(fontsize=8)
+        axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)  # the same picture, the same file
     plt.close(figure)
 
