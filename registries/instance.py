@@ -17,6 +17,7 @@ from lakehouse.engine.backup import BackupReport
 from lakehouse.engine.compaction import Compacted
 from lakehouse.engine.findings import CheckReport
 from lakehouse.engine.grants import Right, grant
+from lakehouse.engine.sql import TableName
 from lakehouse.errors import InputError, InvalidName, ReadOnly, did_you_mean, shown
 from lakehouse.ids import derived_uid
 from lakehouse.types import Progress
@@ -30,6 +31,7 @@ from registries.ontology.views import hierarchy_views
 from registries.places import catalog_file, check_path, instance_root, refusing
 from registries.query import Query, check_limit
 from registries.record import Record
+from registries.stored import Stored
 from registries.stores import Stores
 from registries.times import At, point
 from registries.upkeep import InstanceVacuum, Upkeep
@@ -105,6 +107,8 @@ class Instance:
         for bound in self._bound.values():
             setattr(self, bound.__name__, bound)
         self.File = self.Artifact
+        self.readers: list[Callable[[Stored], object]] = []
+        """Are told of each artifact whose content was read by ``load``, ``open``, ``stage`` or SQL."""
 
     @classmethod
     def create(
@@ -229,12 +233,17 @@ class Instance:
             raise InputError(f"sql({shown(query)}): a statement is text")
         _check_given(params, tables)
         moment = point(at)
-        given = views.content_tables(self, self.snapshot(moment), query)
+        contents = views.content_tables(self, self.snapshot(moment), query)
+        given: dict[TableName, Any] = {name: content.table for name, content in contents.items()}
         if COLUMNS in query.lower():
             given[COLUMNS] = column_table()
         for name, table in (tables or {}).items():
             given[name] = table.arrow() if isinstance(table, Query) else table
-        return self.lake.sql(query, params, at=moment, tables=given, views={**views.VIEWS, **hierarchy_views(query)})
+        seen = {**views.VIEWS, **hierarchy_views(query)}
+        found = self.lake.sql(query, params, at=moment, tables=given, views=seen)
+        for read in {content.artifact.uid: content.artifact for content in contents.values()}.values():
+            self.note_read(read)
+        return found
 
     # Writing
 
@@ -407,6 +416,11 @@ class Instance:
             yield
         finally:
             _running.reset(token)
+
+    def note_read(self, artifact: Stored) -> None:
+        """Tell the readers that the content of an artifact was read, or is about to be, piece by piece."""
+        for told in self.readers:
+            told(artifact)
 
     def ensure_user(self, txn: Transaction) -> str:
         """Return the uid of the one who works here, with a row in the same transaction if there is none yet."""

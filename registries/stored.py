@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, Self, TypeVar, overload
 
 from formats.registry import by_name
 from formats.storage import Storage as ObjectStore
@@ -18,6 +18,8 @@ from registries.trash import destroyed, restored, trashed
 from registries.whereabouts import readable, staged
 
 __all__ = ["ObjectPath", "Stored"]
+
+T = TypeVar("T")
 
 
 class ObjectPath(Column[Any]):
@@ -80,7 +82,12 @@ class Stored(Record, abstract=True):
         progress
             Is told of the bytes that are copied.
         """
-        return staged(self._need_saved(), progress)
+        return self._noted(staged(self._need_saved(), progress))
+
+    def _noted(self, found: T) -> T:
+        """Note that the content was read, and return what came of it."""
+        self.home_of().note_read(self)
+        return found
 
     def place(self) -> tuple[ObjectStore, str]:
         """Return the store that holds the bytes, and where in it they lie."""
@@ -100,7 +107,7 @@ class Stored(Record, abstract=True):
             When the content has no such form; the message has the choices.
         """
         fmt = by_name(self._need_saved().format)
-        return fmt.load(self.path) if as_ is None else fmt.load_as(self.path, as_)
+        return self._noted(fmt.load(self.path) if as_ is None else fmt.load_as(self.path, as_))
 
     def open(self, *, mode: str = "r", as_: str | None = None) -> Any:
         """Return the content lazily: a Polars LazyFrame, a backed AnnData, a handle on arrays, or an open file.
@@ -120,9 +127,9 @@ class Stored(Record, abstract=True):
         check_mode(mode, as_)
         fmt = by_name(self._need_saved().format)
         if mode == "r+":
-            return Edit(self)
+            return self._noted(Edit(self))
         path = readable(self, fmt)
-        return fmt.open(path) if as_ is None else fmt.open_as(path, as_)
+        return self._noted(fmt.open(path) if as_ is None else fmt.open_as(path, as_))
 
     def backed(self, *, mode: str = "r", as_: str | None = None) -> Any:
         """Return the content lazily; the same as :meth:`open`."""

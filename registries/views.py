@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from registries.retrieve import live, near_misses, newest
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot
+    from registries.artifact import Artifact
     from registries.instance import Instance
 
 __all__ = ["CONTENT", "VIEWS", "content_tables", "named_tables"]
@@ -59,8 +61,16 @@ def _tree(query: str) -> Any:
     return parsed(query) if not query.isascii() or any(schema in query.lower() for schema in CONTENT) else None
 
 
-def content_tables(home: Instance, snapshot: Snapshot, query: str) -> dict[str | tuple[str, str], Any]:
-    """Return the contents that a statement names, as lazy datasets or tables, by schema and key.
+@dataclass(frozen=True)
+class NamedContent:
+    """A content that a statement names: the artifact, and its rows as a lazy dataset or a table."""
+
+    artifact: Artifact
+    table: Any
+
+
+def content_tables(home: Instance, snapshot: Snapshot, query: str) -> dict[tuple[str, str], NamedContent]:
+    """Return the contents that a statement names, by schema and key.
 
     Raises
     ------
@@ -73,7 +83,7 @@ def content_tables(home: Instance, snapshot: Snapshot, query: str) -> dict[str |
     return {(schema, key): _content(home, snapshot, schema, key, columns) for schema, key in sorted(named)}
 
 
-def _content(home: Instance, snapshot: Snapshot, schema: str, key: str, columns: frozenset[str] | None) -> Any:
+def _content(home: Instance, snapshot: Snapshot, schema: str, key: str, columns: frozenset[str] | None) -> NamedContent:
     row, part = _addressed(snapshot, unicodedata.normalize("NFC", key))
     if row is None:
         near = near_misses(snapshot, home.Artifact, "key", [key])
@@ -95,7 +105,7 @@ def _content(home: Instance, snapshot: Snapshot, schema: str, key: str, columns:
         )
     if not found.schema.names:
         raise InvalidQuery(f"{schema}.{shown(key)}: the artifact has no columns, so there is nothing to query in it")
-    return found
+    return NamedContent(artifact, found)
 
 
 def _addressed(snapshot: Snapshot, key: str) -> tuple[dict[str, Any] | None, str | None]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import anndata as ad
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -108,3 +110,24 @@ def test_sql_shows_values_of_features_by_name(lake):
     ]
     artifact.delete()
     assert lake.sql(query).fetchall() == []
+
+
+def test_the_readers_of_an_instance_are_told_of_what_statements_and_records_read(lake):
+    table = lake.Artifact(FRAME, key="samples.csv").save()
+    old = lake.snapshots()[0]
+    newer = lake.Artifact(FRAME.head(1), key="samples.csv").save()
+    cells = lake.Artifact(ad.AnnData(np.ones((2, 1), "f4")), key="cells.h5ad").save()
+    read = []
+    lake.readers.append(lambda artifact: read.append(artifact.uid))
+    lake.sql('select * from content."samples.csv" join content."samples.csv" b using (donor)', at=old)
+    lake.sql('select 1 from obs."cells.h5ad", var."cells.h5ad", content."samples.csv"')
+    assert read == [table.uid, newer.uid, cells.uid]
+    with pytest.raises(InvalidQuery):
+        lake.sql('select nothing from content."samples.csv"')
+    lake.sql("select count(*) from artifact")
+    table.describe()
+    assert len(read) == 3, "neither what failed nor what looks at registries alone reads content"
+    table.load()
+    table.stage()
+    table.open()
+    assert read[3:] == [table.uid] * 3
