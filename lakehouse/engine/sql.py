@@ -8,23 +8,23 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
 
 from lakehouse.engine.forks import HELD
+from lakehouse.engine.mentioned import TABLE, mentioned
 from lakehouse.engine.moments import refuse_expired
-from lakehouse.engine.scan import literal, quoted
+from lakehouse.engine.scan import Source, literal, quoted
 from lakehouse.engine.snapshot import Snapshot
 from lakehouse.errors import InvalidQuery, shown
 
-__all__ = ["TABLE", "TableName", "UserSql"]
+__all__ = ["TableName", "UserSql"]
 
 TableName = str | tuple[str, str]
 """A name, or a schema and a name."""
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?", re.IGNORECASE)
-TABLE = "_table_"
 _LONGEST = 2_000  # characters of an error of DuckDB that are shown
 
 
@@ -66,7 +66,8 @@ class UserSql:
         snapshot
             What the tables show; the relation that is returned goes on showing it.
         query
-            One SELECT (or EXPLAIN); ``?`` and ``$name`` are bound to ``params``.
+            One SELECT (or EXPLAIN); ``?`` and ``$name`` are bound to ``params``. What is asked of the relation
+            afterwards sees the tables that are named here.
         tables
             The caller's own data by name: pandas, Polars (also lazy), Arrow tables, datasets, DuckDB relations.
         views
@@ -80,8 +81,19 @@ class UserSql:
             to files or the network.
         """
         snapshot = snapshot.for_query(query, views or {})
-        key = self._key(snapshot, views or {}) if not (tables or snapshot.moves) else None
-        idle = self._take(key) or self._new(key, snapshot, tables or {}, views or {})
+        wanted = _Wanted(snapshot, tables or {}, views or {}, frozenset())
+        try:
+            return self._run(wanted.naming(query), query, params)
+        except InvalidQuery as error:  # what the whole catalog has may be meant, or help the message
+            if not isinstance(error.__cause__, duckdb.CatalogException):
+                raise
+        return self._run(wanted.whole(), query, params)
+
+    def _run(
+        self, wanted: _Wanted, query: str, params: Sequence[Any] | Mapping[str, Any] | None
+    ) -> duckdb.DuckDBPyRelation:
+        key = self._key(wanted.snapshot) if not (wanted.given or wanted.snapshot.moves) else None
+        idle = self._take(key, wanted) or self._new(key, wanted)
         _refuse_other_statements(idle.connection, query, params)
         try:
             relation = idle.connection.sql(query, params=params)
@@ -91,23 +103,21 @@ class UserSql:
             weakref.finalize(relation, self._give_back, idle).atexit = False
         return relation
 
-    def _key(self, snapshot: Snapshot, views: Mapping[str, str]) -> _Key:
+    def _key(self, snapshot: Snapshot) -> _Key:
         """Return what a database shows; a vacuum may have taken files from the older ones."""
         with snapshot.session() as session:
             refuse_expired(session, snapshot.commit)  # a tag that kept it may have been dropped
-            return snapshot.commit, session.meta().oldest_readable, tuple(views.items())
+            return snapshot.commit, session.meta().oldest_readable
 
-    def _new(
-        self, key: _Key | None, snapshot: Snapshot, tables: Mapping[TableName, Any], views: Mapping[str, str]
-    ) -> _Idle:
-        connection = _prepared(snapshot, tables, views)
+    def _new(self, key: _Key | None, wanted: _Wanted) -> _Idle:
+        connection = _prepared(wanted)
         self._made.add(connection)
-        return _Idle(key, connection, self._made)
+        return _Idle(key, wanted, connection, self._made)
 
-    def _take(self, key: _Key | None) -> _Idle | None:
+    def _take(self, key: _Key | None, wanted: _Wanted) -> _Idle | None:
         with self._lock:
             for item in self._idle:
-                if item.key == key and time.monotonic() - item.made < _FRESH:
+                if item.key == key and item.holds.covers(wanted) and time.monotonic() - item.made < _FRESH:
                     self._idle.remove(item)
                     return item if _is_free(item.connection) else None
         return None
@@ -118,7 +128,7 @@ class UserSql:
                 self._idle = [item, *self._idle][:_MOST_IDLE]
 
 
-_Key = tuple[int, int, tuple[tuple[str, str], ...]]
+_Key = tuple[int, int]
 _FRESH = 600.0
 """Seconds for which a database is used again."""
 _MOST_IDLE = 2
@@ -126,42 +136,71 @@ _inherited: list[duckdb.DuckDBPyConnection] = []
 
 
 @dataclass(frozen=True)
+class _Wanted:
+    """What a database has to show: of all tables and views, those that are named, with what these name themselves."""
+
+    snapshot: Snapshot
+    given: Mapping[TableName, Any]
+    views: Mapping[str, str]
+    names: frozenset[str]
+
+    def naming(self, query: str) -> _Wanted:
+        """Return this for one statement; each table that is prepared costs a millisecond."""
+        return replace(self, names=mentioned(str(query), self.snapshot.tables, self.views))
+
+    def whole(self) -> _Wanted:
+        """Return this with everything that there is."""
+        return replace(self, names=frozenset((*self.snapshot.tables, *self.views)))
+
+    def covers(self, other: _Wanted) -> bool:
+        """Whether a database that holds this serves another statement on the same commit too."""
+        same = all(self.views.get(name) == other.views.get(name) for name in other.names)
+        return same and other.names <= self.names
+
+
+@dataclass(frozen=True)
 class _Idle:
     key: _Key | None
+    holds: _Wanted
     connection: duckdb.DuckDBPyConnection
     made_here: object
     """Tells the process apart that made it."""
     made: float = field(default_factory=time.monotonic)
 
 
-def _prepared(
-    snapshot: Snapshot, tables: Mapping[TableName, Any], views: Mapping[str, str]
-) -> duckdb.DuckDBPyConnection:
+def _prepared(wanted: _Wanted) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"temp_directory": ""})  # a folder for spilling could be read and written
     connection.execute("SET TimeZone = 'UTC'")
     paths: list[str] = []
-    internal: set[str] = set()
-    for name in snapshot.tables:
-        source = snapshot.source(name)
-        for arrow_name, rows in source.arrow.items():
-            connection.register(arrow_name, rows)
-        paths += source.paths
-        try:
-            hidden = f"{TABLE}{name}" if name in views else name
-            connection.execute(f"CREATE TEMP VIEW {quoted(hidden)} AS {source.sql}")
-        except duckdb.IOException as error:
-            raise snapshot.missing_file(error) from error
-        internal |= {*source.arrow, hidden}
-    for name, sql in views.items():
-        try:
-            connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {sql}")
-        except duckdb.Error as error:
-            raise InvalidQuery(f"the view {shown(name)} cannot be made: {error}") from error
-    taken = {name.lower() for name in (*snapshot.tables, *views, *internal)}
-    for target, data in tables.items():
+    taken = {name.lower() for name in (*wanted.snapshot.tables, *wanted.views)}
+    for name in wanted.snapshot.tables:
+        if name in wanted.names:
+            hidden = f"{TABLE}{name}" if name in wanted.views else name
+            source = _show(connection, wanted.snapshot, name, hidden)
+            paths += source.paths
+            taken |= {inner.lower() for inner in (*source.arrow, hidden)}
+    for name, sql in wanted.views.items():
+        if name in wanted.names:
+            try:
+                connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {sql}")
+            except duckdb.Error as error:
+                raise InvalidQuery(f"the view {shown(name)} cannot be made: {error}") from error
+    for target, data in wanted.given.items():
         _hand_in(connection, target, data, taken)
     _lock(connection, paths)
     return connection
+
+
+def _show(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, table: str, name: str) -> Source:
+    """Make a table a view of a name."""
+    source = snapshot.source(table)
+    for arrow_name, rows in source.arrow.items():
+        connection.register(arrow_name, rows)
+    try:
+        connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {source.sql}")
+    except duckdb.IOException as error:
+        raise snapshot.missing_file(error) from error
+    return source
 
 
 def _lock(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:

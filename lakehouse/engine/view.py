@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from lakehouse.engine.changes import Segment
+from lakehouse.engine.mentioned import TABLE
 from lakehouse.engine.pruning import Demand
 from lakehouse.engine.requirements import LookupUntouched, Requirement, TableUntouched
 from lakehouse.engine.scan import Source
@@ -175,7 +176,7 @@ def _named(query: str, tables: Sequence[str], views: Mapping[str, str]) -> list[
     try:
         while waiting:
             for found in map(str.lower, connection.get_table_names(waiting.pop())):
-                name = found.removeprefix("_table_")  # a view stands in the place of a table
+                name = found.removeprefix(TABLE)  # a view stands in the place of a table
                 if name not in named and name in inner:
                     waiting.append(inner[name])
                 named.add(name)

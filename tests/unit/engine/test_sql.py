@@ -241,3 +241,36 @@ def test_one_query_after_another_sees_what_was_committed_in_between(lake):
         assert lake.sql(count).fetchall() == [(before + 2,)]
         raise_away = lake.sql(count)
     assert raise_away.fetchall() == [(before + 2,)]
+
+
+def test_a_misspelt_table_is_named_with_the_near_one(shared: Lake) -> None:
+    with pytest.raises(InvalidQuery, match='Did you mean "label"'):
+        shared.sql("SELECT * FROM labels")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT view_name FROM duckdb_views() WHERE NOT internal",
+        "SELECT table_name FROM information_schema.tables",
+        "FROM (SHOW TABLES)",
+    ],
+)
+def test_what_lists_tables_lists_them_all_whichever_were_asked_for_before(shared: Lake, query: str) -> None:
+    shared.sql("SELECT count(*) FROM label").fetchall()
+    assert {"label", "link"} <= {row[0] for row in shared.sql(query).fetchall()}
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["SELECT uid FROM query_table('lab' || 'el') ORDER BY 1", 'SELECT "LABEL".uid FROM temp."Label" ORDER BY 1'],
+)
+def test_a_table_is_found_however_it_is_named(shared: Lake, query: str) -> None:
+    assert shared.sql(query).fetchall() == [("a",), ("b",)]
+
+
+def test_views_over_views_are_found_through_each_other(shared: Lake) -> None:
+    views = {"label": "SELECT * FROM _table_label WHERE uid = 'a'", "named": "SELECT name FROM LABEL"}
+    assert shared.sql("SELECT * FROM named", views=views).fetchall() == [("name of a",)]
+    assert shared.sql("SELECT count(*) FROM label").fetchall() == [(2,)]
+    assert shared.sql("SELECT count(*) FROM label", views=views).fetchall() == [(1,)]
