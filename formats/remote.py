@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from formats.account_azure import AzureAccount
 from lakehouse.errors import (
     ConfigurationError,
     InvalidKey,
@@ -46,6 +47,15 @@ __all__ = [
 SCHEMES = ("s3", "gs", "az", "abfs", "http", "https")
 """Protocols of remote roots."""
 READ_ONLY = ("http", "https")
+_AZURE = ("az", "abfs")
+_GOOGLE = "https://storage.googleapis.com"
+_GIVEN = {
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile in AWS_PROFILE",
+    "gs": "set GOOGLE_APPLICATION_CREDENTIALS",
+    **dict.fromkeys(
+        _AZURE, "set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
+    ),
+}
 _EXTRAS = {"gs": ("gcsfs", "gcs"), "az": ("adlfs", "azure"), "abfs": ("adlfs", "azure")}
 _TOLD = (
     "AWS_ACCESS_KEY_ID",
@@ -56,9 +66,16 @@ _TOLD = (
     "AWS_SHARED_CREDENTIALS_FILE",
 )
 """Variables whose change makes a new client; the keys themselves are not kept."""
-_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY")
+_SECRETS = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_STORAGE_KEY",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_CLIENT_SECRET",
+)
 _USERINFO = re.compile(r"://[^/@\s\"']*@")
-_SIGNATURE = re.compile(r"((?:signature|credential|security-token|sig|token)=)[^&\s\"']+", re.IGNORECASE)
+_SIGNATURE = re.compile(r"((?:signature|credential|security-token|sig|token|accountkey)=)[^&;\s\"']+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +147,10 @@ class RemoteOptions:
     def object_store(self, scheme: str = "s3") -> dict[str, str]:
         """Return what delta-rs and Polars take, with credentials of this moment: use it at once, keep it nowhere.
 
-        Those of other stores they find in the environment by themselves, as adlfs and gcsfs do.
+        Those of Google they find in the environment by themselves, as gcsfs does.
         """
+        if scheme in _AZURE and not self.anonymous:
+            return AzureAccount.found().object_store()
         if scheme != "s3":
             return {"skip_signature": "true"} if self.anonymous else {}
         known = self.found()
@@ -147,8 +166,23 @@ class RemoteOptions:
             return options | {"AWS_SKIP_SIGNATURE": "true"}
         return options | known._credentials("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
-    def tiledb(self) -> dict[str, str]:
-        """Return what a TileDB context takes, with credentials of this moment."""
+    def tiledb(self, scheme: str = "s3", *, root: str = "") -> dict[str, str]:
+        """Return what a TileDB context takes, with credentials of this moment.
+
+        Parameters
+        ----------
+        scheme
+            ``s3``, ``gs``, ``az`` or ``abfs``.
+        root
+            Of Azure, which may name the account.
+        """
+        if scheme in _AZURE:
+            return AzureAccount.found(root).tiledb()
+        if scheme == "gs":
+            given = self.fsspec("gs")
+            # TileDB asks for no credentials where an endpoint is set, and has no other way to say that
+            endpoint = given.get("endpoint_url") or (_GOOGLE if given.get("token") == "anon" else None)
+            return {"vfs.gcs.endpoint": endpoint} if endpoint else {}
         known = self.found()
         options = {
             "vfs.s3.region": str(known.region),
@@ -168,7 +202,7 @@ class RemoteOptions:
         """Return what the file systems of other stores take."""
         if scheme == "gs":
             return {"token": "anon"} if self.anonymous else {}
-        return {"anon": True} if self.anonymous and scheme in ("az", "abfs") else {}
+        return {"anon": True} if self.anonymous and scheme in _AZURE else {}
 
     def _session(self) -> Any:
         """Return what finds the credentials; for a minute the same one, since making it takes a tenth of a second."""
@@ -252,11 +286,13 @@ def filesystem(root: str, options: RemoteOptions) -> Any:
     scheme = root.partition("://")[0]
     reached = options.found() if scheme == "s3" else options
     # a client takes a third of a second to make; its threads do not follow a fork, and it keeps the first credentials
-    key = (os.getpid(), scheme, reached, *map(os.environ.get, _TOLD))
+    account = AzureAccount.found(root) if scheme in _AZURE else None
+    key = (os.getpid(), scheme, reached, hash(account), *map(os.environ.get, _TOLD))
     if (known := _made.get(key)) is None:
         while len(_made) >= _MOST:
             _made.pop(next(iter(_made)))
-        known = _made[key] = _new(scheme, reached)
+        with reaching(root):
+            known = _made[key] = _new(scheme, reached, account)
     return known
 
 
@@ -264,12 +300,14 @@ _made: dict[object, Any] = {}
 _MOST = 16
 
 
-def _new(scheme: str, options: RemoteOptions) -> Any:
+def _new(scheme: str, options: RemoteOptions, account: AzureAccount | None) -> Any:
     import fsspec
 
     if scheme in _EXTRAS:
         require(*_EXTRAS[scheme])
     given = options.fsspec(scheme)
+    if account is not None and account.name is not None:
+        given["account_name"] = account.name
     if scheme not in READ_ONLY:
         given["use_listings_cache"] = False
     made = fsspec.filesystem(scheme, skip_instance_cache=True, **given)
@@ -313,10 +351,10 @@ def _translated(error: Exception, place: str, *, writing: bool) -> LakehouseErro
     if isinstance(error, PermissionError):
         msg = f"{place}: access was denied ({text})"
         return ReadOnly(f"{msg}: these credentials may not write there") if writing else Unavailable(msg)
-    if "Credential" in kind or "Profile" in kind:
+    if "Credential" in kind or "Profile" in kind or "connection_string" in text:
+        hint = _GIVEN.get(place.partition("://")[0], _GIVEN["s3"])
         return ConfigurationError(
-            f"{place} needs credentials ({text}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile in "
-            "AWS_PROFILE, or pass RemoteOptions(anonymous=True) for a public bucket"
+            f"{place} needs credentials ({text}): {hint}, or pass RemoteOptions(anonymous=True) for a public bucket"
         )
     if isinstance(error, NotImplementedError):
         return Unsupported(f"{place}: this storage cannot do that ({text})")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from formats.base import ColumnInfo, Description, Format, is_instance_of, new_path, reading
 from formats.convert import convert
 from formats.limits import refuse_oversize
-from formats.remotepath import RemotePath, is_remote_path
+from formats.remotepath import RemotePath
 from lakehouse.errors import InvalidFile, LakehouseError, NotFound, UnknownFormat, shown
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ __all__ = ["TileDBFormat", "context_of", "inside_uris", "is_tiledb", "reached_by
 
 _MARKS = ("__schema", "__array_schema.tdb", "__tiledb_group.tdb", "__group")
 _SPARSE = ("scipy.sparse.spmatrix", "scipy.sparse.sparray")
+_SCHEMES = {"s3": "s3", "gs": "gcs", "az": "azure", "abfs": "azure"}
+"""What TileDB calls the protocols of stores that it reaches itself."""
 _MOST_ARRAYS = 1000
 _MAX_DEPTH = 16
 
@@ -130,7 +132,12 @@ def is_tiledb(path: Path) -> bool:
 
 def reached_by_tiledb(path: Path) -> bool:
     """Tell whether a remote path is a folder of TileDB in a store that TileDB reaches itself."""
-    return str(path).startswith("s3://") and path.is_dir() and is_tiledb(path)
+    found: object = path
+    if not isinstance(found, RemotePath) or found.scheme not in _SCHEMES:
+        return False
+    # TileDB sends credentials to Azure whatever is wished
+    hidden = found.options.anonymous and _SCHEMES[found.scheme] == "azure"
+    return not hidden and path.is_dir() and is_tiledb(path)
 
 
 def context_of(path: Path) -> Any:
@@ -138,7 +145,9 @@ def context_of(path: Path) -> Any:
     import tiledb
 
     found: object = path
-    return tiledb.Ctx(tiledb.Config(found.options.tiledb())) if isinstance(found, RemotePath) else None
+    if not isinstance(found, RemotePath):
+        return None
+    return tiledb.Ctx(tiledb.Config(found.options.tiledb(found.scheme, root=found.uri)))
 
 
 def inside_uris(path: Path) -> None:
@@ -177,7 +186,7 @@ def _inside(uri: str, top: Path) -> Path | None:
     """Return the path of a member, or ``None`` if it lies outside of the folder."""
     found: object = top
     if isinstance(found, RemotePath):
-        rest = uri.removeprefix(found.uri + "/")
+        rest = uri.removeprefix(uri_of(top) + "/")
         return None if rest == uri or ".." in rest.split("/") else (found / rest).as_path()
     where = _local(uri)
     inside = where is not None and Path(os.path.realpath(where)).is_relative_to(os.path.realpath(top))
@@ -192,8 +201,11 @@ def _local(uri: str) -> str | None:
 
 def uri_of(path: Path) -> str:
     """Return what TileDB calls a path."""
-    # a relative one may hold what TileDB takes for a scheme
-    return str(path) if is_remote_path(path) else str(path.absolute())
+    found: object = path
+    if isinstance(found, RemotePath):
+        container, _, inside = found.uri.partition("://")[2].partition("/")  # the account is told by the context
+        return f"{_SCHEMES[found.scheme]}://{container.partition('@')[0]}/{inside}"
+    return str(path.absolute())  # a relative one may hold what TileDB takes for a scheme
 
 
 def _check(path: Path) -> None:

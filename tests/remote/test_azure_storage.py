@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import time
 from pathlib import Path
 
+import anndata as ad
 import numpy as np
+import polars as pl
 import pytest
 
 from formats import transfer
 from formats.folders import read_folder
 from formats.hashing import hash_bytes
-from formats.registry import by_name
+from formats.registry import by_name, format_in_store
 from formats.remote import RemoteOptions, filesystem
 from formats.storage import Storage
 from lakehouse.errors import NotFound
@@ -58,3 +61,29 @@ def test_a_file_that_lies_there_has_its_hash_and_a_folder_is_opened_there(storag
     assert there is not None
     with zarr.open(there.as_path()) as array:
         assert array[3:5].tolist() == [3.0, 4.0]
+
+
+def test_arrays_of_tiledb_are_opened_where_they_lie(storage: Storage, tmp_path: Path) -> None:
+    made = {"tiledb": np.arange(12.0).reshape(3, 4), "soma": ad.AnnData(np.ones((5, 3), "f4"))}
+    for name, obj in made.items():
+        fmt, local = by_name(name), tmp_path / f"x.{name}"
+        fmt.write(obj, local)
+        there = storage.remote_path(storage.put_folder(read_folder(local), f".{name}"))
+        assert there is not None
+        path = there.as_path()
+        assert format_in_store(path, f".{name}") is fmt
+        assert fmt.describe(path) == fmt.describe(local)
+        with fmt.open(path) as opened:
+            assert opened.obs.count == 5 if name == "soma" else opened[1, 2:].tolist() == [6.0, 7.0]
+
+
+def test_polars_reads_with_the_options_of_a_root(storage: Storage) -> None:
+    filesystem(storage.root, RemoteOptions()).pipe_file(f"{storage.root}/t.parquet", parquet())
+    options = RemoteOptions().object_store("az")
+    assert pl.read_parquet(f"{storage.root}/t.parquet", storage_options=options).rows() == [(1,), (2,)]
+
+
+def parquet() -> bytes:
+    held = io.BytesIO()
+    pl.DataFrame({"a": [1, 2]}).write_parquet(held)
+    return held.getvalue()
