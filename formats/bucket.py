@@ -147,6 +147,6 @@ def _probe(place: Bucket) -> None:
     if not place.probe():
         raise Unsupported(
             f"the store of {place.root} ignores conditional writes (If-None-Match), so that two writers would overwrite "
-            "each other's commits. Choose: a store that honours them (AWS S3, MinIO, Ceph, R2, Azure), or an instance "
+            "each other's commits. Choose: a store that honours them (AWS S3, MinIO, Ceph, R2, Google, Azure), or an instance "
             "in a local folder whose artifacts lie there with Storage(root=...)"
         )

@@ -8,6 +8,7 @@ or stored can hold them.
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 import time
@@ -64,6 +65,7 @@ _TOLD = (
     "AWS_PROFILE",
     "AWS_CONFIG_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",
+    "STORAGE_EMULATOR_HOST",
 )
 """Variables whose change makes a new client; the keys themselves are not kept."""
 _SECRETS = (
@@ -93,7 +95,8 @@ class RemoteOptions:
     """
 
     endpoint: str | None = None
-    """URL of an S3-compatible store; default: ``AWS_ENDPOINT_URL_S3``, ``AWS_ENDPOINT_URL``, the profile, AWS."""
+    """URL of an S3-compatible store; default: ``AWS_ENDPOINT_URL_S3``, ``AWS_ENDPOINT_URL``, the profile, AWS. For
+    ``gs://`` of a store that speaks Google's protocol; default: ``STORAGE_EMULATOR_HOST``, Google."""
     region: str | None = None
     """Default: ``AWS_REGION``, ``AWS_DEFAULT_REGION``, the profile, ``us-east-1``."""
     profile: str | None = None
@@ -151,6 +154,8 @@ class RemoteOptions:
         """
         if scheme in _AZURE and not self.anonymous:
             return AzureAccount.found().object_store()
+        if scheme == "gs":
+            return self._google_object_store()
         if scheme != "s3":
             return {"skip_signature": "true"} if self.anonymous else {}
         known = self.found()
@@ -201,8 +206,27 @@ class RemoteOptions:
     def _other(self, scheme: str) -> dict[str, Any]:
         """Return what the file systems of other stores take."""
         if scheme == "gs":
-            return {"token": "anon"} if self.anonymous else {}
+            endpoint, anonymous = self._google()
+            return {"endpoint_url": endpoint} | ({"token": "anon"} if anonymous else {})
         return {"anon": True} if self.anonymous and scheme in _AZURE else {}
+
+    def _google(self) -> tuple[str | None, bool]:
+        """Return where a store that speaks Google's protocol is (None: at Google), and whether it asks for no token."""
+        endpoint = self.endpoint or os.environ.get("STORAGE_EMULATOR_HOST") or None
+        if endpoint and "://" not in endpoint:
+            endpoint = f"http://{endpoint}"
+        return endpoint, self.anonymous or (endpoint or "").startswith("http://")
+
+    def _google_object_store(self) -> dict[str, str]:
+        endpoint, anonymous = self._google()
+        if endpoint is None:
+            return {"google_skip_signature": "true"} if anonymous else {}
+        options = {"allow_http": str(endpoint.startswith("http://")).lower()}
+        if not anonymous:
+            return options | {"google_base_url": endpoint}
+        # where writing is concerned, this alone keeps it from asking for a token
+        key = {"gcs_base_url": endpoint, "disable_oauth": True, "client_email": "", "private_key": ""}
+        return options | {"google_service_account_key": json.dumps(key | {"private_key_id": ""})}
 
     def _session(self) -> Any:
         """Return what finds the credentials; for a minute the same one, since making it takes a tenth of a second."""
@@ -301,8 +325,6 @@ _MOST = 16
 
 
 def _new(scheme: str, options: RemoteOptions, account: AzureAccount | None) -> Any:
-    import fsspec
-
     if scheme in _EXTRAS:
         require(*_EXTRAS[scheme])
     given = options.fsspec(scheme)
@@ -310,10 +332,21 @@ def _new(scheme: str, options: RemoteOptions, account: AzureAccount | None) -> A
         given["account_name"] = account.name
     if scheme not in READ_ONLY:
         given["use_listings_cache"] = False
-    made = fsspec.filesystem(scheme, skip_instance_cache=True, **given)
+    made = _class(scheme, given)(skip_instance_cache=True, **given)
     if scheme == "s3":
         made.retries = 2  # botocore tries again by itself: this is for bodies that break off
     return made
+
+
+def _class(scheme: str, given: dict[str, Any]) -> Any:
+    """Return the file system's class; that of gcsfs asks Google itself about each bucket, wherever its store is."""
+    import fsspec
+
+    if scheme == "gs" and given["endpoint_url"]:
+        from gcsfs.core import GCSFileSystem
+
+        return GCSFileSystem
+    return fsspec.get_filesystem_class(scheme)
 
 
 def address_in(root: str, path: str) -> str:

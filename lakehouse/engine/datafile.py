@@ -20,7 +20,7 @@ from lakehouse.errors import DataLoss, Unavailable
 
 __all__ = ["is_sound", "read_column", "read_rows", "sorted_by_uid", "write_files"]
 
-_ROW_GROUP = 50_000
+_ROW_GROUP = 16_384
 _PAGE_ROWS = 2_048  # DuckDB's vector: of columns that are read for few rows, it unpacks the pages of these alone
 _SAMPLE = 1_000
 

@@ -117,7 +117,7 @@ class Lake(Writing):
         Parameters
         ----------
         root
-            A local folder, made when absent, ``s3://bucket/prefix`` or ``az://container/prefix``.
+            A local folder, made when absent, ``s3://`` or ``gs://bucket/prefix``, or ``az://container/prefix``.
         specs
             Tables; their Delta tables appear with their first publication.
         catalog

@@ -10,6 +10,7 @@ import pytest
 
 from formats.remote import RemoteOptions, filesystem
 from tests.remote.azure import AzuriteProcess
+from tests.remote.google import GoogleProcess
 from tests.remote.store import Proxy, S3Process
 
 _numbers = itertools.count(1)
@@ -62,6 +63,30 @@ def azure(azurite: AzuriteProcess, machine: Path, monkeypatch: pytest.MonkeyPatc
     """An account of Azure, which the environment names."""
     for name, value in azurite.environment().items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def google_store() -> Iterator[GoogleProcess]:
+    process = GoogleProcess()
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def google(google_store: GoogleProcess, machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that speaks Google's protocol, which the environment names."""
+    for name, value in google_store.environment().items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def plain_google(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The same with nothing added to the emulator, so that it ignores conditions."""
+    process = GoogleProcess("--plain")
+    for name, value in process.environment().items():
+        monkeypatch.setenv(name, value)
+    yield
+    process.close()
 
 
 @pytest.fixture(scope="session")
