@@ -313,6 +313,24 @@ class Storage:
         """Delete a file, or a folder with all that it holds."""
         self._place.remove(path)
 
+    def abandon_uploads(self, *, before: float, dry_run: bool = False) -> int:
+        """Give up uploads in parts of managed objects that were begun in a bucket of S3 and never ended.
+
+        Parameters
+        ----------
+        before
+            Those to which anything was added at this time (seconds since 1970) or later stay.
+        dry_run
+            Only count them.
+
+        Returns
+        -------
+        int
+            How many there were.
+        """
+        place = self._place
+        return place.abandon_uploads(before=before, dry_run=dry_run) if isinstance(place, RemotePlace) else 0
+
     def list(self, prefix: str = "") -> Iterator[str]:
         """Yield the paths of all files under a folder, sorted; links and unfinished files are passed over.
 

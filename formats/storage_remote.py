@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from formats import transfer
+from formats.abandoned import abandon_uploads
 from formats.cache import Cache
 from formats.folders import Folder
 from formats.hashing import is_hash
@@ -135,6 +136,15 @@ class RemotePlace(FsspecPlace):
                 target.discard()
             target.closed = True  # else it is sent after all when it is collected
             raise
+
+    def abandon_uploads(self, *, before: float, dry_run: bool) -> int:
+        """Give up uploads of objects to which nothing was added since a time; return how many."""
+        if self._scheme != "s3":
+            return 0
+        bucket, _, prefix = self._top.partition("/")
+        with reaching(self.root, writing=True):
+            inside = f"{prefix}/objects/".lstrip("/")
+            return len(list(abandon_uploads(self._fs, bucket, inside, before=before, dry_run=dry_run)))
 
     # -- reading through the cache ---------------------------------------------------------------------------------
     def totals(self, path: str) -> tuple[int, int | None]:

@@ -121,6 +121,10 @@ class Stores:
     def _own_row(self) -> dict[str, str]:
         return {"uid": self.own_uid, "root": OWN_STORAGE, "kind": self.own.protocol}
 
+    def all(self) -> list[ObjectStore]:
+        """Return the stores of all storage records, and the instance's own."""
+        return [self._at(row["root"]) for row in self._rows()]
+
     def holding(self, path: str | os.PathLike[str]) -> tuple[str, ObjectStore, str] | None:
         """Return uid, store and relative path of the innermost registered folder that holds a file, if one does.
 

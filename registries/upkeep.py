@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["InstanceVacuum", "Upkeep"]
 
+_log = logging.getLogger("lakehouse")
 _ARTIFACTS = "select uid, key, version, storage, path, size, hash, hash_kind, n_files from artifact"
 
 
@@ -43,6 +45,8 @@ class InstanceVacuum:
     """Stored artifacts that were deleted: no row of any commit that can still be read refers to them."""
     bytes: int
     """Of both."""
+    uploads: int
+    """Uploads to buckets that broke off and that nobody went on with; see ``formats.abandoned``."""
     pins: tuple[Pin, ...]
     """What keeps commits readable for a time."""
     tags: tuple[str, ...]
@@ -68,9 +72,28 @@ class Upkeep:
         if done is None:
             raise Busy(f"another process is publishing or vacuuming {lake.root}: try again in a moment")
         objects, size = self._sweep(dry_run=dry_run, progress=progress)
+        uploads = self._abandon(time.time() - lake.options.grace, dry_run=dry_run)
         return InstanceVacuum(
-            dry_run, done.oldest_readable, done.head, done.files, objects, done.bytes + size, done.pins, done.tags
+            dry_run=dry_run,
+            oldest_readable=done.oldest_readable,
+            head=done.head,
+            files=done.files,
+            objects=objects,
+            bytes=done.bytes + size,
+            uploads=uploads,
+            pins=done.pins,
+            tags=done.tags,
         )
+
+    def _abandon(self, before: float, *, dry_run: bool) -> int:
+        """Give up uploads in all storages; one that cannot be reached does not keep the others from being tidied."""
+        count = 0
+        for store in self._home.stores.all():
+            try:
+                count += store.abandon_uploads(before=before, dry_run=dry_run)
+            except LakehouseError as error:
+                _log.warning("uploads that broke off in %s are not looked for: %s", store.root, error)
+        return count
 
     def _sweep(self, *, dry_run: bool, progress: Progress | None) -> tuple[int, int]:
         """Delete objects of the instance's own storage that no retained commit refers to; a bucket is left alone.

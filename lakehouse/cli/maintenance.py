@@ -69,6 +69,8 @@ def _show_vacuum(screen: Screen, done: InstanceVacuum) -> None:
         f"{verb} {done.files:,} data files and {done.objects:,} stored objects, {readable_size(done.bytes)} in all; "
         f"commits {done.oldest_readable:,} to {done.head:,} {'would stay' if done.dry_run else 'are'} readable"
     )
+    if done.uploads:
+        screen.line(f"{'would give' if done.dry_run else 'gave'} up {done.uploads:,} uploads that had broken off")
     if done.pins:
         rows = [(pin.commit, pin.until) for pin in done.pins]
         screen.note("Pinned, and kept:")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from formats.hashing import hash_bytes
 from formats.remote import RemoteOptions, filesystem
 from formats.storage import Storage
 from lakehouse.errors import InvalidFile, Unavailable
+from registries.instance import Instance
 from tests.remote.store import Proxy
 
 DATA = bytes(range(256)) * 75_000  # 19.2 MB
@@ -210,3 +212,33 @@ def test_many_files_of_a_folder_go_side_by_side(bucket: str, proxy: Proxy, tmp_p
     assert seen[-1] == (folder.size, folder.size)
     assert read_folder(storage.local_path(path, size=folder.size)).hash == folder.hash
     assert proxy.most_at_once > 1
+
+
+def test_a_vacuum_gives_up_uploads_that_nobody_went_on_with(
+    bucket: str, proxy: Proxy, source: Path, hasty: None, tmp_path: Path
+) -> None:
+    proxy.rule("before", method="PUT", path="partNumber=3", times=99)
+    fs, name = filesystem(bucket, RemoteOptions()), bucket.partition("://")[2]
+    fs.call_s3("create_multipart_upload", Bucket=name, Key="cold/objects.of/others")
+    with Instance.create(tmp_path / "lab") as lake:
+        cold = lake.Storage(root=f"{bucket}/cold").save()
+        with pytest.raises(Unavailable):
+            lake.Artifact(source, storage=cold).save()
+        begun = uploads(bucket)
+        assert len(begun) == 2
+        assert (lake.vacuum().uploads, uploads(bucket)) == (0, begun), "somebody may still be at it"
+        lake.lake.options = replace(lake.lake.options, grace=0.0)
+        assert (lake.vacuum(dry_run=True).uploads, uploads(bucket)) == (1, begun)
+        assert (lake.vacuum().uploads, uploads(bucket)) == (1, ["cold/objects.of/others"])
+        proxy.forget()
+        assert lake.Artifact(source, storage=cold).save().load() == DATA
+
+
+def test_a_bucket_that_cannot_be_reached_does_not_stop_a_vacuum(
+    bucket: str, proxy: Proxy, hasty: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    proxy.rule("before", method="GET", path="uploads", times=99)
+    with Instance.create(tmp_path / "lab") as lake:
+        lake.Storage(root=f"{bucket}/cold").save()
+        assert lake.vacuum().uploads == 0
+    assert f"uploads that broke off in {bucket}/cold are not looked for" in caplog.text
