@@ -221,14 +221,31 @@ def _check_texts(schema: pa.Schema, path: Path) -> None:
 def _count(path: Path, look: _Look) -> int | None:
     first = look.schema.names[0]
     convert = pc.ConvertOptions(column_types={first: pa.binary()}, include_columns=[first])
-    rows = 0
-    with (
-        reading(path, "csv"),
-        _stream(path) as file,
-        pc.open_csv(file, look.read_options(), _parse(path), convert) as reader,
-    ):
-        for batch in reader:
-            rows += batch.num_rows
-            if file.tell() > _COUNT_UP_TO:
+    with reading(path, "csv"), _stream(path) as file:
+        part = _Part(file, _COUNT_UP_TO)
+        try:
+            with pc.open_csv(part, look.read_options(), _parse(path), convert) as reader:
+                rows = sum(batch.num_rows for batch in reader)
+        except pa.ArrowInvalid:
+            if part.is_cut:  # in the middle of a row
                 return None
-    return rows
+            raise
+    return None if part.is_cut else rows
+
+
+class _Part(io.RawIOBase):
+    """The beginning of a file: Arrow reads ahead, so that asking how far it has come is too late."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._left, self.is_cut = file, size, False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self._file.read(min(len(view), self._left))
+        self.is_cut = self.is_cut or (len(view) > 0 and self._left == 0 and bool(self._file.read(1)))
+        self._left -= len(data)
+        view[: len(data)] = data
+        return len(data)
