@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lakehouse.errors import InputError, Unsupported, shown
@@ -11,7 +11,6 @@ from registries.column import TEXTS
 from registries.names import check_name
 from registries.vocabulary import label_field, vocabulary_of
 from validation import Inspection, Vocabulary
-from validation.columns import values_of
 from validation.standardize import Keep
 
 if TYPE_CHECKING:
@@ -28,7 +27,8 @@ class Vectors:
     """The vector functions of a registry; values may be a list, NumPy, pandas, Polars or Arrow column.
 
     Nothing is written. Registries with a public source that is on this machine (an installed package, a file, an earlier
-    download) know its terms, too, and the ``lakehouse`` logger says so; the network is not asked. The container type that came in goes out; categoricals are worked on by their categories.
+    download) know its terms, too, and the ``lakehouse`` logger says so; what records answer to goes first, and the
+    network is not asked. The container type that came in goes out; categoricals are worked on by their categories.
     """
 
     if TYPE_CHECKING:
@@ -65,30 +65,36 @@ class Vectors:
         return vocabulary_of(registry, cls.home(), field=field, fields=fields, organism=organism, where=where)
 
     @classmethod
-    def _public(cls, field: str | None, fields: tuple[str, ...], organism: str | Record | None) -> Vocabulary | None:
-        """Return the public terms that are at hand; registries with public sources have some."""
-        del field, fields, organism
+    def _nearby(cls, organism: str | Record | None) -> Callable[[], Any] | None:
+        """Return what reads the public source that is at hand; registries with public sources may have one."""
+        del organism
         return None
 
     @classmethod
-    def _known(
-        cls, values: Any, field: str | None, fields: tuple[str, ...], organism: str | Record | None
+    def vocabulary_for(
+        cls, values: Any, field: str | None, fields: tuple[str, ...] = (), organism: str | Record | None = None
     ) -> Vocabulary:
-        """Return the registry's vocabulary, with public terms beside it where it does not know all values."""
+        """Return the registry's vocabulary, with public terms beside it where values are of no spelling that it knows.
+
+        Parameters
+        ----------
+        values
+            What is to be looked up; public terms among it are told on the ``lakehouse`` logger.
+        field, fields, organism
+            As for :meth:`vocabulary`.
+        """
         own = cls.vocabulary(field=field, fields=fields, organism=organism)
-        distinct = values_of(values).text.unique().drop_nulls()
-        missing = distinct.filter(~own.valid(distinct))
-        public = cls._public(field, fields, organism) if len(missing) else None
-        if public is None:
+        read = cls._nearby(organism)
+        if read is None or not len(missing := own.unresolved(values)):
             return own
-        both = own.beside(public)
-        found = int((both.valid(missing)).sum())
-        if found:
+        entries = read()
+        both = own.beside(entries.vocabulary(field=field, fields=fields))
+        if found := int(both.valid(missing).sum()):
             _log.info(
                 "%s: %s of %s not in the registry yet; %s.from_values(...).save() takes them over",
                 cls.meta.name,
                 "1 value is a term" if found == 1 else f"{found:,} values are terms",
-                public.name,
+                entries.source,
                 cls.meta.name,
             )
         return both
@@ -111,7 +117,7 @@ class Vectors:
         InputError
             When an organism is needed and neither given nor inferable.
         """
-        return cls._known(values, field, (), organism).validate(values)
+        return cls.vocabulary_for(values, field, (), organism).validate(values)
 
     @classmethod
     def inspect(cls, values: Any, field: str | None = None, *, organism: str | Record | None = None) -> Inspection:
@@ -122,7 +128,7 @@ class Vectors:
         values, field, organism
             As for :meth:`validate`.
         """
-        return cls._known(values, field, (), organism).inspect(values)
+        return cls.vocabulary_for(values, field, (), organism).inspect(values)
 
     @classmethod
     def standardize(
@@ -152,8 +158,8 @@ class Vectors:
             False lists all.
         """
         fields = () if return_field is None else (return_field,)
-        known = cls._known(values, field, fields, organism)
-        return known.standardize(values, return_field=return_field, return_mapper=return_mapper, keep=keep)
+        both = cls.vocabulary_for(values, field, fields, organism)
+        return both.standardize(values, return_field=return_field, return_mapper=return_mapper, keep=keep)
 
     @classmethod
     def map_synonyms(
@@ -174,8 +180,8 @@ class Vectors:
         return_mapper, keep
             As for :meth:`standardize`.
         """
-        known = cls._known(values, field, (), organism)
-        return known.map_synonyms(values, return_mapper=return_mapper, keep=keep)
+        both = cls.vocabulary_for(values, field, (), organism)
+        return both.map_synonyms(values, return_mapper=return_mapper, keep=keep)
 
     def add_synonym(self, synonym: str, *, force: bool = False) -> Self:
         """Add another name to the record, save it, and return it.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from validation.vocabulary import Vocabulary
 
-__all__ = ["Keep", "Resolved", "check_keep", "resolve", "standardized", "unresolved"]
+__all__ = ["Keep", "Resolved", "check_keep", "choices", "mapping", "resolve", "standardized", "unresolved"]
 
 Keep: TypeAlias = Literal["first", "last", False] | None
 
@@ -73,6 +73,8 @@ def resolve(
         if hits.height:
             parts.append(hits.select("value", "first", "last", "n", step=pl.lit(step)))
             rest = rest.filter(~rest.is_in(hits["value"].implode()))
+        if step == "exact":  # a term that lacks what is asked for is that term all the same
+            rest = rest.filter(~vocabulary.valid(rest, field=field))
     schema = {"value": pl.String, "first": pl.String, "last": pl.String, "n": pl.UInt32, "step": pl.String}
     return Resolved(pl.concat(parts) if parts else pl.DataFrame(schema=schema))
 
@@ -91,17 +93,29 @@ def standardized(
     settled = vocabulary.valid(column.text, field=field) if output == field else None
     rest = column.text if settled is None else column.text.filter(~settled)
     distinct = rest.unique().drop_nulls()
-    found = resolve(vocabulary, distinct.filter(distinct != ""), field, output, steps)
-    listed = _all(vocabulary, found, field, output) if keep is None or keep is False else {}
-    if listed and keep is None:
-        _say_ambiguous(vocabulary, listed)
-    chosen = found.chosen(keep)
+    chosen, listed = choices(vocabulary, distinct.filter(distinct != ""), field, output, keep, steps)
     if mapper:
-        pairs = dict(chosen.filter(chosen["value"] != chosen["out"]).iter_rows())
-        return pairs | (listed if keep is False else {})
+        return mapping(chosen, listed, keep)
     text = _replaced(column.text, settled, rest, chosen) if chosen.height else column.text
     made = column.rebuild(text)
     return _with_lists(made, column, listed) if keep is False and listed else made
+
+
+def choices(
+    vocabulary: Vocabulary, distinct: pl.Series, field: str, output: str, keep: Keep, steps: Sequence[Step] = _MENDING
+) -> tuple[pl.DataFrame, dict[str, list[str]]]:
+    """Return ``value`` and ``out`` of what is chosen, and all that each ambiguous value stands for, which is logged."""
+    found = resolve(vocabulary, distinct, field, output, steps)
+    listed = _all(vocabulary, found, field, output) if keep is None or keep is False else {}
+    if listed and keep is None:
+        _say_ambiguous(vocabulary, listed)
+    return found.chosen(keep), listed
+
+
+def mapping(chosen: pl.DataFrame, listed: dict[str, list[str]], keep: Keep) -> dict[str, Any]:
+    """Return what each value that changes becomes."""
+    pairs = dict(chosen.filter(chosen["value"] != chosen["out"]).iter_rows())
+    return pairs | (listed if keep is False else {})
 
 
 def _replaced(text: pl.Series, settled: pl.Series | None, rest: pl.Series, chosen: pl.DataFrame) -> pl.Series:

@@ -10,7 +10,8 @@ from lakehouse.errors import Duplicate, InputError, UnknownField, did_you_mean, 
 from validation.columns import polars_series, values_of
 from validation.folding import Step, folded
 from validation.inspection import Inspection
-from validation.standardize import Keep, check_keep, standardized, unresolved
+from validation.listed import listed_standard, listed_valid, unlike
+from validation.standardize import Keep, check_keep, resolve, standardized, unresolved
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,6 +71,8 @@ class Vocabulary:
         self._fields = pl.DataFrame(columns)
         self._synonyms = _synonyms(columns[field], synonyms, name)
         self._tables: dict[tuple[str, str, str], pl.DataFrame] = {}
+        self._sets: dict[str, frozenset[str]] = {}
+        self._beside: tuple[Vocabulary, Vocabulary] | None = None
 
     def __repr__(self) -> str:
         return f"<Vocabulary {self.name}: {len(self):,} terms, {len(self._synonyms):,} synonyms>"
@@ -110,6 +113,11 @@ class Vocabulary:
         field
             The field that they are compared with; the terms, where none is given.
         """
+        if (
+            isinstance(values, list | tuple)
+            and (flags := listed_valid(self, values, self.checked_field(field))) is not None
+        ):
+            return flags
         column = values_of(values)
         return column.mask(column.spread(self.valid(column.text, field=field)))
 
@@ -117,6 +125,13 @@ class Vocabulary:
         """Return which values of a Polars column of text are terms; null is not."""
         known = self._values(self.checked_field(field))
         return text.is_in(known.implode()).fill_null(value=False)
+
+    def spellings(self, field: str) -> frozenset[str]:
+        """Return the distinct values of a field as a set, which is kept: what values of Python are compared with."""
+        known = self._sets.get(field)
+        if known is None:
+            known = self._sets[field] = frozenset(self._values(field).to_list())
+        return known
 
     def inspect(self, values: Any, *, field: str | None = None) -> Inspection:
         """Return what is and is not valid among values, why, and what to do next.
@@ -162,6 +177,8 @@ class Vocabulary:
             object arrays).
         """
         asked = (self.checked_field(field), self.checked_field(return_field or field), check_keep(keep))
+        if isinstance(values, list | tuple) and (made := listed_standard(self, values, *asked, mapper=return_mapper)):
+            return made[0]
         return standardized(self, values_of(values), *asked, mapper=return_mapper)
 
     def map_synonyms(
@@ -183,6 +200,21 @@ class Vocabulary:
         name = self.checked_field(field)
         steps: tuple[Step, ...] = ("synonym", "synonym_case")
         return standardized(self, values_of(values), name, name, check_keep(keep), mapper=return_mapper, steps=steps)
+
+    def unresolved(self, values: Any) -> pl.Series:
+        """Return the distinct values that no spelling of a term is like; missing and empty ones aside.
+
+        Examples
+        --------
+        >>> Vocabulary(["a"]).unresolved(["A", "b", "", None]).to_list()
+        ['b']
+        """
+        rest = unlike(self, values, self.field)
+        if rest is None:
+            distinct = values_of(values).text.unique(maintain_order=True).drop_nulls()
+            rest = distinct.filter(~self.valid(distinct) & (distinct != ""))
+        found = resolve(self, rest, self.field, self.field).found["value"] if len(rest) else rest
+        return rest.filter(~rest.is_in(found.implode()))
 
     def suggest(self, value: str, *, field: str | None = None, limit: int = 3) -> list[str]:
         """Return terms that come near to a value, the nearest first.
@@ -245,19 +277,36 @@ class Vocabulary:
         return Vocabulary(self._fields[self.field], synonyms=mine, fields=fields, name=self.name, field=self.field)
 
     def beside(self, other: Vocabulary) -> Vocabulary:
-        """Return the vocabulary of the terms of both, these first; both have the same fields.
+        """Return the vocabulary with the terms of another one after its own; both have the same fields.
+
+        What this vocabulary answers to in any spelling, it answers as before: the other is for what it does not know.
 
         Examples
         --------
-        >>> Vocabulary(["a"]).beside(Vocabulary(["b"], synonyms={"b": ["c"]})).standardize(["A", "c"])
-        ['a', 'b']
+        >>> ours = Vocabulary(["a"], synonyms={"a": ["x"]})
+        >>> both = ours.beside(Vocabulary(["b", "x"], synonyms={"b": ["c", "A"]}))
+        >>> both.standardize(["A", "c", "X"])
+        ['a', 'b', 'a']
         """
         import polars as pl
 
+        if self._beside is not None and self._beside[0] is other:
+            return self._beside[1]
         made = Vocabulary([], fields={name: [] for name in self.fields[1:]}, name=self.name, field=self.field)
-        made._fields = pl.concat([self._fields, other._fields.select(self.fields)])
-        moved = other._synonyms.with_columns(pl.col("at") + len(self))
+        mine = folded(pl.concat([self._fields[self.field], self._synonyms["synonym"]]).drop_nulls().unique()).implode()
+        theirs = other._fields.select(self.fields)
+        names = theirs[self.field]
+        # under a name that is here, too, a term of the other adds its synonyms to it
+        equal = names.is_in(self._values(self.field).implode()).fill_null(value=False)
+        kept = equal | ~folded(names).is_in(mine).fill_null(value=False)
+        place = (kept.cum_sum().cast(pl.Int64) + len(self) - 1).alias("place")
+        made._fields = pl.concat([self._fields, theirs.filter(kept)])
+        moved = other._synonyms.filter(
+            kept.gather(other._synonyms["at"]) & ~folded(other._synonyms["synonym"]).is_in(mine)
+        )
+        moved = moved.with_columns(at=place.gather(moved["at"]))
         made._synonyms = pl.concat([self._synonyms, moved])
+        self._beside = other, made
         return made
 
     def check_synonym(self, term: str, synonym: object, *, force: bool = False) -> None:

@@ -15,6 +15,7 @@ import pyarrow.compute as _compute
 from lakehouse.errors import InputError, shown
 from lakehouse.types import Progress, StrPath
 from registries.names import check_name
+from registries.ontology.adopting import adopted, take_places, users_own
 from registries.ontology.enriching import enrich
 from registries.ontology.guide import plain_version
 from registries.ontology.identity import entry_uid
@@ -192,7 +193,10 @@ def import_source(registry: type[Entry], wanted: Wanted) -> Imported:
 
 
 def add_rows(registry: type[Entry], txn: Transaction, home: Instance, source: PublicSource, table: pa.Table) -> int:
-    """Insert the rows that are not there yet, with their source and organism; return how many these were."""
+    """Insert the rows that are not there yet, with their source and organism; return how many these were.
+
+    Entries that users had made of the same terms before are taken over into them.
+    """
     name = registry.meta.table
     new = set(txn.snapshot.missing(name, table["uid"].combine_chunks())) if txn.snapshot.count(name) else None
     if new is not None:
@@ -202,7 +206,9 @@ def add_rows(registry: type[Entry], txn: Transaction, home: Instance, source: Pu
         return 0
     if "organism" in table.column_names:
         ensure_organisms(txn, home, table)
-    txn.insert(name, stamped(registry, txn, home, source, table))
+    own = users_own(registry, txn.snapshot, table)
+    txn.insert(name, adopted(stamped(registry, txn, home, source, table), own))
+    take_places(registry, txn, home, own)
     return len(table)
 
 

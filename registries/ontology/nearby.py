@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +24,14 @@ _CHOSEN: weakref.WeakKeyDictionary[Any, dict[tuple[str, str], tuple[Any, bool]]]
 """By instance, registry and organism: whether a source is at hand, and the state of the sources that says so."""
 
 
-def nearby(registry: type[Entry], home: Instance, organism: str | None) -> PublicEntries | None:
-    """Return the entries of the source that would be imported from, where a file of it is at hand."""
+def nearby(registry: type[Entry], home: Instance, organism: str | None) -> Callable[[], PublicEntries] | None:
+    """Return what reads the entries of the source that would be imported from; None where no file of it is at hand."""
     state = home.snapshot().state("source")
     kept, key = _CHOSEN.setdefault(home, {}), (registry.meta.table, organism or "")
     known = kept.get(key)
     if known is None or known[0][0] is not state.base or known[0][1] is not state.tail:
         known = kept[key] = ((state.base, state.tail), _at_hand(registry, home, organism))
-    return public_entries(registry, Wanted(organism=organism)) if known[1] else None
+    return partial(public_entries, registry, Wanted(organism=organism)) if known[1] else None
 
 
 def _at_hand(registry: type[Entry], home: Instance, organism: str | None) -> bool:

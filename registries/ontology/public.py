@@ -17,6 +17,8 @@ from registries.ontology.identity import CLEAR
 from registries.ontology.importing import Wanted, read_rows, resolved
 from registries.ontology.ingest import Rows
 from registries.ontology.published import PublicSource
+from registries.vocabulary import public_vocabulary
+from validation import Vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +50,7 @@ class PublicEntries:
 
     def __init__(self, registry: type[Entry], source: PublicSource, rows: Rows) -> None:
         self.registry, self.source, self.table = registry, source, rows.table
+        self._vocabularies: dict[tuple[str | None, tuple[str, ...]], Vocabulary] = {}
 
     def __len__(self) -> int:
         return len(self.table)
@@ -77,6 +80,14 @@ class PublicEntries:
             return None
         whole = self.table.combine_chunks()
         return Hierarchy(whole["uid"].combine_chunks(), whole["parent_uids"].combine_chunks())
+
+    def vocabulary(self, *, field: str | None = None, fields: tuple[str, ...] = ()) -> Vocabulary:
+        """Return what the entries are called, as a vocabulary; ``field`` and ``fields`` as for the registry's."""
+        known = self._vocabularies.get((field, fields))
+        if known is None:
+            known = public_vocabulary(self.registry, self.table, str(self.source), field=field, fields=fields)
+            self._vocabularies[field, fields] = known
+        return known
 
     def get(self, text: str) -> dict[str, Any]:
         """Return the entry that has an identifier, a name or an exact synonym.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lakehouse.errors import InputError, did_you_mean, shown
 from lakehouse.types import Progress, StrPath
 from registries.column import Column, Reference, column, reference
 from registries.names import check_name
+from registries.ontology.adopting import merged_row, own_like, take_places
 from registries.ontology.entry_set import EntrySet, entries_for
 from registries.ontology.hierarchy import hierarchy_of
 from registries.ontology.identity import RELATIONS, SCOPES, entry_uid
@@ -20,8 +21,6 @@ from registries.ontology.public import PublicEntries, public_entries
 from registries.ontology.upgrade import Upgrade, planned
 from registries.query import Query
 from registries.record import Record, Saved
-from registries.vocabulary import public_vocabulary
-from validation import Vocabulary
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot, Transaction
@@ -127,12 +126,9 @@ class Entry(Record, abstract=True):
         return public_entries(cls, wanted)
 
     @classmethod
-    def _public(cls, field: str | None, fields: tuple[str, ...], organism: str | Record | None) -> Vocabulary | None:
+    def _nearby(cls, organism: str | Record | None) -> Callable[[], PublicEntries] | None:
         name = organism if isinstance(organism, str) or organism is None else str(organism.value("name"))
-        found = nearby(cls, cls.home(), name)
-        if found is None:
-            return None
-        return public_vocabulary(cls, found.table, str(found.source), field=field, fields=fields)
+        return nearby(cls, cls.home(), name)
 
     @classmethod
     def upgrade_source(
@@ -234,18 +230,37 @@ class Entry(Record, abstract=True):
         self._values["synonym_scopes"] = scopes
 
     def find(self, snapshot: Snapshot) -> dict[str, Any] | None:
-        """Return the row of the same identity; of an entry without one, that of the same name."""
-        if self.identity() is not None:
-            return snapshot.get(self.meta.table, self.own_uid())
-        rows = snapshot.lookup(self.meta.table, self.label_field, [self.value(self.label_field)]).to_pylist()
-        return min(rows, key=lambda row: (row["obsolete"], row["uid"]), default=None)
+        """Return the row of the same identity; of an entry without an identifier, that of the same name."""
+        table, identifier = self.meta.table, self.value(self.identity_field)
+        if self.identity() is not None and (found := snapshot.get(table, self.own_uid())) is not None:
+            return found
+        if identifier is None:
+            rows = snapshot.lookup(table, self.label_field, [self.value(self.label_field)]).to_pylist()
+            return self._like(rows)
+        if self.identity_field == self.label_field:
+            return None
+        # one that got its identifier later keeps the uid of its name
+        return next(iter(snapshot.lookup(table, self.identity_field, [identifier]).to_pylist()), None)
+
+    def _like(self, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+        """Return the row that an entry without an identifier means; of names that several have, a user's own or none."""
+        if "organism" not in self.meta.columns:
+            return min(rows, key=lambda row: (row["obsolete"], row["uid"]), default=None)
+        rows = [row for row in rows if row["organism"] == self.value("organism") and not row["obsolete"]]
+        own = [row for row in rows if row[self.identity_field] is None]
+        return min(own, key=lambda row: row["uid"]) if own else rows[0] if len(rows) == 1 else None
 
     def plan_insert(self, txn: Transaction, home: Instance, uid: str, *, fresh: bool = True) -> Saved:
         """Insert the row under the uid of its identity; a name that an entry once had keeps that one's uid."""
         own = self.own_uid()
-        if txn.snapshot.get(self.meta.table, own) is None:
-            return super().plan_insert(txn, home, own, fresh=False)
-        return super().plan_insert(txn, home, uid, fresh=fresh)
+        if txn.snapshot.get(self.meta.table, own) is not None:
+            return super().plan_insert(txn, home, uid, fresh=fresh)
+        mine = own_like(type(self), txn.snapshot, self.to_row())
+        if mine is not None:
+            self._values.update(merged_row(self.to_row(), mine))
+        saved = super().plan_insert(txn, home, own, fresh=False)
+        take_places(type(self), txn, home, {own: mine} if mine is not None else {})
+        return saved
 
 
 class Term(Entry, abstract=True):

@@ -57,19 +57,20 @@ def test_withdrawn_terms_are_not_valid(cells):
 
 
 def test_what_is_saved_is_known_at_once(cells, lake):
-    assert cells.validate(["neuron"]) == [False]
-    lake.CellType(name="neuron").save()
-    assert cells.validate(["neuron"]) == [True]
+    assert cells.validate(["my neuron"]) == [False]
+    lake.CellType(name="my neuron").save()
+    assert cells.validate(["my neuron"]) == [True]
     with pytest.raises(RuntimeError), lake.transaction():
-        lake.CellType(name="astrocyte").save()
-        assert cells.validate(["astrocyte"]) == [True]
+        lake.CellType(name="my glia").save()
+        assert cells.validate(["my glia"]) == [True]
         raise RuntimeError
-    assert cells.validate(["astrocyte"]) == [False]
+    assert cells.validate(["my glia"]) == [False]
 
 
-def test_registries_of_two_instances_do_not_mix(cells, other):
-    assert other.CellType.validate(["T cell"]) == [False]
-    assert cells.validate(["T cell"]) == [True]
+def test_registries_of_two_instances_do_not_mix(cells, lake, other):
+    lake.CellType(name="my cell").save()
+    assert other.CellType.validate(["my cell"]) == [False]
+    assert cells.validate(["my cell"]) == [True]
 
 
 def test_containers_come_back(cells):
@@ -176,3 +177,12 @@ def test_terms_of_a_source_at_hand_are_known_and_that_is_said(lake, source, capl
     caplog.clear()
     assert lake.CellType.validate(["my cell"]) == [True]
     assert not caplog.text, "the source is not needed"
+
+
+def test_what_the_registry_answers_to_goes_before_public_terms(lake, source):
+    lake.CellType(name="Neuron", ontology_id="X:1", synonyms=["t cell"]).save()
+    assert lake.CellType.validate(["neuron", "T cell"]) == [False, False]
+    assert lake.CellType.standardize(["neuron", "T cell", "T CELL"]) == ["Neuron"] * 3
+    lake.CellType(name="T cell").save()
+    assert lake.CellType.standardize(["T cell", "T CELL"]) == ["T cell", "T cell"]
+    assert lake.CellType.standardize(["T cell"], return_field="ontology_id") == ["T cell"], "its own has no identifier"
