@@ -12,6 +12,7 @@ A pandas index that is not the default one is written as columns, and stays colu
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
@@ -23,6 +24,7 @@ import pyarrow.dataset as ds
 from formats.base import Description, new_file, reading
 from formats.frames import columns_of, to_arrow, writing
 from formats.keys import suffix_of
+from formats.lazydataset import LazyDataset
 from formats.packed import is_packed, open_unpacked, packing
 from formats.remotepath import dataset_place, is_remote_path
 from formats.tables import TableFormat
@@ -115,8 +117,6 @@ class CsvFormat(TableFormat):
     def table(self, path: Path) -> ds.Dataset | pa.Table | None:
         """Return a dataset that SQL scans piecewise, or ``None`` for a file without columns.
 
-        A ``.zst`` file is read whole: Arrow's datasets do not unpack it.
-
         Its ``count_rows()`` is Arrow's own and counts the first row too where columns had to be renamed.
         """
         look = _look(path)
@@ -124,8 +124,8 @@ class CsvFormat(TableFormat):
             return None
         # null says that no value was seen, which no engine can filter on
         fields = [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in look.schema]
-        if suffix_of(path.name).endswith(".zst"):
-            return self.read(path).cast(pa.schema(fields))
+        if suffix_of(path.name).endswith(".zst"):  # which Arrow's datasets do not unpack
+            return LazyDataset(pa.schema(fields), lambda wanted: _unpacked(path, look, wanted, pa.schema(fields)))
         options = ds.CsvFragmentScanOptions(convert_options=_convert(), read_options=look.read_options())
         layout = ds.CsvFileFormat(parse_options=_parse(path), default_fragment_scan_options=options)
         with reading(path, self.name):
@@ -216,6 +216,18 @@ def _check_texts(schema: pa.Schema, path: Path) -> None:
             raise InvalidFile(
                 f"{shown(str(path))}: column {shown(column.name)} is not UTF-8 text: convert the file to UTF-8"
             )
+
+
+def _unpacked(path: Path, look: _Look, wanted: list[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Yield some columns of a packed file, which is unpacked piece by piece."""
+    convert = _convert()
+    convert.include_columns, convert.column_types = wanted, {name: schema.field(name).type for name in wanted}
+    with (
+        reading(path, "csv"),
+        _stream(path) as file,
+        pc.open_csv(file, look.read_options(), _parse(path), convert) as reader,
+    ):
+        yield from reader
 
 
 def _count(path: Path, look: _Look) -> int | None:

@@ -20,6 +20,7 @@ from formats.base import Description, new_file, reading
 from formats.batches import bounded, lazy
 from formats.frames import columns_of, to_arrow, writing
 from formats.keys import suffix_of
+from formats.lazydataset import LazyDataset
 from formats.packed import open_unpacked, packing
 from formats.tables import TableFormat
 from lakehouse.errors import InvalidFile, shown
@@ -69,10 +70,16 @@ class JsonLinesFormat(TableFormat):
             schema = _schema(path)
             return pa.Table.from_batches(bounded(_batches(path, schema), path), schema)
 
-    def table(self, path: Path) -> pa.Table | None:
-        """Return the table for SQL, read whole, or ``None`` for a file without fields."""
-        found = self.read(path)
-        return found if found.column_names else None
+    def table(self, path: Path) -> LazyDataset | None:
+        """Return a dataset that SQL scans piecewise, or ``None`` for a file without fields."""
+        with reading(path, self.name):
+            schema = _schema(path)
+
+        def batches(wanted: list[str]) -> Iterator[pa.RecordBatch]:
+            with reading(path, self.name):
+                yield from _batches(path, pa.schema([schema.field(name) for name in wanted]), others="ignore")
+
+        return LazyDataset(schema, batches) if schema.names else None
 
     def open(self, path: Path) -> Any:
         """Return a Polars ``LazyFrame`` that parses some megabytes at a time."""
@@ -148,8 +155,8 @@ def _parsed(head: bytes) -> pa.Table:
     return pj.read_json(io.BytesIO(head), pj.ReadOptions(block_size=max(len(head), 1)))
 
 
-def _batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    parse = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
+def _batches(path: Path, schema: pa.Schema, *, others: str = "error") -> Iterator[pa.RecordBatch]:
+    parse = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior=others)
     for lines in _lines(path):
         if lines.strip():
             table = pj.read_json(io.BytesIO(lines), pj.ReadOptions(block_size=len(lines)), parse)

@@ -9,7 +9,7 @@ a measurement, and ``var."key"`` those of the only one.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +19,7 @@ import pyarrow as pa
 from formats.base import ColumnInfo, Description, Format, new_path, reading
 from formats.convert import convert
 from formats.frames import columns_of, dtype_name
+from formats.lazydataset import LazyDataset
 from formats.limits import refuse_oversize
 from formats.tiledb import context_of, inside_uris, is_tiledb, reached_by_tiledb, uri_of
 from lakehouse.errors import InvalidFile, LakehouseError, NotFound, UnknownFormat, did_you_mean, shown
@@ -29,6 +30,8 @@ __all__ = ["SomaFormat"]
 _KIND = "soma_object_type"
 _JOIN = "soma_joinid"
 _NAMES = ("obs_id", "var_id", "_index", "index")
+_PIECES = {"soma.init_buffer_bytes": str(32 << 20)}
+"""What is read at once of a column that is streamed; SOMA's own choice is a gigabyte."""
 _BYTES_PER_VALUE = 24
 """What a stored value takes while it is read: itself and two coordinates."""
 
@@ -97,10 +100,7 @@ class SomaFormat(Format):
             if not is_tiledb(path):
                 raise ValueError("it is no TileDB folder, as a SOMA experiment is")
             inside_uris(path)
-            soma: Any = require("tiledbsoma", "tiledbsoma")
-            if (ctx := context_of(path)) is None:
-                return soma.open(uri_of(path))
-            return soma.open(uri_of(path), context=soma.SOMATileDBContext(tiledb_ctx=ctx))
+            return _opened(path, context_of(path))
 
     def edit(self, path: Path) -> Any:
         """Return the experiment, data frame or array for writing, as SOMA has it: reading is for :meth:`open`."""
@@ -130,26 +130,40 @@ class SomaFormat(Format):
                 read_names=lambda axis: self._names(path, axis),
             )
 
-    def table(self, path: Path) -> pa.Table | None:
-        """Return a data frame for SQL, or ``None`` for an experiment."""
+    def table(self, path: Path) -> LazyDataset | None:
+        """Return a data frame for SQL, of which the columns are read that a scan asks for; ``None`` for an experiment."""
         with self.open(path) as found:
-            return found.read().concat() if _is_frame(found) else None
+            if not _is_frame(found):
+                return None
+            return self._lazy(path, found.schema, found.schema.names, lambda opened: opened)
 
-    def obs_table(self, path: Path, *, part: str | None = None) -> pa.Table:
-        """Return the observations for SQL; all measurements share them."""
+    def obs_table(self, path: Path, *, part: str | None = None) -> LazyDataset:
+        """Return the observations for SQL, read when they are scanned; all measurements share them."""
         with self.open(path) as found, reading(path, self.name):
             if part is not None:
                 _measurement(found, part, path)
-            return _axis(_experiment(found).obs)
+            schema = _experiment(found).obs.schema
+            return self._lazy(path, schema, _axis(schema), lambda opened: opened.obs)
 
-    def var_table(self, path: Path, *, part: str | None = None) -> pa.Table:
-        """Return the variables of a measurement for SQL."""
+    def var_table(self, path: Path, *, part: str | None = None) -> LazyDataset:
+        """Return the variables of a measurement for SQL, read when they are scanned."""
         with self.open(path) as found, reading(path, self.name):
-            return _axis(_measurement(_experiment(found), part, path).var)
+            schema = _measurement(_experiment(found), part, path).var.schema
+            return self._lazy(path, schema, _axis(schema), lambda opened: _measurement(opened, part, path).var)
+
+    def _lazy(self, path: Path, schema: pa.Schema, names: list[str], pick: Callable[[Any], Any]) -> LazyDataset:
+        """Return a dataset over a data frame, which is opened for each scan and read piece by piece."""
+
+        def batches(wanted: list[str]) -> Iterator[pa.RecordBatch]:
+            with reading(path, self.name), _known(), _opened(path, context_of(path, _PIECES)) as found:
+                for table in pick(found).read(column_names=wanted):
+                    yield from table.select(wanted).to_batches()
+
+        return LazyDataset(pa.schema([schema.field(name) for name in names]), batches)
 
     def _names(self, path: Path, axis: str) -> list[str]:
         table = self.obs_table(path) if axis == "obs" else self.var_table(path)
-        return [str(name) for name in table.column(0).to_pylist()]
+        return [str(name) for name in table.to_table(columns=table.schema.names[:1]).column(0).to_pylist()]
 
     def _of_array(self, found: Any) -> Description:
         columns = tuple(column for column in columns_of(found.schema) if column.name != _JOIN)
@@ -157,6 +171,11 @@ class SomaFormat(Format):
         rows = int(found.count) if frame else int(found.shape[0])
         shape = (rows, len(columns)) if frame else tuple(int(length) for length in found.shape)
         return Description(self.name, self.kind, rows, shape, columns, attributes={"type": str(found.soma_type)})
+
+
+def _opened(path: Path, ctx: Any) -> Any:
+    soma: Any = require("tiledbsoma", "tiledbsoma")
+    return soma.open(uri_of(path), context=None if ctx is None else soma.SOMATileDBContext(tiledb_ctx=ctx))
 
 
 def _experiment(found: Any) -> Any:
@@ -179,12 +198,10 @@ def _is_frame(found: Any) -> bool:
     return hasattr(found, "index_column_names")
 
 
-def _axis(frame: Any) -> pa.Table:
-    """Return a data frame with its names first and without SOMA's own number of the row."""
-    table = frame.read().concat()
-    first = [name for name in _NAMES if name in table.column_names][:1]
-    rest = [name for name in table.column_names if name not in (_JOIN, *first)]
-    return table.select([*first, *rest])
+def _axis(schema: pa.Schema) -> list[str]:
+    """Return the columns of an axis: its names first, and without SOMA's own number of the row."""
+    first = [name for name in _NAMES if name in schema.names][:1]
+    return [*first, *(name for name in schema.names if name not in (_JOIN, *first))]
 
 
 def _columns(frame: Any) -> tuple[ColumnInfo, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -111,18 +111,32 @@ class TileDBFormat(Format):
         slots = {name: d.columns or (ColumnInfo(name, str(d.attributes)),) for name, d in found.items()}
         return Description(self.name, self.kind, slots=slots, attributes={"arrays": len(found)})
 
-    def table(self, path: Path) -> pa.Table | None:
-        """Return a sparse array, or a dense one of one dimension with named attributes, as a table for SQL."""
+    def table(self, path: Path, *, columns: Collection[str] | None = None) -> pa.Table | None:
+        """Return a sparse array, or a dense one of one dimension with named attributes, as a table for SQL.
+
+        Parameters
+        ----------
+        path
+            Of the array.
+        columns
+            Names in lower case, of attributes that are wanted; all, where none are given or none is among them.
+        """
         import pyarrow as pa
 
         with reading(path, self.name):
             if not _is_array(path):
                 return None
             with self.open(path) as array:
-                if not array.schema.sparse and (array.ndim != 1 or array.schema.attr(0).isanon):
+                schema = array.schema
+                if not schema.sparse and (array.ndim != 1 or schema.attr(0).isanon):
                     return None
-            loaded = self.load(path)
-            return pa.table(loaded) if isinstance(loaded, dict) else pa.Table.from_pandas(_frame(loaded))
+                names = [schema.attr(number).name for number in range(schema.nattr)]
+                wanted = names if columns is None else [name for name in names if name.lower() in columns] or names
+                refuse_oversize(path, _declared(array, wanted), hint="open() reads it piecewise")
+                if array.nonempty_domain() is None and not schema.sparse:
+                    raise InvalidFile(f"{shown(str(path))} has no cells: nothing was ever written")
+                part = array.query(attrs=wanted)
+                return pa.Table.from_pandas(_frame(part.df[:])) if schema.sparse else pa.table(part[:])
 
 
 def is_tiledb(path: Path) -> bool:
@@ -140,14 +154,25 @@ def reached_by_tiledb(path: Path) -> bool:
     return not hidden and path.is_dir() and is_tiledb(path)
 
 
-def context_of(path: Path) -> Any:
-    """Return the context that TileDB needs to reach a path, with credentials of this moment; ``None`` for a local one."""
+def context_of(path: Path, more: Mapping[str, str] | None = None) -> Any:
+    """Return the context that TileDB needs to reach a path, with credentials of this moment; ``None`` for a local one.
+
+    Parameters
+    ----------
+    path
+        Of an array or a group.
+    more
+        Further settings, for which a local path gets a context as well.
+    """
     import tiledb
 
     found: object = path
-    if not isinstance(found, RemotePath):
+    settings = dict(more or {})
+    if isinstance(found, RemotePath):
+        settings |= found.options.tiledb(found.scheme, root=found.uri)
+    elif not settings:
         return None
-    return tiledb.Ctx(tiledb.Config(found.options.tiledb(found.scheme, root=found.uri)))
+    return tiledb.Ctx(tiledb.Config(settings))
 
 
 def inside_uris(path: Path) -> None:
@@ -289,9 +314,10 @@ def _cells(array: Any) -> int:
     return int(sum(tiledb.array_fragments(array.uri, ctx=array.ctx).cell_num))
 
 
-def _declared(array: Any) -> int:
-    """Return the bytes that the written part takes: TileDB keeps no cells that were never written."""
-    width: int = sum(max(array.schema.attr(number).dtype.itemsize, 1) for number in range(array.schema.nattr))
+def _declared(array: Any, names: Collection[str] | None = None) -> int:
+    """Return the bytes that the written part of attributes takes: TileDB keeps no cells that were never written."""
+    attributes = [array.schema.attr(number) for number in range(array.schema.nattr)]
+    width: int = sum(max(one.dtype.itemsize, 1) for one in attributes if names is None or one.name in names)
     if array.schema.sparse:
         coordinates: int = 8 * array.ndim
         return _cells(array) * (width + coordinates)

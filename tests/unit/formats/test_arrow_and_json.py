@@ -173,7 +173,7 @@ def test_a_field_that_appears_late_is_not_lost(tmp_path: Path, monkeypatch: pyte
     path = tmp_path / "x.jsonl"
     path.write_bytes(b'{"a":1}\n' * 20 + b'{"a":2.5,"b":"x"}\n')
     assert LINES.describe(path).n_rows is None
-    for table in (LINES.read(path), LINES.table(path), LINES.open(path).collect().to_arrow()):
+    for table in (LINES.read(path), LINES.table(path).to_table(), LINES.open(path).collect().to_arrow()):
         assert table.to_pylist()[-1] == {"a": 2.5, "b": "x"}
         assert table.num_rows == 21
 

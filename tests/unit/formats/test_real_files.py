@@ -77,8 +77,9 @@ def test_a_real_file_is_described_opened_and_loaded(
         assert (loaded.reset_index() if "immuno" in name and kind == "dataframe" else loaded).shape == shape
     if kind in {"AnnData", "MuData"}:
         assert described.obs_names == loaded.obs_names.tolist()
-        assert fmt.obs_table(path).num_rows == shape[0]  # type: ignore[attr-defined, index]
-        assert [c.name for c in described.slots.get("obs", ())] == fmt.obs_table(path).column_names[1:]  # type: ignore[attr-defined]
+        obs = fmt.obs_table(path)  # type: ignore[attr-defined]
+        assert obs.num_rows == shape[0]  # type: ignore[index]
+        assert [c.name for c in described.slots.get("obs", ())] == obs.column_names[1:]
 
 
 def test_compound_arrays_that_zarr_does_not_know_are_read_as_well() -> None:

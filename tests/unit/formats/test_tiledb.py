@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anndata as ad
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -136,12 +137,34 @@ def test_an_experiment_is_described_with_its_measurements_and_moves_with_its_fol
     assert [c.name for c in described.slots["obs"]] == ["obs_id", "kind"]
     assert described.slots["RNA/X"][0].dtype == "float32 sparse (3, 4)"
     assert described.obs_names == ["c0", "c1", "c2"]
-    assert SOMA.var_table(path, part="RNA")["var_id"].to_pylist() == [f"g{n}" for n in range(4)]
+    assert SOMA.var_table(path, part="RNA").to_table()["var_id"].to_pylist() == [f"g{n}" for n in range(4)]
     with pytest.raises(InvalidFile, match="'RNA'"):
         SOMA.var_table(path, part="DNA")
     with SOMA.open(path) as opened:
         assert isinstance(opened, tiledbsoma.Experiment)
     assert opened.closed
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux counts the bytes of a process")
+def test_of_the_observations_those_columns_are_read_that_a_statement_needs(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    obs = pd.DataFrame({f"x{n}": random.random(40_000) for n in range(30)}, index=[f"c{n}" for n in range(40_000)])
+    SOMA.write(ad.AnnData(sp.csr_matrix((40_000, 2), dtype="f4"), obs), tmp_path / "x.soma")
+    table = SOMA.obs_table(tmp_path / "x.soma")
+    assert table.schema.names == ["obs_id", *obs.columns]
+    connection = duckdb.connect()
+    connection.register("obs", table)
+    ask = "select count(*), max(a.x3) from obs a join obs b using (obs_id) where b.x7 > 0.5"
+    connection.sql(ask).fetchall()
+    before = _read_so_far()
+    assert connection.sql(ask).fetchall() == [((obs.x7 > 0.5).sum(), obs.x3[obs.x7 > 0.5].max())]
+    assert _read_so_far() - before < sum(f.stat().st_size for f in (tmp_path / "x.soma" / "obs").rglob("*.tdb")) / 3
+    connection.close()
+
+
+def _read_so_far() -> int:
+    with Path("/proc/self/io").open() as file:
+        return int(file.readline().split()[1])
 
 
 def test_members_elsewhere_are_refused(tmp_path: Path) -> None:

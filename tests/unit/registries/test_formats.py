@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 import scipy.sparse as sp
+import tiledb
 import zarr
 
 from formats.registry import by_name
@@ -158,3 +159,40 @@ def test_columns_that_a_statement_does_not_name_are_not_read(lake, key, monkeypa
     table = by_name(saved.format).obs_table(saved.path, columns={"age"})
     assert table.column_names == ["obs_id", "age"]
     assert table.equals(by_name(saved.format).obs_table(saved.path).select(["obs_id", "age"]))
+
+
+def test_statements_read_axes_and_frames_of_soma(lake, tmp_path):
+    obs = pd.DataFrame({"kind": pd.Categorical(list("TBTB")), "age": range(4)}, index=[f"c{n}" for n in range(4)])
+    saved = lake.Artifact(ad.AnnData(np.ones((4, 2), "f4"), obs), key="x.soma").save()
+    lake.Artifact(saved.path / "obs", key="obs.soma", suffix=".soma").save()
+    ask = """select o.kind, sum(f.age) from obs."x.soma" o join content."obs.soma" f using (obs_id)
+             where o.age > 0 group by 1 order by 1"""
+    assert lake.sql(ask).fetchall() == [("B", 4), ("T", 2)]
+    assert lake.sql('select count(*) from obs."x.soma/RNA", var."x.soma"').fetchall() == [(8,)]
+
+
+@pytest.mark.parametrize("key", ["x.csv.zst", "x.jsonl.gz", "x.csv", "x.parquet"])
+def test_statements_read_tables_piece_by_piece_as_often_as_they_name_them(lake, key):
+    frame = pd.DataFrame({"donor": ["a", "b", "c"], "age": [30, 40, None], "note": ["x", "y", None]})
+    lake.Artifact(frame, key=key).save()
+    name = f'content."{key}"'
+    assert lake.sql(f"select count(*) from {name}").fetchall() == [(3,)]
+    assert lake.sql(f"select max(donor) from {name} where age > 30").fetchall() == [("b",)]
+    assert lake.sql(f"select a.donor, b.note from {name} a join {name} b on a.age = b.age order by 1").fetchall() == [
+        ("a", "x"),
+        ("b", "y"),
+    ]
+
+
+def test_statements_read_the_attributes_of_tiledb_that_they_name(lake, tmp_path):
+    domain = tiledb.Domain(tiledb.Dim(name="cell", domain=(0, 3), tile=2, dtype="int64"))
+    attributes = [tiledb.Attr(name="Age", dtype="f8"), tiledb.Attr(name="site", dtype="int32")]
+    tiledb.Array.create(str(tmp_path / "x.tiledb"), tiledb.ArraySchema(domain, attrs=attributes))
+    with tiledb.open(str(tmp_path / "x.tiledb"), "w") as array:
+        array[:] = {"Age": np.arange(4.0), "site": np.arange(4, dtype="i4")}
+    lake.Artifact(sp.coo_matrix(np.eye(3)), key="sparse.tiledb").save()
+    saved = lake.Artifact(tmp_path / "x.tiledb", key="x.tiledb").save()
+    assert lake.sql('select sum(age) from content."x.tiledb"').fetchall() == [(6.0,)]
+    assert lake.sql('select count(*) from content."x.tiledb"').fetchall() == [(4,)]
+    assert lake.sql('select sum(value), max("column") from content."sparse.tiledb"').fetchall() == [(3.0, 2)]
+    assert by_name("tiledb").table(saved.path, columns={"site"}).column_names == ["site"]
