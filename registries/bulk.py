@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from lakehouse.engine.arrow import pc
-from lakehouse.errors import Duplicate, InputError, InvalidName, UnknownField, did_you_mean, shown
+from lakehouse.errors import InputError, InvalidName, UnknownField, did_you_mean, shown
 from lakehouse.ids import ALPHABET, new_uid
 from registries.names import check_name, check_text
 
@@ -25,33 +24,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VISIBLE",
-    "Upserted",
     "arrow_of",
     "checked_columns",
     "insert_rows",
     "is_uniform",
     "known_rows",
     "new_uids",
+    "plan_one_by_one",
     "plan_records",
-    "plan_upsert",
 ]
 
 _MANY = 100
 """From here on records of one registry are saved as columns."""
 VISIBLE = r"^[\x21-\x7e]([\x20-\x7e]{0,998}[\x21-\x7e])?$"
 """Names that need no further look: ASCII, without blanks at the ends, of at most 1,000 characters."""
-
-
-@dataclass(frozen=True)
-class Upserted:
-    """What ``Registry.upsert_df`` did: numbers of rows."""
-
-    inserted: int
-    updated: int
-    unchanged: int
-
-    def __repr__(self) -> str:
-        return f"{self.inserted:,} inserted, {self.updated:,} updated, {self.unchanged:,} unchanged"
 
 
 def new_uids(count: int) -> pa.Array:
@@ -92,7 +78,10 @@ def arrow_of(frame: Any, owner: str) -> pa.Table:
         if module.startswith("polars"):
             return (frame.collect() if hasattr(frame, "collect") else frame).to_arrow()
         if isinstance(frame, Sequence) and not isinstance(frame, str) and all(isinstance(r, Mapping) for r in frame):
-            return pa.Table.from_pylist([dict(row) for row in frame])
+            names = list(dict.fromkeys(name for row in frame for name in row))  # Arrow takes those of the first row
+            if not all(isinstance(name, str) for name in names):
+                raise InputError(f"{owner}: fields are named by text, not {shown(names)}")
+            return pa.table({name: [row.get(name) for row in frame] for name in names})
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise InputError(f"{owner}: the frame has columns of mixed types: {error}") from error
     except UnicodeEncodeError as error:
@@ -127,7 +116,8 @@ def checked_columns(meta: Meta, table: pa.Table, *, partial: bool = False) -> pa
             found[name] = _column(meta, column, table[name])
         elif not partial:
             found[name] = _default(meta, column, table.num_rows)
-    return pa.table(found) if found else pa.table({"_": pa.nulls(table.num_rows)}).select([])
+    made = pa.table(found) if found else pa.table({"_": pa.nulls(table.num_rows)}).select([])
+    return meta.registry.check_columns(made)
 
 
 def _default(meta: Meta, column: Column[Any], count: int) -> pa.Array:
@@ -206,57 +196,8 @@ def insert_rows(txn: Transaction, home: Instance, meta: Meta, columns: pa.Table)
     schema = pa.schema([column.field for column in meta.columns.values()])
     rows = pa.table([have.get(f.name, pa.nulls(count, f.type)) for f in schema], schema=schema)
     if count:
-        txn.insert(meta.table, rows, fresh=True)
+        txn.insert(meta.table, rows, fresh=True)  # what is new is nobody's parent yet
     return rows
-
-
-def plan_upsert(txn: Transaction, home: Instance, registry: type[Record], columns: pa.Table, on: str) -> Upserted:
-    """Insert the rows whose key is new, and change those that are there in the columns that are given."""
-    meta = registry.meta
-    _refuse_twice(meta, columns[on], on)
-    there = known_rows(txn.snapshot, meta.table, on, columns[on].combine_chunks())
-    if "deleted_at" in there.schema.names:
-        there = there.filter(pc.is_null(there["deleted_at"]))
-    place = pc.index_in(columns[on], there[on].combine_chunks())
-    fresh = columns.filter(pc.is_null(place))
-    if len(fresh):
-        insert_rows(txn, home, meta, checked_columns(meta, fresh))
-    matched = columns.filter(pc.is_valid(place))
-    before = there.take(pc.drop_null(place))
-    after = before
-    for name in columns.column_names:
-        position = after.schema.get_field_index(name)
-        after = after.set_column(
-            position, after.schema.field(position), matched[name].cast(after.schema.field(position).type)
-        )
-    changed = _differs(before, after, columns.column_names)
-    updated = after.filter(changed)
-    if len(updated):
-        txn.upsert(meta.table, updated, as_read=before.filter(changed).to_pylist())
-    return Upserted(len(fresh), len(updated), len(matched) - len(updated))
-
-
-def _refuse_twice(meta: Meta, values: pa.ChunkedArray, on: str) -> None:
-    if values.null_count:
-        raise InputError(f"{meta.name}.{on} is missing in {values.null_count:,} rows: it says which record each row is")
-    counted = pc.value_counts(values)
-    if len(counted) < len(values):
-        twice = next(one["values"] for one in counted.to_pylist() if one["counts"] > 1)
-        raise Duplicate(f"{meta.name}.{on} {shown(twice)} occurs twice in the frame: leave one of the rows").final()
-
-
-def _differs(before: pa.Table, after: pa.Table, names: Iterable[str]) -> pa.Array:
-    """Return for each row whether one of the columns differs."""
-    differs = pa.array(np.zeros(len(before), bool))
-    for name in names:
-        if pa.types.is_nested(before[name].type):
-            pairs = zip(before[name].to_pylist(), after[name].to_pylist(), strict=True)
-            one = pa.array([old != new for old, new in pairs], pa.bool_())
-        else:
-            unlike = pc.fill_null(pc.not_equal(before[name], after[name]), pa.scalar(value=False))
-            one = pc.or_(unlike, pc.xor(pc.is_null(before[name]), pc.is_null(after[name])))
-        differs = pc.or_(differs, one)
-    return differs
 
 
 def is_uniform(records: Sequence[Record]) -> bool:
@@ -266,6 +207,27 @@ def is_uniform(records: Sequence[Record]) -> bool:
     first = records[0]
     meta = first.meta
     return first.is_plain() and all(record.meta is meta and not record.is_saved for record in records)
+
+
+def plan_one_by_one(txn: Transaction, home: Instance, records: Sequence[Record]) -> list[bool]:
+    """Save records of one registry that need more than their columns; return for each whether its row was there."""
+    found = []
+    with txn.collecting(_looked_up(records)):
+        for record in records:
+            saved = record.plan_save(txn, home)
+            record.settle(saved, home)
+            found.append(saved.found)
+    return found
+
+
+def _looked_up(records: Sequence[Record]) -> dict[tuple[str, str], list[object]]:
+    """Return what saving the records is going to look up, so that it is had at once."""
+    expected: dict[tuple[str, str], list[object]] = {}
+    for record in records:
+        for column, text in record.sought():
+            if isinstance(text, str):
+                expected.setdefault((record.meta.table, column), []).append(text)
+    return expected
 
 
 def plan_records(txn: Transaction, home: Instance, records: Sequence[Record]) -> None:

@@ -195,7 +195,7 @@ class Column(Generic[T]):
         """Return the value if a row can hold it: text that is UTF-8, whole numbers of 64 bits."""
         if isinstance(value, str):
             return check_text(value, f"{owner}.{self.name}")
-        if self.python == TEXTS and value is not None:
+        if value and self.python == TEXTS:
             return [check_text(part, f"{owner}.{self.name}") for part in value]
         if isinstance(value, int) and not -_BIGGEST <= value < _BIGGEST:
             raise InputError(

@@ -106,6 +106,11 @@ class FeatureSet(Record, links={}):
             made.modality = modality.uid if modality.is_saved else made._uid_of(made.meta.columns["modality"], modality)
         return made
 
+    @classmethod
+    def is_made_of_columns(cls) -> bool:
+        """Return whether a record comes of its columns alone: a set has members."""
+        return False
+
     def plan_save(self, txn: Transaction, home: Instance, *, look: bool = True) -> Saved:
         """Save modality, set and members, unless the same set is there."""
         if self._modality_name is not None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from registries.column import Column, column
-from registries.record import Record
+from registries.ontology.parents import Hierarchical
 
 __all__ = ["ULabel"]
 
 
-class ULabel(Record, natural=("name",), carried="ulabels"):
-    """A label that anything may carry.
+class ULabel(Hierarchical, natural=("name",), carried="ulabels"):
+    """A label that anything may carry; labels may have parents.
 
     Examples
     --------
@@ -19,6 +19,8 @@ class ULabel(Record, natural=("name",), carried="ulabels"):
     >>> treated = lake.ULabel(name="treated").save()
     >>> lake.ULabel(name="treated").save() == treated
     True
+    >>> lake.ULabel(name="treated with drug A", parent_uids=[treated]).save().parents.one().name
+    'treated'
     >>> lake.close()
     """
 

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lakehouse.errors import UnknownField, did_you_mean, shown
-from registries.bulk import Upserted
 from registries.completion import Names
-from registries.record_set import RecordSet, from_frame, from_values, upserted
+from registries.record_set import RecordSet, from_frame, from_values
+from registries.upserting import Upserted, upserted
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakehouse.engine import Snapshot
     from registries.meta import Meta
 
-__all__ = ["Many"]
+__all__ = ["STEPS", "Many"]
+
+
+STEPS = ("check", "find", "prepare", "plan_save", "plan_insert")
+"""The methods of a record that saving runs, by name."""
 
 
 class Many:
     """The class methods of a registry for many records."""
+
+    columnar: ClassVar[frozenset[Callable[..., Any]]] = frozenset()
+    """Those of the steps that are taken with whole columns just as well."""
 
     @classmethod
     def from_values(cls, values: Iterable[Any], *, field: str | None = None) -> RecordSet[Any]:
@@ -55,7 +65,7 @@ class Many:
         return from_frame(registry, registry.home(), df)
 
     @classmethod
-    def upsert_df(cls, df: Any, *, on: str | None = None) -> Upserted:
+    def upsert_df(cls, df: Any, *, on: str | Sequence[str] | None = None) -> Upserted:
         """Insert or change a record for each row of a frame, all in one commit or none.
 
         Parameters
@@ -64,12 +74,15 @@ class Many:
             A pandas or Polars frame, an Arrow table or a list of dicts; its columns are fields. Fields of existing
             records that it does not name stay as they are.
         on
-            The unique field that says which record a row is; by default the one by which records are called.
+            The field, or fields together, that say which record a row is. By default those by which ``save()`` finds
+            records that are there; of terms and genes the public identifier, where the frame has it, else the name.
 
         Raises
         ------
         Duplicate
-            When a value of that field occurs twice.
+            When a value of that field occurs twice in the frame, or a new row is a record that is there already.
+        MultipleFound
+            When several records have a value of that field.
         Unsupported
             For registries whose records need more than their columns, such as artifacts.
 
@@ -83,7 +96,7 @@ class Many:
         >>> lake.close()
         """
         registry: Any = cls
-        return upserted(registry, registry.home(), df, on)
+        return upserted(registry, registry.home(), df, on, from_columns=registry.is_made_of_columns())
 
     @classmethod
     def lookup(cls, *, field: str | None = None) -> Names[Any]:
@@ -100,3 +113,32 @@ class Many:
         if name not in meta.columns:
             raise UnknownField(f"{meta.name} has no field {shown(name)}{did_you_mean(name, meta.columns)}")
         return Names(registry, registry.home(), name)
+
+    # How its records are saved
+
+    @classmethod
+    def is_plain(cls) -> bool:
+        """Return whether records need no more for saving than their columns, and are known by one unique name."""
+        meta = _meta(cls)
+        own = {getattr(cls, name) for name in STEPS}
+        return own <= cls.columnar and meta.natural == (meta.title,) and meta.columns[meta.title].unique
+
+    @classmethod
+    def upsert_key(cls, given: Collection[str]) -> tuple[str, ...]:
+        """Return the fields that say which record a row of a frame is, out of a frame that has the given ones."""
+        natural = _meta(cls).natural
+        return natural if set(natural) <= set(given) else natural[:1]
+
+    @classmethod
+    def check_columns(cls, columns: pa.Table) -> pa.Table:
+        """Return columns of new or changed rows as they are stored; what :meth:`check` does for one record."""
+        return columns
+
+    @classmethod
+    def check_rows(cls, snapshot: Snapshot, rows: pa.Table) -> None:
+        """Refuse rows, which are written in the snapshot already, that contradict others."""
+
+
+def _meta(registry: Any) -> Meta:
+    found: Meta = registry.meta
+    return found

@@ -16,7 +16,7 @@ from registries.binding import REGISTRIES, current
 from registries.column import MISSING, Column, Reference, bind_annotations, column, reference
 from registries.display import html_fields, rich_fields
 from registries.expressions import Q
-from registries.many import Many
+from registries.many import STEPS, Many
 from registries.meta import Link, Lookup, Meta, table_name
 from registries.names import check_name
 from registries.near import close_names
@@ -101,7 +101,9 @@ class Record(Vectors, Many, metaclass=_Registry):
             cls._home = home
             return
         own = bind_annotations(cls)
-        own |= {name: declared for name, declared in cls._inherited.items() if name not in own}
+        for base in cls.__mro__[1:]:
+            inherited: Mapping[str, Column[Any]] = vars(base).get("_inherited", {})
+            own |= {name: declared for name, declared in inherited.items() if name not in own}
         if abstract:  # what several registries share: columns and behaviour without a table
             cls._inherited = own
             return
@@ -268,12 +270,9 @@ class Record(Vectors, Many, metaclass=_Registry):
         return retrieve.get(cls, cls.home(), uid, lookups)
 
     @classmethod
-    def is_plain(cls) -> bool:
-        """Return whether records need no more for saving than their columns, and are known by one unique name."""
-        meta = cls.meta
-        own = (cls.check, cls.find, cls.prepare, cls.plan_save, cls.plan_insert)
-        base = (Record.check, Record.find, Record.prepare, Record.plan_save, Record.plan_insert)
-        return own == base and meta.natural == (meta.title,) and meta.columns[meta.title].unique
+    def is_made_of_columns(cls) -> bool:
+        """Return whether a record comes of its columns alone, without content or members."""
+        return cls.__init__ is Record.__init__
 
     def given(self) -> Mapping[str, Any]:
         """Return the values that were given, by column."""
@@ -366,9 +365,10 @@ class Record(Vectors, Many, metaclass=_Registry):
             Whether to look for an existing row with the same natural key.
         """
         self.check_home(home)
+        owner, values = self.meta.name, self._values
         for name, declared in self.meta.columns.items():
             if declared.init:
-                self._values[name] = declared.storable(self._values[name], self.meta.name)
+                values[name] = declared.storable(values[name], owner)
         self.check()
         if self._read:
             return self._plan_change(txn)
@@ -409,6 +409,10 @@ class Record(Vectors, Many, metaclass=_Registry):
         """Check and normalise values before they are stored; registries add to this."""
         if "name" in self.meta.natural:
             self._values["name"] = check_name(self._values["name"], f"{self.meta.name}.name")
+
+    def sought(self) -> list[tuple[str, Any]]:
+        """Return the columns by which saving looks for rows, with what it looks for."""
+        return [(name, self._values.get(name)) for name in self.meta.natural[:1]]
 
     def find(self, snapshot: Snapshot) -> dict[str, Any] | None:
         """Return the row that has the same natural key, if there is one."""
@@ -452,4 +456,5 @@ def _brief(value: Any) -> str:
 
 
 _COMMON = bind_annotations(Record)
+Record.columnar = frozenset(getattr(Record, name) for name in STEPS)
 _QUIET = ("created_by", "run")

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import pyarrow as pa
 
 from lakehouse.engine.arrow import pc
 from lakehouse.engine.scan import quoted
-from lakehouse.errors import InputError, UnknownField, Unsupported, did_you_mean, shown
-from registries.bulk import VISIBLE, Upserted, arrow_of, checked_columns, insert_rows, known_rows, plan_upsert
+from lakehouse.errors import InputError, UnknownField, did_you_mean, shown
+from registries.bulk import VISIBLE, arrow_of, checked_columns, insert_rows, known_rows
+from registries.column import MISSING
 from registries.names import check_name
 
 if TYPE_CHECKING:
     from lakehouse.engine import Transaction
     from registries.instance import Instance
+    from registries.meta import Meta
     from registries.record import Record
 
-__all__ = ["RecordSet", "from_frame", "from_values", "upserted"]
+__all__ = ["RecordSet", "from_frame", "from_values"]
 
 R = TypeVar("R", bound="Record")
 _MANY = 1_000
@@ -187,7 +189,7 @@ def _checked(values: pa.Array, where: str) -> pa.Array:
 def from_frame(registry: type[R], home: Instance, frame: Any) -> RecordSet[R]:
     """Return the records for the rows of a frame; see ``Record.from_df``."""
     meta = registry.meta
-    columns = checked_columns(meta, arrow_of(frame, f"{meta.name}.from_df"))
+    columns = checked_columns(meta, arrow_of(_filled(meta, frame), f"{meta.name}.from_df"))
     name = meta.title
     if name not in columns.column_names:
         raise InputError(f"{meta.name}.from_df needs a column {name!r}, by which records are told apart")
@@ -199,20 +201,10 @@ def from_frame(registry: type[R], home: Instance, frame: Any) -> RecordSet[R]:
     return RecordSet(registry, home, name, columns, known_rows(home.snapshot(), meta.table, name, values))
 
 
-def upserted(registry: type[R], home: Instance, frame: Any, on: str | None) -> Upserted:
-    """Insert or change a record for each row of a frame; see ``Record.upsert_df``."""
-    meta = registry.meta
-    key = meta.title if on is None else on
-    column = meta.columns.get(key)
-    if column is None or not column.init:
-        raise UnknownField(f"{meta.name} has no field {shown(key)}{did_you_mean(key, meta.columns)}")
-    if not registry.is_plain() or not column.unique:
-        raise Unsupported(
-            f"{meta.name}.upsert_df(on={key!r}): its records are not known by that field alone, or need more than "
-            f"their columns; save them with lh.save([...]) or {meta.name}.from_df(...).save()"
-        )
-    given = arrow_of(frame, f"{meta.name}.upsert_df")
-    if key not in given.column_names:
-        raise InputError(f"{meta.name}.upsert_df needs a column {key!r}, which says which record each row is")
-    columns = checked_columns(meta, given, partial=True)
-    return home.run(lambda txn: plan_upsert(txn, home, registry, columns, key))
+def _filled(meta: Meta, frame: Any) -> Any:
+    """Return rows as dicts with the same fields each: what one of them does not give has its default."""
+    if not isinstance(frame, Sequence) or not all(isinstance(row, Mapping) for row in frame):
+        return frame
+    named = {name for row in frame for name in row}
+    default = {n: c.initial for n, c in meta.columns.items() if n in named and c.default is not MISSING}
+    return [default | dict(row) for row in frame]

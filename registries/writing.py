@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from lakehouse.engine import Batch, Transaction
 from lakehouse.errors import Duplicate, InputError, shown
-from registries.bulk import is_uniform, plan_records
+from registries.bulk import is_uniform, plan_one_by_one, plan_records
 from registries.names import check_message
 from registries.record import Record
 
@@ -85,12 +85,13 @@ class Writer:
     def _plan(self, txn: Transaction, before: _States, *, look: bool = True) -> None:
         for record, state in before:  # a plan may run again, on a newer snapshot
             record.go_back(state)
-        records = [record for record, _ in before]
-        if is_uniform(records):
-            plan_records(txn, self._home, records)
-            return
-        for record in records:
-            record.settle(record.plan_save(txn, self._home, look=look), self._home)
+        for group in _by_registry([record for record, _ in before]):
+            if is_uniform(group):
+                plan_records(txn, self._home, group)
+            elif len(group) == 1:
+                group[0].settle(group[0].plan_save(txn, self._home, look=look), self._home)
+            else:
+                plan_one_by_one(txn, self._home, group)
 
     def _insert(self, before: _States) -> bool:
         """Insert a record that is probably new without looking for it first, which saves a third of the time.
@@ -218,6 +219,14 @@ def uncollected(*, many: bool) -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+def _by_registry(records: list[Record]) -> list[list[Record]]:
+    """Return records by registry: what they refer to is saved already, so that their order across these is free."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.meta.table, []).append(record)
+    return list(groups.values())
 
 
 def _records(given: Any) -> list[Any]:

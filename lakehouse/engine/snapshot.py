@@ -131,10 +131,9 @@ class Snapshot:
 
         Small tables answer from memory (some 10 microseconds), large ones by a scan of the files that may hold them.
         """
-        return self._again(lambda: self._lookup(table, column, values))
+        return self._again(lambda: self._matching(self.state(table), column, values))
 
-    def _lookup(self, table: str, column: str, values: Sequence[object]) -> pa.Table:
-        state = self.state(table)
+    def _matching(self, state: TableState, column: str, values: Sequence[object]) -> pa.Table:
         state.check_column(column)
         wanted = _admitted(state, column, values)
         if not wanted:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 import pyarrow as pa
 
 from lakehouse.engine.changes import Op, Segment, no_file
+from lakehouse.engine.pending import Collected, Pending
 from lakehouse.engine.requirements import KeysAbsent, Requirement, RowsAsRead
 from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.snapshot import Snapshot
@@ -121,6 +122,9 @@ class Transaction:
         fresh
             The uids were made at random a moment ago: do not look for them.
         """
+        if (collected := self._collected(table, rows)) is not None:
+            (collected.fresh if fresh else collected.inserts).extend(collected.add(rows))
+            return
         batches = self._batches(table, rows)
         if not fresh:
             uids = frozenset(uid for batch in batches for uid in batch.column("uid").to_pylist())
@@ -135,6 +139,10 @@ class Transaction:
         as_read
             The rows as they were read; if they are different now, or touched before the commit, it is refused.
         """
+        if as_read is not None and (collected := self._collected(table, rows)) is not None:
+            collected.upserts.extend(collected.add(rows))
+            collected.as_read.extend(as_read)
+            return
         batches = self._batches(table, rows)
         if as_read is not None:
             own = self._own(table)
@@ -144,6 +152,7 @@ class Transaction:
 
     def delete(self, table: str, uids: Iterable[str]) -> None:
         """Remove rows; refused while another row refers to one of them."""
+        self._write_pending(table)
         keys = pa.array(dict.fromkeys(uids), pa.string())
         self._schemas.versions(table)
         self._add(table, Op.DELETE, [pa.RecordBatch.from_arrays([keys], schema=KEYS)])
@@ -179,6 +188,60 @@ class Transaction:
         self._written[table] = len(log), own
         return own
 
+    # -- rows that are collected -----------------------------------------------------------------------------------
+    @contextmanager
+    def collecting(self, expected: Mapping[tuple[str, str], Sequence[object]]) -> Iterator[None]:
+        """Write the rows that the block inserts and replaces one by one together, at its end or once they are needed.
+
+        Look-ups by text see them; whatever else reads their table has them written first.
+
+        Parameters
+        ----------
+        expected
+            By table and column: texts that the block will look up, which is done for all of them at once.
+        """
+        if self.reads is not None or self.snapshot.pending is not None:  # what each look-up read is noted there
+            yield
+            return
+        self.snapshot.pending = Pending(expected)
+        self.snapshot.write_pending = self._write_pending
+        try:
+            yield
+            self._write_all_pending()
+        finally:
+            self.snapshot.pending = None
+
+    def _collected(self, table: str, rows: Rows) -> Collected | None:
+        """Return where rows are to be collected; None where they are to be written at once."""
+        pending = self.snapshot.pending
+        if pending is None:
+            return None
+        if isinstance(rows, pa.Table | pa.RecordBatch) or not pending.takes(table, rows):
+            self._write_pending(table)
+            return None
+        self._check_open()
+        return pending.of(table)
+
+    def _write_all_pending(self) -> None:
+        for table in list(self.snapshot.pending.tables) if self.snapshot.pending is not None else ():
+            self._write_pending(table)
+
+    def _write_pending(self, table: str) -> None:
+        pending = self.snapshot.pending
+        collected = pending.take(table) if pending is not None else None
+        if collected is None:
+            return
+        self.snapshot.pending = None  # so that they are written now
+        try:
+            for uids, fresh in ((collected.fresh, True), (collected.inserts, False)):
+                if uids:
+                    self.insert(table, [collected.rows[uid] for uid in uids], fresh=fresh)
+            if collected.upserts:
+                rows = [collected.rows[uid] for uid in collected.upserts]
+                self.upsert(table, rows, as_read=collected.as_read)
+        finally:
+            self.snapshot.pending = pending
+
     # -- plans and savepoints ------------------------------------------------------------------------------------
     def run(self, plan: Callable[[Transaction], T]) -> T:
         """Run a plan inside a savepoint and remember it for a replay."""
@@ -196,6 +259,7 @@ class Transaction:
     def savepoint(self) -> Iterator[None]:
         """Undo what the block did to this transaction if it raises."""
         self._check_open()
+        self._write_all_pending()
         mark = _Mark(
             {t: len(log) for t, log in self.log.items()}, len(self.requirements), len(self.plans), self._planned
         )
@@ -208,6 +272,8 @@ class Transaction:
             del self.plans[mark.plans :]
             self._planned = mark.planned
             self._written.clear()
+            if self.snapshot.pending is not None:
+                self.snapshot.pending.tables.clear()
             self.snapshot.reset()
             raise
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from lakehouse.engine.changes import Segment
 from lakehouse.engine.mentioned import TABLE
+from lakehouse.engine.pending import Pending
 from lakehouse.engine.pruning import Demand
 from lakehouse.engine.requirements import LookupUntouched, Requirement, TableUntouched
 from lakehouse.engine.scan import Source
@@ -29,6 +30,10 @@ class TransactionView(Snapshot):
         super().__init__(base._catalog, base._schemas, base._cache, base._scanner, base.commit)
         self._base, self._log = base, log
         self._moved: dict[str, tuple[int, TableState]] = {}
+        self.pending: Pending | None = None
+        """Rows that the transaction collects just now."""
+        self.write_pending: Callable[[str], None] = _nothing_to_write
+        """Writes what is collected for a table."""
 
     @property
     def moves(self) -> bool:
@@ -46,6 +51,32 @@ class TransactionView(Snapshot):
 
     def state(self, table: str) -> TableState:
         """Return a table as the transaction sees it."""
+        self.write_pending(table)
+        return self._written(table)
+
+    def get(self, table: str, uid: str) -> dict[str, Any] | None:
+        """Return one row, or None."""
+        if self.pending is None:
+            return super().get(table, uid)
+        found = self._found(self.pending, table, "uid", [uid])
+        return dict(found[0]) if found else None
+
+    def lookup(self, table: str, column: str, values: Sequence[object]) -> pa.Table:
+        """Return the rows whose column holds one of the values."""
+        if self.pending is None or not all(isinstance(value, str) for value in values):
+            return super().lookup(table, column, values)
+        found = self._found(self.pending, table, column, values)
+        schema = self._written(table).table.schema
+        return pa.Table.from_pylist(found, schema) if found else schema.empty_table()
+
+    def _found(self, pending: Pending, table: str, column: str, values: Sequence[object]) -> list[Mapping[str, Any]]:
+        return pending.find(table, column, values, lambda asked: self._below(table, column, asked).to_pylist())
+
+    def _below(self, table: str, column: str, values: Sequence[object]) -> pa.Table:
+        """Return rows without those that are collected."""
+        return self._again(lambda: self._matching(self._written(table), column, values))
+
+    def _written(self, table: str) -> TableState:
         log = self._log.get(table)
         if not log:
             return self._base.state(table)
@@ -54,6 +85,10 @@ class TransactionView(Snapshot):
             state = state.with_pending(log[done:])
             self._moved[table] = len(log), state
         return state
+
+
+def _nothing_to_write(table: str) -> None:
+    """Stand for writing, where nothing is collected."""
 
 
 class Reads:

@@ -1,4 +1,4 @@
-"""The hierarchy of a registry of terms, kept in memory as numbers: a million terms take some tens of megabytes."""
+"""The hierarchy of a registry, kept in memory as numbers: a million terms take some tens of megabytes."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class Hierarchy:
     >>> tree = Hierarchy(pa.array(["a", "b", "c"]), pa.array([[], ["a"], ["b", "x"]]))
     >>> tree.ancestors(["c"]), tree.descendants(["a"])
     (['b', 'a'], ['b', 'c'])
+    >>> Hierarchy(pa.array(["a", "b", "c"]), pa.array([["b"], ["a"], ["b"]])).circular(["a", "c"])
+    ['a']
     """
 
     def __init__(self, uids: pa.Array, parents: pa.ListArray) -> None:
@@ -76,6 +78,25 @@ class Hierarchy:
 
         places = np.union1d(self._places(uids), self._reached(self._up, uids))
         return self._uids.take(pa.array(places))
+
+    def circular(self, uids: Sequence[str]) -> list[str]:
+        """Return those of these that are above themselves."""
+        import numpy as np
+
+        starts, targets = self._down
+        waiting = np.diff(self._up[0])  # parents that were not taken away yet, from the top down
+        frontier = np.flatnonzero(waiting == 0)
+        while len(frontier):
+            counts = starts[frontier + 1] - starts[frontier]
+            ends = np.cumsum(counts)
+            places = np.arange(ends[-1]) + np.repeat(starts[frontier] - (ends - counts), counts)
+            waiting[frontier] = -1
+            np.subtract.at(waiting, targets[places], 1)
+            frontier = np.unique(targets[places])
+            frontier = frontier[waiting[frontier] == 0]
+        left = self._uids.take(pa.array(np.flatnonzero(waiting > 0)))  # what is in a circle, or below one
+        mine = pa.array(uids, pa.string())
+        return [uid for uid in mine.filter(pc.is_in(mine, left)).to_pylist() if uid in self.ancestors([uid])]
 
     def _texts(self, places: Any) -> list[str]:
         found: list[str] = self._uids.take(pa.array(places)).to_pylist()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HIERARCHY", "named_terms"]
 
-_NAMED = "uid = ? or ontology_id = ? or name = ?"
+_FIELDS = ("uid", "ontology_id", "name")
 
 
 def named_terms(snapshot: Snapshot, meta: Meta, text: str) -> list[str]:
@@ -32,12 +32,19 @@ def named_terms(snapshot: Snapshot, meta: Meta, text: str) -> list[str]:
         When there is none, with the near ones.
     """
     check_text(text, f"{meta.name}.name")
-    fields = ["uid"] if is_uid(text) else []
-    for field in (*fields, "ontology_id", "name"):
+    for field in _fields(meta):
+        if field == "uid" and not is_uid(text):
+            continue
         if found := snapshot.lookup(meta.table, field, [text])["uid"].to_pylist():
             return list(found)
     near = near_misses(snapshot, meta.registry, "name", [text])
-    raise RecordNotFound(f"no {meta.name} has the name or ontology_id {shown(text)}{near}")
+    named = " or ".join(reversed(_fields(meta)[1:]))
+    raise RecordNotFound(f"no {meta.name} has the {named} {shown(text)}{near}")
+
+
+def _fields(meta: Meta) -> list[str]:
+    """Return the columns by which a record may be named."""
+    return [field for field in _FIELDS if field in meta.columns]
 
 
 def _related(meta: Meta, rest: list[str], value: object, lookup: Any, *, up: bool) -> Condition:
@@ -45,7 +52,7 @@ def _related(meta: Meta, rest: list[str], value: object, lookup: Any, *, up: boo
         raise UnknownField(f"{shown(str(lookup))}: {'ancestor_of' if up else 'descendant_of'} takes no further look-up")
     wanted = getattr(value, "uid", value)
     if not isinstance(wanted, str):
-        raise InputError(f"{lookup}={shown(value)}: a term, its name, its ontology_id or its uid is accepted")
+        raise InputError(f"{lookup}={shown(value)}: a record, its {', '.join(reversed(_fields(meta)))} is accepted")
 
     def settle(snapshot: Snapshot) -> Condition:
         tree = hierarchy_of(snapshot, meta.table)
@@ -53,13 +60,13 @@ def _related(meta: Meta, rest: list[str], value: object, lookup: Any, *, up: boo
         found = tree.above(starts) if up else tree.below(starts)
         return Condition.of_values("uid", found.to_pylist())
 
-    return Condition(_recursive(meta, up=up), (wanted,) * 3, frozenset({meta.table}), settle=settle)
+    return Condition(_recursive(meta, up=up), (wanted,) * len(_fields(meta)), frozenset({meta.table}), settle=settle)
 
 
 def _recursive(meta: Meta, *, up: bool) -> str:
     """Return the condition as SQL alone, which DuckDB can run; circles end, as UNION keeps each uid once."""
-    table = quoted(meta.table)
-    begin = f"select uid, parent_uids from {table} where {_NAMED}"
+    table, named = quoted(meta.table), " or ".join(f"{field} = ?" for field in _fields(meta))
+    begin = f"select uid, parent_uids from {table} where {named}"
     link = "list_contains(t.parent_uids, r.uid)" if not up else "list_contains(r.parent_uids, t.uid)"
     step = f"select t.uid, t.parent_uids from {table} t join r on {link}"
     return f'"uid" in (with recursive r as ({begin} union {step}) select uid from r)'

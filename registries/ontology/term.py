@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lakehouse.errors import InputError, did_you_mean, shown
@@ -11,21 +11,17 @@ from registries.column import Column, Reference, column, reference
 from registries.names import check_name
 from registries.ontology.adopting import merged_row, own_like, take_places
 from registries.ontology.entry_set import EntrySet, entries_for
-from registries.ontology.hierarchy import hierarchy_of
-from registries.ontology.identity import RELATIONS, SCOPES, entry_uid
+from registries.ontology.identity import SCOPES, entry_uid
 from registries.ontology.importing import Imported, Wanted, import_source
-from registries.ontology.lookups import HIERARCHY
 from registries.ontology.nearby import nearby
-from registries.ontology.picture import Picture
+from registries.ontology.parents import Hierarchical
 from registries.ontology.public import PublicEntries, public_entries
 from registries.ontology.upgrade import Upgrade, planned
-from registries.query import Query
 from registries.record import Record, Saved
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot, Transaction
     from registries.instance import Instance
-    from registries.meta import Lookup
 
 __all__ = ["Entry", "Term"]
 
@@ -189,8 +185,11 @@ class Entry(Record, abstract=True):
 
     def own_uid(self) -> str:
         """Return the uid that follows from its identity, or else from its name."""
-        public = self.identity()
-        return entry_uid(self.meta.name, *public) if public else entry_uid(self.meta.name, "name", self.label)
+        public = self.identity() or ("name", self.label)
+        known: tuple[tuple[str, ...], str] | None = vars(self).get("_own")
+        if known is None or known[0] != public:  # saving asks for it three times
+            known = vars(self)["_own"] = public, entry_uid(self.meta.name, *public)
+        return known[1]
 
     @property
     def label(self) -> str:
@@ -229,6 +228,18 @@ class Entry(Record, abstract=True):
             raise InputError(f"{self.meta.name} is given {len(scopes)} synonym_scopes for {len(names)} synonyms")
         self._values["synonym_scopes"] = scopes
 
+    @classmethod
+    def upsert_key(cls, given: Collection[str]) -> tuple[str, ...]:
+        """Return the public identifier where a frame has it, else the name, with the organism where that is given."""
+        if cls.identity_field in given and cls.identity_field != cls.label_field:
+            return (cls.identity_field,)
+        return tuple(name for name in (cls.label_field, "organism") if name == cls.label_field or name in given)
+
+    def sought(self) -> list[tuple[str, Any]]:
+        """Return the columns by which saving looks for rows, with what it looks for."""
+        fields = dict.fromkeys((self.identity_field, self.label_field))
+        return [("uid", self.own_uid()), *((name, self.value(name)) for name in fields)]
+
     def find(self, snapshot: Snapshot) -> dict[str, Any] | None:
         """Return the row of the same identity; of an entry without an identifier, that of the same name."""
         table, identifier = self.meta.table, self.value(self.identity_field)
@@ -263,116 +274,9 @@ class Entry(Record, abstract=True):
         return saved
 
 
-class Term(Entry, abstract=True):
+class Term(Hierarchical, Entry, abstract=True):
     """A term of an ontology: an entry with a definition and parents."""
-
-    _computed: ClassVar[Mapping[str, Lookup]] = HIERARCHY
 
     ontology_id: Column[str | None] = column(doc="Public identifier such as CL:0000084.", default=None)
     name: Column[str] = column(doc="The name that its source prefers, in Unicode normal form C.")
     definition: Column[str | None] = column(doc="What it means.", default=None)
-    parent_uids: Column[list[str]] = column(
-        doc="uids of its direct parents, such as the terms that it is a kind of.", default=()
-    )
-    parent_relations: Column[list[str]] = column(
-        doc="For each parent, in order: is_a, part_of, or parent where the source does not tell these apart.",
-        default=(),
-    )
-
-    # Relatives
-
-    @property
-    def parents(self) -> Query[Self]:
-        """Its direct parents."""
-        return self._relatives().filter(uid__in=self.parent_uids)
-
-    @property
-    def children(self) -> Query[Self]:
-        """The terms that have it as a direct parent."""
-        return self._relatives().filter(parent_uids__contains=self._saved_uid())
-
-    def ancestors(self) -> Query[Self]:
-        """Return the terms above it, at any distance."""
-        return self._relatives().filter(ancestor_of=self._saved_uid(), uid__ne=self.uid)
-
-    def descendants(self) -> Query[Self]:
-        """Return the terms below it, at any distance.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from registries.instance import Instance
-        >>> lake = Instance.create(tempfile.mkdtemp())
-        >>> lymphocyte = lake.CellType(name="lymphocyte").save()
-        >>> t_cell = lake.CellType(name="T cell", parent_uids=[lymphocyte]).save()
-        >>> lymphocyte.descendants().one() == t_cell
-        True
-        >>> lake.CellType.filter(descendant_of="lymphocyte").count()  # itself, and what is below it
-        2
-        >>> lake.close()
-        """
-        return self._relatives().filter(descendant_of=self._saved_uid(), uid__ne=self.uid)
-
-    def ancestor_uids(self) -> list[str]:
-        """Return the uids of the terms above it, the nearest first; from memory, without reading their rows."""
-        home = self.home_of()
-        return hierarchy_of(home.snapshot(), self.meta.table).ancestors([self._saved_uid()])
-
-    def descendant_uids(self) -> list[str]:
-        """Return the uids of the terms below it, the nearest first; from memory, without reading their rows."""
-        home = self.home_of()
-        return hierarchy_of(home.snapshot(), self.meta.table).descendants([self._saved_uid()])
-
-    def view_parents(self) -> Picture:
-        """Return a picture of all that is above it: SVG in a notebook, text when printed, a file with ``save(path)``."""
-        rows = [self.to_row(), *self.ancestors().arrow().to_pylist()]
-        names = {row["uid"]: row["name"] for row in rows}
-        links = {row["uid"]: list(zip(row["parent_uids"], row["parent_relations"], strict=False)) for row in rows}
-        return Picture(self._saved_uid(), names, links)
-
-    def _relatives(self) -> Query[Self]:
-        home = self.home_of()
-        return Query.of(home.bound(type(self)), home)
-
-    def _saved_uid(self) -> str:
-        if not self.is_saved:
-            raise InputError(f"{shown(self)} is not saved, so nothing is above or below it: call its save() first")
-        return self.uid
-
-    # Saving
-
-    def assign(self, declared: Column[Any], value: Any) -> None:
-        """Set a column, checking its type; parents may be given as records."""
-        if declared.name == "parent_uids" and isinstance(value, list | tuple):
-            value = [self._uid_of_parent(one) for one in value]
-        super().assign(declared, value)
-
-    def _uid_of_parent(self, parent: Any) -> Any:
-        if not isinstance(parent, Term):
-            return parent
-        if parent.meta.table != self.meta.table:
-            raise InputError(f"{self.meta.name}.parent_uids takes a {self.meta.name}, not {shown(parent)}")
-        if not parent.is_saved:
-            raise InputError(f"{self.meta.name}.parent_uids: {shown(parent)} is not saved: call its save() first")
-        vars(self).setdefault("_mentions", []).append(parent)
-        return parent.uid
-
-    def check(self) -> None:
-        """Check names, synonyms and relations."""
-        super().check()
-        parents, relations = self.parent_uids, list(self.parent_relations)
-        relations += ["is_a"] * (len(parents) - len(relations))
-        if len(relations) > len(parents):
-            raise InputError(f"{self.meta.name} is given {len(relations)} parent_relations for {len(parents)} parents")
-        for relation in relations:
-            if relation not in RELATIONS:
-                raise InputError(f"parent relation {shown(relation)} is not known{did_you_mean(relation, RELATIONS)}")
-        self._values["parent_relations"] = relations
-
-    def plan_save(self, txn: Transaction, home: Instance, *, look: bool = True) -> Saved:
-        """Save it, unless it would be above itself."""
-        if self.parent_uids and self.is_saved and self.parent_uids != self._read["parent_uids"]:
-            above = hierarchy_of(txn.snapshot, self.meta.table).above(self.parent_uids).to_pylist()
-            if self.uid in above:
-                raise InputError(f"{self.meta.name} {shown(self.label)} would be above itself: choose other parents")
-        return super().plan_save(txn, home, look=look)

@@ -149,9 +149,77 @@ def test_a_frame_with_one_bad_row_changes_nothing(lake):
 
 
 def test_registries_that_need_more_than_columns_say_how_to_save(lake):
-    with pytest.raises(Unsupported, match=r"save them with lh\.save"):
-        lake.Feature.upsert_df([{"name": "x", "dtype": "int"}])
+    with pytest.raises(Unsupported, match=r"save them with lh\.save\(\[Artifact"):
+        lake.Artifact.upsert_df([{"key": "x"}])
+    with pytest.raises(Unsupported, match="more than columns"):
+        lake.FeatureSet.upsert_df([{"hash": "x"}])
     assert lake.Feature.from_df([{"name": "x", "dtype": "int"}]).save()[0].dtype == "int"
+
+
+def test_frames_of_any_registry_are_inserted_changed_or_left_alone(lake):
+    features = [{"name": "age", "dtype": "int"}, {"name": "dose", "dtype": "float", "unit": "mg"}]
+    assert repr(lake.Feature.upsert_df(features)) == "2 inserted, 0 updated, 0 unchanged"
+    features[0]["description"] = "in years"
+    assert repr(lake.Feature.upsert_df(features)) == "0 inserted, 1 updated, 1 unchanged"
+    assert lake.Feature.get(name="age").description == "in years"
+    runs = [{"name": "align", "version": "1"}, {"name": "align", "version": "2"}]
+    assert repr(lake.Transform.upsert_df(runs)) == "2 inserted, 0 updated, 0 unchanged"
+    assert repr(lake.Transform.upsert_df([runs[1] | {"kind": "notebook"}])) == "0 inserted, 1 updated, 0 unchanged"
+    with pytest.raises(InputError, match="known"):
+        lake.Transform.upsert_df([{"name": "x"}, {"name": "y", "kind": "spell"}])
+    assert lake.Transform.filter().count() == 2
+
+
+def test_rows_as_dicts_give_each_its_own_fields(lake):
+    lake.ULabel.upsert_df([{"name": "fed"}, {"name": "treated", "description": "with drug A"}])
+    assert lake.ULabel.get(name="treated").description == "with drug A"
+    done = lake.ULabel.upsert_df([{"name": "fed", "description": "daily"}, {"name": "treated"}])
+    assert (done.updated, done.unchanged) == (1, 1)
+    assert lake.ULabel.get(name="treated").description == "with drug A"
+    made = lake.Transform.from_df([{"name": "a"}, {"name": "b", "kind": "notebook"}]).save()
+    assert [one.kind for one in made] == ["script", "notebook"]
+    with pytest.raises(Duplicate, match="occurs twice"):
+        lake.ULabel.upsert_df([{"name": "x"}, {"name": "x", "description": "y"}])
+
+
+def test_terms_of_a_frame_are_known_by_their_public_identifier(lake):
+    frame = pd.DataFrame({"ontology_id": ["CL:1", "CL:2"], "name": ["T cell", "B cell"], "synonyms": [["T"], []]})
+    assert repr(lake.CellType.upsert_df(frame)) == "2 inserted, 0 updated, 0 unchanged"
+    frame.loc[1, "name"] = "B lymphocyte"
+    assert repr(lake.CellType.upsert_df(frame)) == "0 inserted, 1 updated, 1 unchanged"
+    assert lake.CellType.get(ontology_id="CL:2").name == "B lymphocyte"
+    assert lake.CellType.get(name="T cell").synonym_scopes == ["EXACT"]
+    assert (
+        repr(lake.CellType.upsert_df([{"name": "T cell", "definition": "x"}])) == "0 inserted, 1 updated, 0 unchanged"
+    )
+    with pytest.raises(Duplicate, match="is there already"):
+        lake.CellType.upsert_df([{"name": "another", "ontology_id": "CL:1"}], on="name")
+    lake.CellType(name="T cell", ontology_id="CL:3").save()
+    with pytest.raises(MultipleFound, match="choose on="):
+        lake.CellType.upsert_df([{"name": "T cell", "definition": "y"}])
+
+
+def test_many_terms_are_saved_together_as_one_by_one(lake):
+    names = [f"cell {i % 150}" for i in range(300)]
+    lake.CellType(name="cell 7", definition="was there").save()
+    cells = [lake.CellType(name=name, synonyms=[f"{name}!"]) for name in names]
+    before = lake.lake.head()
+    lake.save([lake.ULabel(name="beside"), *cells])
+    assert lake.lake.head() == before + 1
+    assert lake.CellType.filter().count() == 150
+    assert cells[0] == cells[150] and cells[7].definition == "was there"
+    assert cells[0].uid == lake.CellType.get(name="cell 0").uid
+    for cell in cells[:150]:
+        cell.definition = "changed"
+    lake.save(cells[:150])
+    assert lake.CellType.filter(definition="changed").count() == 150
+
+
+def test_one_bad_term_among_many_saves_nothing(lake):
+    cells = [lake.CellType(name=f"cell {i}") for i in range(200)]
+    with pytest.raises(InvalidName, match="blank"):
+        lake.save([*cells, lake.CellType(name=" blank")])
+    assert lake.CellType.filter().count() == 0 and not cells[0].is_saved
 
 
 def test_rows_of_a_frame_become_records(lake):
