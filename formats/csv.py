@@ -4,7 +4,8 @@
 from the whole text up to 16 MB, from the first 8 MB of a larger one. An unquoted empty field and the usual marks
 (``NA``, ``NaN``, ``null``, ...) are null; ``""`` is an empty text. Texts are UTF-8, with or without a byte order
 mark. An empty file is a table without columns. As in DuckDB, a column without a name is called ``column`` and its
-position from 0, and the second of two equal names gets ``_1``.
+position from 0, and the second of two equal names gets ``_1``. Lines of comments before the names, as in ``# made by``
+or ``##fileformat``, are passed over where the file is no table with them.
 
 A pandas index that is not the default one is written as columns, and stays columns when it is read again.
 """
@@ -52,12 +53,15 @@ class _Look:
     """``None`` if the file goes on behind what was looked at."""
     renamed: bool = False
     """Whether the names in the file's first row are not the columns' names."""
+    comments: int = 0
+    """Lines before the names."""
 
     def read_options(self) -> pc.ReadOptions:
         """Return how to read the file so that it has these names."""
-        if not self.renamed:
-            return _read()
-        return pc.ReadOptions(block_size=_BLOCK, column_names=self.schema.names, skip_rows_after_names=1)
+        found = _read(self.comments)
+        if self.renamed:
+            found.column_names, found.skip_rows_after_names = self.schema.names, 1
+        return found
 
 
 class CsvFormat(TableFormat):
@@ -146,8 +150,8 @@ def _write(table: pa.Table, sink: BinaryIO, suffix: str) -> None:
         pc.write_csv(table, packed, pc.WriteOptions(delimiter=_separator(suffix)))
 
 
-def _read() -> pc.ReadOptions:
-    return pc.ReadOptions(block_size=_BLOCK)
+def _read(comments: int) -> pc.ReadOptions:
+    return pc.ReadOptions(block_size=_BLOCK, skip_rows=comments)
 
 
 def _parse(path: Path) -> pc.ParseOptions:
@@ -180,12 +184,28 @@ def _look(path: Path) -> _Look:
         return look
 
 
-def _infer(head: bytes, path: Path, *, whole: bool) -> _Look:
-    if whole:
-        table = pc.read_csv(io.BytesIO(head), _read(), _parse(path), _convert())
-        return _Look(table.schema, table.num_rows)
-    with pc.open_csv(io.BytesIO(head), _read(), _parse(path), _convert()) as reader:
-        return _Look(reader.schema, None)
+def _infer(head: bytes, path: Path, *, whole: bool, comments: int = 0) -> _Look:
+    try:
+        if whole:
+            table = pc.read_csv(io.BytesIO(head), _read(comments), _parse(path), _convert())
+            return _Look(table.schema, table.num_rows, comments=comments)
+        with pc.open_csv(io.BytesIO(head), _read(comments), _parse(path), _convert()) as reader:
+            return _Look(reader.schema, None, comments=comments)
+    except pa.ArrowInvalid:
+        # only where it is no table as it is: a name may begin like a comment
+        if comments or not (found := _comments(head)):
+            raise
+        return _infer(head, path, whole=whole, comments=found)
+
+
+def _comments(head: bytes) -> int:
+    """Return how many lines at the beginning are comments: of ``#`` with a blank or another one behind it."""
+    count = 0
+    for line in io.BytesIO(head.removeprefix(b"\xef\xbb\xbf")):
+        if not (line.startswith((b"# ", b"##")) or line.strip() == b"#"):
+            break
+        count += 1
+    return count
 
 
 def _distinct(names: list[str]) -> list[str]:

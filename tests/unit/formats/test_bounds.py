@@ -62,10 +62,10 @@ def _array(rows: int) -> Any:
     return np.random.default_rng(0).random((rows, 50))
 
 
-def _written(name: str, make: Callable[[int], Any], suffix: str = "") -> Callable[[Path, int], Path]:
+def _written(name: str, make: Callable[[int], Any]) -> Callable[[Path, int], Path]:
     def write(folder: Path, rows: int) -> Path:
         fmt = by_name(name)
-        path = folder / f"x{suffix or next(iter(fmt.suffixes), '')}"
+        path = folder / f"x{next(iter(fmt.suffixes), '')}"
         fmt.write(make(rows), path)
         return path
 
@@ -96,6 +96,12 @@ def _version_2(folder: Path, rows: int) -> Path:
 def _sharded(folder: Path, rows: int) -> Path:
     zarr.create_array(folder / "x.zarr", data=_array(rows), chunks=(10, 50), shards=(rows, 50))
     return folder / "x.zarr"
+
+
+def _zipped(folder: Path, rows: int) -> Path:
+    with zarr.storage.ZipStore(folder / "x.zarr.zip", mode="w") as store:
+        zarr.create_array(store, data=_array(rows), chunks=(1000, 50))
+    return folder / "x.zarr.zip"
 
 
 def _cell_ranger(folder: Path, cells: int) -> Path:
@@ -147,7 +153,7 @@ CASES: dict[str, tuple[str, Callable[[Path, int], Path], int, int]] = {
     "zarr": ("zarr", _written("zarr", _array), 30_000, 100_000),
     "zarr version 2": ("zarr", _version_2, 30_000, 100_000),
     "zarr sharded": ("zarr", _sharded, 30_000, 100_000),
-    "zarr zipped": ("zarr", _written("zarr", _array, ".zarr.zip"), 30_000, 200_000),
+    "zarr zipped": ("zarr", _zipped, 30_000, 200_000),
     "tiledb dense": ("tiledb", _written("tiledb", _array), 30_000, 200_000),
     "tiledb sparse": ("tiledb", _written("tiledb", lambda rows: _adata(rows).X), 100_000, 300_000),
     "soma": ("soma", _written("soma", _adata), 30_000, 300_000),

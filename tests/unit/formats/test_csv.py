@@ -184,3 +184,17 @@ def test_columns_without_a_name_or_with_the_same_one_get_names_of_their_own(tmp_
     assert FORMAT.open(path).collect().rows() == [(1, 2, 3, 4, "x")]
     assert FORMAT.load(path).columns.tolist() == names
     assert FORMAT.describe(path).n_rows == 1
+
+
+@pytest.mark.parametrize("comment", ["# made by a program\n# of 2020, in a hurry\n", "##fileformat=1\n#\n"])
+def test_comments_before_the_names_are_passed_over_where_they_are_no_names(tmp_path: Path, comment: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(comment + "#id,b,b\n1,2,3\n")
+    assert FORMAT.load(path).to_dict("list") == {"#id": [1], "b": [2], "b_1": [3]}
+    assert FORMAT.describe(path).shape == (1, 3)
+    assert FORMAT.open(path).collect().rows() == [(1, 2, 3)]
+    path.write_text("# id,name\n1,x\n")
+    assert FORMAT.load(path).columns.tolist() == ["# id", "name"]
+    path.write_text("# made by a program\na,b\n1,2,3\n")
+    with pytest.raises(InvalidFile, match="Expected 2 columns, got 3"):
+        FORMAT.load(path)

@@ -25,6 +25,7 @@ FILES = [
     ("cellxgene/example_invalid_CL.h5ad", "AnnData", (320, 136)),
     ("cellxgene/example_valid.h5ad", "AnnData", (2, 7)),
     ("lamindb/mini_immuno_dataset1.h5ad", "AnnData", (3, 3)),
+    ("lamindb/mini_immuno_dataset2.h5ad", "AnnData", (3, 3)),
     ("lamindb/mini_immuno_dataset1.parquet", "dataframe", (3, 13)),
     ("lamindb/mini_immuno_dataset2.parquet", "dataframe", (3, 9)),
     ("markers/omap-1-human-lymph-node-ibex.csv", "dataframe", (51, 22)),
@@ -42,14 +43,21 @@ FILES = [
     ("scanpy/10x_pbmc68k_reduced.zarr.zip", "AnnData", (700, 765)),
     ("squidpy/test_data.h5ad", "AnnData", (49, 1999)),
     ("tabular/diamonds.csv", "dataframe", (53940, 10)),
+    ("tabular/iris.csv", "dataframe", (150, 5)),
     ("tabular/penguins.csv", "dataframe", (344, 7)),
     ("tabular/taxis.csv", "dataframe", (6433, 14)),
+    ("tiledb/pbmc3k-annotations.csv", "dataframe", (2638, 2)),
     ("tiledb/pbmc3k.cxg", "array", None),
     ("tiledbsoma/10x-pbmc-multiome_subset_100_100.h5ad", "AnnData", (100, 100)),
     ("tiledbsoma/soma-exp-pbmc-small.tar.gz", "SOMA", (80, 230)),
     ("tiledbsoma/soma-exp-pbmc-small-pre-1.15.tar.gz", "SOMA", (80, 230)),
     ("tiledbsoma/soma-dataframe-pbmc3k-processed-obs.tar.gz", "SOMA", (2638, 8)),
 ]
+
+
+def test_no_file_of_the_manifest_is_left_out() -> None:
+    lines = (DATA / "MANIFEST.tsv").read_text().splitlines()[1:]
+    assert {line.split("\t")[0].rstrip("/") for line in lines} == {name for name, _, _ in FILES}
 
 
 def _at(name: str, tmp_path: Path) -> Path:
