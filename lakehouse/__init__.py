@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         init,
         open,
         save,
+        search,
         snapshots,
         sql,
         transaction,
@@ -122,6 +123,7 @@ __all__ = [
     "restore",
     "revert",
     "save",
+    "search",
     "snapshots",
     "sql",
     "tag",
@@ -135,7 +137,19 @@ __all__ = [
 logging.getLogger("lakehouse").addHandler(logging.NullHandler())
 
 if not TYPE_CHECKING:
-    _API = ("connect", "current", "disconnect", "flush", "init", "open", "save", "snapshots", "sql", "transaction")
+    _API = (
+        "connect",
+        "current",
+        "disconnect",
+        "flush",
+        "init",
+        "open",
+        "save",
+        "search",
+        "snapshots",
+        "sql",
+        "transaction",
+    )
     _MAINTENANCE = ("backup", "check", "compact", "rebuild", "restore", "vacuum")
     _TIMELINE = ("batch", "changes", "revert", "tag", "tags", "untag")
     _REGISTRIES = (

@@ -19,6 +19,8 @@ from registries import binding
 from registries.instance import Instance
 from registries.places import check_path, instance_root
 from registries.record import Record
+from registries.search.asking import LEAST, MOST
+from registries.search.hits import Hits
 from registries.times import At
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ __all__ = [
     "open",
     "place_of",
     "save",
+    "search",
     "snapshots",
     "sql",
     "transaction",
@@ -247,6 +250,34 @@ def sql(
 def save(records: R | Iterable[R]) -> list[R]:
     """Save records in one commit of the current instance, all or none, and return them."""
     return current().save(_listed(records))
+
+
+def search(text: str, *, limit: int = MOST, min_score: float = LEAST) -> Hits[Any]:
+    """Return the records of all registries that are nearest to a text, the nearest first; see ``Registry.search``.
+
+    Registries without names, such as runs and links, are passed over, and so are users, storages and sources.
+
+    Parameters
+    ----------
+    text
+        What to look for.
+    limit
+        How many records at most.
+    min_score
+        The score to reach, from 0 to 1.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import lakehouse as lh
+    >>> lake = lh.init(tempfile.mkdtemp(), pointer=False)
+    >>> _ = lh.save([lh.ULabel(name="treated"), lh.CellType(name="fibroblast")])
+    >>> lh.search("fibrblast")
+    <1 found for 'fibrblast'>
+    0.85  cell_type  'fibroblast'
+    >>> lh.disconnect()
+    """
+    return current().search(text, limit=limit, min_score=min_score)
 
 
 def transaction(message: str = "", *, serializable: bool = False) -> AbstractContextManager[Transaction]:

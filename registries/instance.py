@@ -31,6 +31,8 @@ from registries.ontology.views import hierarchy_views
 from registries.places import catalog_file, check_path, instance_root, refusing
 from registries.query import Query, check_limit
 from registries.record import Record
+from registries.search.asking import LEAST, MOST, search_all
+from registries.search.hits import Hits
 from registries.stored import Stored
 from registries.stores import Stores
 from registries.times import At, point
@@ -244,6 +246,10 @@ class Instance:
         for read in {content.artifact.uid: content.artifact for content in contents.values()}.values():
             self.note_read(read)
         return found
+
+    def search(self, text: str, *, limit: int = MOST, min_score: float = LEAST) -> Hits[Any]:
+        """Return the records of all registries that are nearest to a text; see ``lh.search``."""
+        return search_all(self, text, limit=limit, min_score=min_score)
 
     # Writing
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lakehouse.errors import UnknownField, did_you_mean, shown
 from registries.completion import Names
 from registries.record_set import RecordSet, from_frame, from_values
+from registries.search.asking import LEAST, MOST, search
+from registries.search.hits import Hits
 from registries.upserting import Upserted, upserted
 
 if TYPE_CHECKING:
@@ -97,6 +99,52 @@ class Many:
         """
         registry: Any = cls
         return upserted(registry, registry.home(), df, on, from_columns=registry.is_made_of_columns())
+
+    @classmethod
+    def search(
+        cls,
+        text: str,
+        *,
+        limit: int = MOST,
+        field: str | Iterable[str] | None = None,
+        min_score: float = LEAST,
+    ) -> Hits[Any]:
+        """Return the records whose names, synonyms, keys or descriptions are nearest to a text, the nearest first.
+
+        Typos, case, accents, punctuation and the order of words are forgiven; the beginning of a name is enough. A
+        name itself scores 1, what is misspelt or has more words scores less, and a description 0.6 at most. What is
+        in the trash is not found, and of versions of a key the newest.
+
+        Parameters
+        ----------
+        text
+            What to look for.
+        limit
+            How many records at most.
+        field
+            The column to look at, or several; all with names and descriptions, where none is given.
+        min_score
+            The score to reach, from 0 to 1.
+
+        Raises
+        ------
+        InputError
+            When there is nothing to look for.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from registries import Instance
+        >>> lake = Instance.create(tempfile.mkdtemp())
+        >>> _ = lake.save([lake.CellType(name="fibroblast"), lake.CellType(name="neuron", synonyms=["nerve cell"])])
+        >>> lake.CellType.search("fibrblast").first().name
+        'fibroblast'
+        >>> lake.CellType.search("Nerve-cell", field="synonyms")[0].name
+        'neuron'
+        >>> lake.close()
+        """
+        registry: Any = cls
+        return search(registry, registry.home(), text, limit=limit, field=field, min_score=min_score)
 
     @classmethod
     def lookup(cls, *, field: str | None = None) -> Names[Any]:

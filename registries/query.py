@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -25,6 +25,8 @@ from registries.near import near_misses
 from registries.related import include_in
 from registries.renamed import no_such
 from registries.rows import live
+from registries.search.asking import LEAST, MOST, search
+from registries.search.hits import Hits
 from registries.times import At, point
 
 if TYPE_CHECKING:
@@ -252,6 +254,20 @@ class Query(Generic[R]):
         return replace(self, conditions=tuple(settled(snapshot, part, table) for part in self.conditions))
 
     # Ends
+
+    def search(
+        self,
+        text: str,
+        *,
+        limit: int = MOST,
+        field: str | Iterable[str] | None = None,
+        min_score: float = LEAST,
+    ) -> Hits[R]:
+        """Return those of the records that are nearest to a text, the nearest first; parameters as for ``Record.search``."""
+        uids = frozenset(self.rows(self.home.snapshot(self.when))["uid"].to_pylist())
+        return search(
+            self.registry, self.home, text, limit=limit, field=field, min_score=min_score, among=uids, at=self.when
+        )
 
     def arrow(self, *, include: str | Sequence[str] = ()) -> pa.Table:
         """Return the rows as a pyarrow Table.

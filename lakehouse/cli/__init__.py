@@ -4,7 +4,7 @@
 1 refused or failed, 2 wrong usage, 3 not found, 4 a conflict or busy, 130 interrupted, 141 the reader closed the pipe.
 """
 
+from lakehouse.cli.queries import app
 from lakehouse.cli.run import main
-from lakehouse.cli.schemas import app
 
 __all__ = ["app", "main"]

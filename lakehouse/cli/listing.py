@@ -19,7 +19,7 @@ from registries.query import Query
 from registries.record import Record
 from registries.retrieve import near_misses
 
-__all__ = ["artifact_called", "describe", "ls"]
+__all__ = ["artifact_called", "describe", "ls", "registry_called"]
 
 _FEW = 50
 _NAMES = ("key", "name", "handle", "root")
@@ -37,7 +37,7 @@ def ls(
     all_versions: bool,
 ) -> None:
     """List records, the newest first."""
-    found = _registry(registry)
+    found = registry_called(registry)
     if found is not Artifact and (suffix is not None or labels or all_versions):
         raise typer.BadParameter(f"--suffix, --label and --all-versions go with artifacts, not with {registry}")
     most = (None if screen.options.json else _FEW) if limit is None else limit or None
@@ -57,7 +57,8 @@ def ls(
     _say_how_many(screen, found, len(rows), total)
 
 
-def _registry(name: str) -> type[Record]:
+def registry_called(name: str) -> type[Record]:
+    """Return the registry with a name, of the class or the table."""
     wanted = name.lower()
     for table, registry in REGISTRIES.items():
         if wanted in (table, registry.__name__.lower()):

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from typer.main import get_command
 
-from lakehouse.cli.schemas import app
+from lakehouse.cli.queries import app
 from lakehouse.cli.screen import PIPE_CLOSED, Options, report, silence
 from lakehouse.errors import Conflict, LakehouseError, NotFound, Unavailable
 from lakehouse.optional import check_namesake

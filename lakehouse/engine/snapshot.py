@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from lakehouse.engine.arrow import pc
 from lakehouse.engine.catalog import Catalog, Session
+from lakehouse.engine.changes import Segment
 from lakehouse.engine.moments import is_readable
 from lakehouse.engine.pruning import Among, Bound, Demand, Keep, best_first, within
 from lakehouse.engine.scan import Scanner, Source, quoted, source_of
@@ -186,6 +187,19 @@ class Snapshot:
         found = self.lookup(table, "uid", wanted.to_pylist())["uid"]
         absent: list[str] = wanted.filter(pc.invert(pc.is_in(wanted, found.combine_chunks()))).to_pylist()
         return absent
+
+    def changes_since(self, table: str, commit: int) -> list[Segment] | None:
+        """Return what was done to a table after a commit, in order; None where that is not retained any more."""
+        versions = self._schemas.versions(table)
+        with self._catalog.read() as session:
+            if commit < session.meta().oldest_readable:  # a tag keeps a commit, not what came after it
+                return None
+            return session.segments(table, commit, self.commit, versions)
+
+    @property
+    def pending(self) -> Mapping[str, Sequence[Segment]]:
+        """What a transaction that is still open did to each table."""
+        return {}
 
     # -- queries ---------------------------------------------------------------------------------------------------
     def source(self, table: str) -> Source:

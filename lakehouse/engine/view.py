@@ -40,6 +40,11 @@ class TransactionView(Snapshot):
         """Whether it shows the writes of a transaction that is still open."""
         return True
 
+    @property
+    def pending(self) -> Mapping[str, Sequence[Segment]]:
+        """What the transaction did to each table."""
+        return self._log
+
     def forget(self) -> None:
         """Drop what was fetched, to fetch it anew."""
         self._base.forget()
@@ -174,6 +179,11 @@ class TrackedView(TransactionView):
             asked = uids.drop_null().to_pylist()
             self._reads.lookup(table, "uid", asked, asked)
         return self._plain.missing(table, uids)
+
+    def changes_since(self, table: str, commit: int) -> list[Segment] | None:
+        """Return what was done to a table after a commit, in order; None where that is not retained any more."""
+        self._reads.whole([table])
+        return self._plain.changes_since(table, commit)
 
     def source(self, table: str) -> Source:
         """Return a table as SQL over its files and its tail."""
