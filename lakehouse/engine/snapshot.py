@@ -196,10 +196,10 @@ class Snapshot:
                 return None
             return session.segments(table, commit, self.commit, versions)
 
-    @property
-    def pending(self) -> Mapping[str, Sequence[Segment]]:
-        """What a transaction that is still open did to each table."""
-        return {}
+    def written(self, table: str) -> Sequence[Segment]:
+        """Return what a transaction that is still open did to a table."""
+        del table
+        return ()
 
     # -- queries ---------------------------------------------------------------------------------------------------
     def source(self, table: str) -> Source:

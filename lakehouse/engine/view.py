@@ -40,10 +40,10 @@ class TransactionView(Snapshot):
         """Whether it shows the writes of a transaction that is still open."""
         return True
 
-    @property
-    def pending(self) -> Mapping[str, Sequence[Segment]]:
-        """What the transaction did to each table."""
-        return self._log
+    def written(self, table: str) -> Sequence[Segment]:
+        """Return what the transaction did to a table."""
+        self.write_pending(table)
+        return self._log.get(table, ())
 
     def forget(self) -> None:
         """Drop what was fetched, to fetch it anew."""

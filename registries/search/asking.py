@@ -70,7 +70,7 @@ def index_of(home: Instance, meta: Meta, snapshot: Snapshot) -> Index:
     if not snapshot.moves:
         return _kept.of(home, fields, snapshot)
     index = _kept.of(home, fields, home.lake.at_commit(snapshot.commit))
-    pending = snapshot.pending.get(meta.table)
+    pending = snapshot.written(meta.table)
     return index.with_pending(pending) if pending else index
 
 
