@@ -180,10 +180,10 @@ class TrackedView(TransactionView):
             self._reads.lookup(table, "uid", asked, asked)
         return self._plain.missing(table, uids)
 
-    def changes_since(self, table: str, commit: int) -> list[Segment] | None:
-        """Return what was done to a table after a commit, in order; None where that is not retained any more."""
+    def written(self, table: str) -> Sequence[Segment]:
+        """Return what the transaction did to a table, of which an index then has all other rows."""
         self._reads.whole([table])
-        return self._plain.changes_since(table, commit)
+        return self._plain.written(table)
 
     def source(self, table: str) -> Source:
         """Return a table as SQL over its files and its tail."""

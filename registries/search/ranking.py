@@ -88,7 +88,7 @@ class Asked:
         if not found:
             return 0.0
         asked, there = sum(len(word) + 1 for word in self.words), sum(len(name) + 1 for name in names)
-        return (found / asked) ** 1.5 * (0.7 + 0.3 * min(1.0, hit / there))
+        return float((found / asked) ** 1.5 * (0.7 + 0.3 * min(1.0, hit / there)))
 
     def _compared(self, name: str) -> list[float]:
         if (known := self._known.get(name)) is None:

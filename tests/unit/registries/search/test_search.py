@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lakehouse.errors import InputError, InvalidName, UnknownField
+from lakehouse.errors import ChangedSinceRead, InputError, InvalidName, UnknownField
 from registries import binding
 from registries.search.index import Index
 
@@ -123,6 +123,14 @@ def test_a_transaction_finds_what_it_wrote_and_others_do_not(cells):
         assert names(cells.ULabel.search("provisionl")) == ["provisional"]
         raise ZeroDivisionError
     assert len(cells.ULabel.search("provisional")) == 0
+
+
+def test_a_serialisable_transaction_that_searched_is_refused_when_a_name_was_added_meanwhile(cells):
+    with pytest.raises(ChangedSinceRead), cells.transaction(serializable=True):
+        assert len(cells.ULabel.search("on call")) == 0
+        with type(cells).open(cells.root, user="grace") as other:
+            other.ULabel(name="on call").save()
+        cells.Feature(name="nobody is on call", dtype="bool").save()
 
 
 def test_an_older_commit_is_searched_as_it_was(cells):
