@@ -1,4 +1,4 @@
-"""The labels of an artifact or a run."""
+"""The labels of an artifact, a run or a transform."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Under:
 
 
 class Labels:
-    """What ``artifact.labels`` is: the labels that a saved artifact carries; the same of a run.
+    """What ``artifact.labels`` is: the labels that a saved artifact carries; the same of a run and a transform.
 
     ``artifact.labels`` is of all registries, ``artifact.ulabels`` and its like of one.
 
@@ -101,9 +101,9 @@ class Labels:
         home.run(plan)
 
     def add_from(self, other: Record) -> None:
-        """Add all labels of another artifact or run, under the same features."""
+        """Add all labels of another artifact, run or transform, under the same features."""
         if getattr(getattr(other, "meta", None), "table", None) not in HOLDERS:
-            raise InputError(f"add_from({shown(other)}): an artifact or a run is accepted")
+            raise InputError(f"add_from({shown(other)}): one of {', '.join(HOLDERS.values())} is accepted")
         home = self._home()
         saved_in(home, other)
 
@@ -176,7 +176,7 @@ class Labels:
         return self._holder.home_of()
 
     def _registries(self) -> list[type[Record]]:
-        return [self._one] if self._one is not None else label_registries(self._holder.meta.table)
+        return [self._one] if self._one is not None else label_registries()
 
     def _links(self, snapshot: Snapshot) -> Iterator[dict[str, Any]]:
         """Yield the links with uid, table, label and feature."""
@@ -232,7 +232,7 @@ class Labels:
         if choices and all(choice.table != table for choice in choices):
             listed = " or ".join(str(choice) for choice in choices)
             raise InputError(f"{label!r} is a {label.meta.name}: {listed} is accepted here")
-        admitted = label_registries(self._holder.meta.table)
+        admitted = label_registries()
         if table not in {registry.meta.table for registry in admitted}:
             names = ", ".join(registry.meta.name for registry in admitted)
             raise InputError(f"{label!r} is no label of {self._holder.meta.table}s: {names} are")
@@ -258,11 +258,11 @@ class Labels:
 
 
 def attach() -> None:
-    """Give artifacts and runs an attribute for the labels of each registry that is declared by now."""
+    """Give artifacts, runs and transforms an attribute for the labels of each registry that is declared by now."""
     complete()
     complete_members()
     for holder in HOLDERS:
-        for registry in label_registries(holder):
+        for registry in label_registries():
             cls, name = REGISTRIES[holder], registry.meta.carried
             if not hasattr(cls, name):
                 doc = f"The labels out of {registry.meta.name} that it carries."

@@ -218,7 +218,7 @@ class Instance:
         ----------
         query
             Sees each registry under its SQL name (``artifact``, ``ulabel``, ...), the views ``artifact_latest``,
-            ``artifact_all``, ``artifact_label``, ``artifact_feature`` and ``registry_column`` (what each column means), and ``content."key"``, ``obs."key"``, ``var."key"``.
+            ``artifact_all``, ``artifact_label`` (as ``run_label`` and ``transform_label`` of all registries), ``artifact_feature`` and ``registry_column`` (what each column means), and ``content."key"``, ``obs."key"``, ``var."key"``.
         params
             Values for ``?`` or ``$name``.
         at
@@ -234,14 +234,15 @@ class Instance:
         if not isinstance(query, str):
             raise InputError(f"sql({shown(query)}): a statement is text")
         _check_given(params, tables)
-        moment = point(at)
-        contents = views.content_tables(self, self.snapshot(moment), query)
+        snapshot = self.snapshot(point(at))
+        contents = views.content_tables(self, snapshot, query)
         given: dict[TableName, Any] = {name: content.table for name, content in contents.items()}
         if COLUMNS in query.lower():
             given[COLUMNS] = column_table()
         for name, table in (tables or {}).items():
             given[name] = table.arrow() if isinstance(table, Query) else table
-        seen = {**views.VIEWS, **hierarchy_views(query)}
+        seen = {**views.views(snapshot, query), **hierarchy_views(query)}
+        moment = None if snapshot.moves else snapshot.commit  # contents, views and tables are of one commit
         found = self.lake.sql(query, params, at=moment, tables=given, views=seen)
         for read in {content.artifact.uid: content.artifact for content in contents.values()}.values():
             self.note_read(read)

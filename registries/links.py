@@ -15,11 +15,8 @@ from registries.record import Record
 
 __all__ = ["HOLDERS", "ArtifactULabel", "complete", "label_registries", "link_table", "link_uid"]
 
-HOLDERS: dict[str, tuple[str, frozenset[str] | None]] = {
-    "artifact": ("artifacts", None),
-    "run": ("runs", frozenset({"ulabel"})),
-}
-"""Tables of what carries labels: the name by which labels look them up, and which labels (None: all)."""
+HOLDERS: dict[str, str] = {"artifact": "artifacts", "run": "runs", "transform": "transforms"}
+"""Tables of what carries labels, and the name by which labels look them up."""
 _FEATURE = "The feature that the label is a value of."
 
 
@@ -55,16 +52,15 @@ def link_table(holder: str, label: str) -> str:
     return f"{holder}_{label}"
 
 
-def label_registries(holder: str) -> list[type[Record]]:
-    """Return the registries whose records a registry's records may carry."""
-    _, admitted = HOLDERS[holder]
-    return [r for t, r in REGISTRIES.items() if r.meta.carried and (admitted is None or t in admitted)]
+def label_registries() -> list[type[Record]]:
+    """Return the registries whose records may be carried as labels."""
+    return [registry for registry in REGISTRIES.values() if registry.meta.carried]
 
 
 def complete() -> None:
     """Declare the link tables of all registries that are declared by now, and the look-ups that cross them."""
-    for holder, (reverse, _) in HOLDERS.items():
-        for label in label_registries(holder):
+    for holder, reverse in HOLDERS.items():
+        for label in label_registries():
             _declare(REGISTRIES[holder], label, reverse)
 
 

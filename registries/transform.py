@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from lakehouse.errors import InputError, did_you_mean, shown
+from registries.annotate import Labels
 from registries.column import Column, column
+from registries.label import ULabel
 from registries.names import check_name
 from registries.record import Record
 
@@ -26,6 +28,16 @@ class Transform(Record, natural=("name", "version"), unique=(("name", "version")
     version: Column[str] = column(doc="Its version, as text.", default="1")
     description: Column[str | None] = column(doc="What it does.", default=None)
     source_hash: Column[str | None] = column(doc="Content hash of its source.", default=None)
+
+    @property
+    def labels(self) -> Labels:
+        """The labels that it carries."""
+        return Labels(self)
+
+    @property
+    def ulabels(self) -> Labels:
+        """The universal labels that it carries."""
+        return Labels(self, ULabel)
 
     def check(self) -> None:
         """Check name, version and kind."""

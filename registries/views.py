@@ -13,7 +13,10 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from formats.registry import by_name
+from lakehouse.engine.scan import literal, quoted
 from lakehouse.errors import InvalidQuery, shown
+from registries.binding import REGISTRIES
+from registries.links import label_registries, link_table
 from registries.parsed import columns_in, parsed, tables_in
 from registries.retrieve import live, near_misses, newest
 
@@ -22,27 +25,53 @@ if TYPE_CHECKING:
     from registries.artifact import Artifact
     from registries.instance import Instance
 
-__all__ = ["CONTENT", "VIEWS", "content_tables", "named_tables"]
+__all__ = ["CONTENT", "content_tables", "named_tables", "views"]
 
-VIEWS: Mapping[str, str] = {
+_VIEWS: Mapping[str, str] = {
     "artifact_all": "select * from _table_artifact",
     "artifact": "select * from _table_artifact where deleted_at is null",
     "artifact_latest": "select * from artifact where uid in (select max(uid) from artifact group by substr(uid, 1, 16))",
-    "artifact_label": (
-        "select a.key, l.name as label, f.name as feature, a.uid as artifact, l.uid as ulabel "
-        "from artifact_ulabel x join artifact a on a.uid = x.artifact join ulabel l on l.uid = x.ulabel "
-        "left join feature f on f.uid = x.feature"
-    ),
     "artifact_feature": (
         "select a.key, f.name as feature, coalesce(v.text, v.whole::varchar, v.number::varchar, v.truth::varchar, "
         "v.day::varchar, v.moment::varchar, v.json, v.vector::varchar) as value, f.unit, f.dtype, v.position, "
         "a.uid as artifact from artifact_value v join artifact a on a.uid = v.artifact join feature f on f.uid = v.feature"
     ),
 }
-"""Convenience views by name; one that is named like a table stands in its place."""
+
+_LABELS = {
+    "artifact": "h.key, h.uid as artifact",
+    "run": "h.uid as run, h.transform",
+    "transform": "h.name, h.version, h.uid as transform",
+}
+"""By table: what the view of its labels says of what carries them."""
 
 CONTENT = {"content": "table", "obs": "obs_table", "var": "var_table"}
 """The schemas whose tables are contents of artifacts, and the method of a format that gives each."""
+
+
+def views(snapshot: Snapshot, query: str) -> dict[str, str]:
+    """Return the convenience views that a statement may mean, by name; one named like a table stands in its place."""
+    text = query.lower()
+    labels = {f"{holder}_label": _label_view(holder, snapshot) for holder in _LABELS if f"{holder}_label" in text}
+    return {**_VIEWS, **labels}
+
+
+def _label_view(holder: str, snapshot: Snapshot) -> str:
+    """Return the labels of all registries that records of one carry, with where they are from and their feature."""
+    near = quoted(REGISTRIES[holder].meta.link_column)
+    tables = {registry.meta.table: registry.meta for registry in label_registries()}
+    # DuckDB takes milliseconds to bind each; a transaction that is to be serialisable must read the empty ones too
+    some = [t for t in tables if snapshot.moves or not snapshot.state(link_table(holder, t)).is_empty] or ["ulabel"]
+    carried = " union all ".join(
+        f"select x.{near} as holder, x.feature, l.{quoted(tables[table].title)} as label, "
+        f"{literal(table)} as registry, l.uid as label_uid "
+        f"from {quoted(link_table(holder, table))} x join {quoted(table)} l on l.uid = x.{quoted(table)}"
+        for table in some
+    )
+    return (
+        f"select {_LABELS[holder]}, c.label, f.name as feature, c.registry, c.label_uid from ({carried}) c "
+        f"join {quoted(holder)} h on h.uid = c.holder left join feature f on f.uid = c.feature"
+    )
 
 
 def named_tables(query: str) -> set[tuple[str, str]]:

@@ -90,7 +90,7 @@ def _narrowed(
 
 def _add_labels(lake: Instance, rows: list[dict[str, Any]]) -> None:
     """Add the names of the labels of all registries."""
-    columns = [registry.meta.carried for registry in label_registries("artifact")]
+    columns = [registry.meta.carried for registry in label_registries()]
     query = lake.Artifact.filter(uid__in=[row["uid"] for row in rows]).with_trash if rows else None
     carried = {row["uid"]: row for row in query.arrow(include=columns).to_pylist()} if query is not None else {}
     for row in rows:

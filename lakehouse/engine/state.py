@@ -94,6 +94,11 @@ class TableState:
         return replace(self, tail=self.tail.advance(segments))
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it certainly has no row."""
+        return not (self.base.files or self.tail.staged or len(self.tail.rows))
+
+    @property
     def in_memory(self) -> bool:
         """Whether every row can be looked up without reading files."""
         return self.base.small and not self.tail.staged

@@ -219,9 +219,7 @@ def _move(txn: Transaction, home: Instance, registry: type[Entry], stead: Mappin
     far = registry.meta.table
     missing = set(txn.snapshot.missing(far, pa.array(stead.values(), pa.string())))
     moves = {old: new for old, new in stead.items() if new not in missing}
-    for holder, (_, admitted) in HOLDERS.items():
-        if admitted is not None and far not in admitted:
-            continue
+    for holder in HOLDERS:
         table = link_table(holder, far)
         links = txn.snapshot.lookup(table, far, list(moves)).to_pylist()
         _relink(txn, table, REGISTRIES[holder].meta.link_column, far, links, moves)
