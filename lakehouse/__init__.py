@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from lakehouse.maintenance import backup, check, compact, rebuild, restore, vacuum
     from lakehouse.timeline import batch, changes, revert, tag, tags, untag
+    from lakehouse.tracing import finish, flow, step, track
     from lakehouse.validating import curate, validate
     from registries import (
         Artifact,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         DevelopmentalStage,
         Disease,
         Drug,
+        Environment,
         Ethnicity,
         ExperimentalFactor,
         Feature,
@@ -81,6 +83,7 @@ __all__ = [
     "DevelopmentalStage",
     "Disease",
     "Drug",
+    "Environment",
     "Ethnicity",
     "ExperimentalFactor",
     "Feature",
@@ -116,6 +119,8 @@ __all__ = [
     "current",
     "disconnect",
     "errors",
+    "finish",
+    "flow",
     "flush",
     "init",
     "open",
@@ -126,8 +131,10 @@ __all__ = [
     "search",
     "snapshots",
     "sql",
+    "step",
     "tag",
     "tags",
+    "track",
     "transaction",
     "untag",
     "vacuum",
@@ -152,8 +159,10 @@ if not TYPE_CHECKING:
     )
     _MAINTENANCE = ("backup", "check", "compact", "rebuild", "restore", "vacuum")
     _TIMELINE = ("batch", "changes", "revert", "tag", "tags", "untag")
+    _TRACING = ("finish", "flow", "step", "track")
     _REGISTRIES = (
         "Artifact",
+        "Environment",
         "Feature",
         "FeatureSet",
         "Modality",
@@ -191,6 +200,7 @@ if not TYPE_CHECKING:
         **{name: ("lakehouse.api", name) for name in _API},
         **{name: ("lakehouse.maintenance", name) for name in _MAINTENANCE},
         **{name: ("lakehouse.timeline", name) for name in _TIMELINE},
+        **{name: ("lakehouse.tracing", name) for name in _TRACING},
         **{name: ("lakehouse.validating", name) for name in ("curate", "validate")},
         **{name: ("validation", name) for name in _VALIDATION},
         **{name: ("registries", name) for name in (*_REGISTRIES, *_BIOLOGY)},

@@ -16,6 +16,9 @@ from registries.feature_set import FeatureSet, Modality
 from registries.features import Features
 from registries.instance import Instance
 from registries.label import ULabel
+from registries.lineage.edges import RunInput, RunOutput
+from registries.lineage.environment import Environment
+from registries.lineage.parameters import RunParam
 from registries.links import ArtifactULabel
 from registries.meta import Link, Meta
 from registries.ontology import (
@@ -62,6 +65,7 @@ __all__ = [
     "DevelopmentalStage",
     "Disease",
     "Drug",
+    "Environment",
     "Ethnicity",
     "ExperimentalFactor",
     "Feature",
@@ -84,6 +88,9 @@ __all__ = [
     "RecordSet",
     "Reference",
     "Run",
+    "RunInput",
+    "RunOutput",
+    "RunParam",
     "Schema",
     "Source",
     "Storage",

@@ -287,6 +287,12 @@ class Artifact(
             return None if self.key is not None or self._revises else self._shared(snapshot, content)
         return latest if content.equals(latest) and self._is_whole(latest, content) else None
 
+    def settle(self, saved: Saved, home: Instance) -> None:
+        """Take over the row that was saved or found; content that a run makes once more is an output of that run, too."""
+        if saved.found and self._content is not None and not self.is_saved:
+            home.tracking.recreated(saved.row)
+        super().settle(saved, home)
+
     def _family(self, snapshot: Snapshot) -> pa.Table:
         """Return the rows of all versions, with those in the trash."""
         if self.key is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType, new_class
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -26,6 +25,10 @@ from registries import run as runs
 from registries.annotate import attach
 from registries.binding import REGISTRIES
 from registries.documented import COLUMNS, column_table
+from registries.lineage.active import Active, inside
+from registries.lineage.edges import EDGES
+from registries.lineage.environment import Environment
+from registries.lineage.tracking import Tracking
 from registries.names import check_message, check_name, check_text
 from registries.ontology.views import hierarchy_views
 from registries.places import catalog_file, check_path, instance_root, refusing
@@ -49,8 +52,6 @@ R = TypeVar("R", bound=Record)
 
 _SHARED = frozenset({"user", "storage"})
 """Tables of rows that a first save makes along the way and that later saves count on: a revert leaves them."""
-
-_running: ContextVar[tuple[Instance, str] | None] = ContextVar("lakehouse_run", default=None)
 
 
 class Instance:
@@ -80,6 +81,7 @@ class Instance:
     Schema: type[schema.Schema]
     Transform: type[transform.Transform]
     Run: type[runs.Run]
+    Environment: type[Environment]
     Source: type[ontology.Source]
     BFXPipeline: type[ontology.BFXPipeline]
     BioSample: type[ontology.BioSample]
@@ -109,7 +111,8 @@ class Instance:
         for bound in self._bound.values():
             setattr(self, bound.__name__, bound)
         self.File = self.Artifact
-        self.readers: list[Callable[[Stored], object]] = []
+        self.tracking = Tracking(self)
+        self.readers: list[Callable[[Stored], object]] = [self.tracking.read]
         """Are told of each artifact whose content was read by ``load``, ``open``, ``stage`` or SQL."""
 
     @classmethod
@@ -178,7 +181,8 @@ class Instance:
             )
 
     def close(self) -> None:
-        """Close it; its records and queries can no longer be used."""
+        """Close it, and finish what is tracked; its records and queries can no longer be used."""
+        self.tracking.close()
         self.lake.close()
 
     def __enter__(self) -> Self:
@@ -187,6 +191,7 @@ class Instance:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.tracking.close(error)
         self.close()
 
     def __repr__(self) -> str:
@@ -234,6 +239,7 @@ class Instance:
         if not isinstance(query, str):
             raise InputError(f"sql({shown(query)}): a statement is text")
         _check_given(params, tables)
+        self.settle_runs()
         snapshot = self.snapshot(point(at))
         contents = views.content_tables(self, snapshot, query)
         given: dict[TableName, Any] = {name: content.table for name, content in contents.items()}
@@ -241,7 +247,7 @@ class Instance:
             given[COLUMNS] = column_table()
         for name, table in (tables or {}).items():
             given[name] = table.arrow() if isinstance(table, Query) else table
-        seen = {**views.views(snapshot, query), **hierarchy_views(query)}
+        seen = {**views.views(snapshot, query), "lineage_edge": EDGES, **hierarchy_views(query)}
         moment = None if snapshot.moves else snapshot.commit  # contents, views and tables are of one commit
         found = self.lake.sql(query, params, at=moment, tables=given, views=seen)
         for read in {content.artifact.uid: content.artifact for content in contents.values()}.values():
@@ -251,6 +257,11 @@ class Instance:
     def search(self, text: str, *, limit: int = MOST, min_score: float = LEAST) -> Hits[Any]:
         """Return the records of all registries that are nearest to a text; see ``lh.search``."""
         return search_all(self, text, limit=limit, min_score=min_score)
+
+    def settle_runs(self) -> None:
+        """Write what steps left behind and waits, before somebody asks for it."""
+        if not (self.tracking.recorder.is_empty or self.read_only or self.gathers):
+            self.tracking.recorder.try_to_flush()
 
     # Writing
 
@@ -410,19 +421,21 @@ class Instance:
     @property
     def run_uid(self) -> str | None:
         """The run that records saved now belong to."""
-        found = _running.get()
-        return found[1] if found is not None and found[0] is self else None
+        found = self.tracking.current
+        return found.uid if found is not None else None
+
+    @property
+    def gathers(self) -> bool:
+        """Whether this thread has a transaction or a batch open, whose end decides about what is saved."""
+        return self._writer.is_open or self.lake.seen_transaction() is not None
 
     @contextmanager
     def use_run(self, running: runs.Run) -> Iterator[None]:
         """Let records that are saved inside belong to a run."""
         if not running.is_saved or running.home_of() is not self:
             raise InputError(f"{running!r} is not saved in the instance at {self.root}: save it there first")
-        token = _running.set((self, running.uid))
-        try:
+        with inside(Active(self, running.uid)):
             yield
-        finally:
-            _running.reset(token)
 
     def note_read(self, artifact: Stored) -> None:
         """Tell the readers that the content of an artifact was read, or is about to be, piece by piece."""

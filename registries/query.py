@@ -278,7 +278,7 @@ class Query(Generic[R]):
             Related columns to add, such as ``created_by__handle`` (one value) or ``ulabels__name`` (a list), and
             ``features`` for a column per feature that has values.
         """
-        snapshot = self.home.snapshot(self.when)
+        snapshot = self._seen()
         found = self.rows(snapshot)
         return include_in(snapshot, self.registry.meta, found, include) if include else found
 
@@ -335,8 +335,14 @@ class Query(Generic[R]):
 
     def count(self) -> int:
         """Return the number of records."""
-        snapshot = self.home.snapshot(self.when)
+        snapshot = self._seen()
         return self._settled(snapshot)._count(snapshot)
+
+    def _seen(self) -> Snapshot:
+        """Return what is looked at, with what steps of this process left behind where runs are asked for."""
+        if self.when is None and any(table.startswith("run") for table in self._tables()):
+            self.home.settle_runs()
+        return self.home.snapshot(self.when)
 
     def _count(self, snapshot: Snapshot) -> int:
         if (picked := self._picked(snapshot)) is not None:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, ClassVar, Self
 
 from registries.annotate import Labels
 from registries.column import Column, Reference, column, reference
 from registries.features import Features
 from registries.label import ULabel
+from registries.lineage.edges import INPUT, OUTPUT
+from registries.lineage.parameters import PARAM, read_parameter, with_params
+from registries.lineage.process import is_gone
+from registries.meta import Link, Lookup
 from registries.record import Record
 
 __all__ = ["Run"]
 
+_EDGES = {
+    "inputs": Link(INPUT, "subject", "artifact", "artifact"),
+    "recreated": Link(OUTPUT, "subject", "artifact", "artifact"),
+}
 
-class Run(Record):
+
+class Run(Record, links=_EDGES):
     """One execution of a transform; records saved by it refer to it.
 
     Examples
@@ -27,6 +39,45 @@ class Run(Record):
     finished_at: Column[dt.datetime | None] = column(doc="When it ended, UTC.", default=None)
     outcome: Column[str | None] = column(doc="finished, failed or aborted; null while it runs.", default=None)
     host: Column[str | None] = column(doc="Name of the machine.", default=None)
+    process: Column[str | None] = column(doc="What tells its process apart on that machine.", default=None)
+    error: Column[str | None] = column(doc="The traceback of what it failed by.", default=None)
+    arguments: Column[str | None] = column(doc="The command line, as a JSON list, without secrets.", default=None)
+    variables: Column[str | None] = column(doc="Some variables of the environment, as JSON.", default=None)
+    git_commit: Column[str | None] = column(doc="What was checked out where the source lies.", default=None)
+    git_dirty: Column[bool | None] = column(doc="Whether files that git knows were changed.", default=None)
+    source_hash: Column[str | None] = column(doc="Content hash of the source as it ran.", default=None)
+    environment: Reference[str | None] = reference("environment", doc="Python and packages.", default=None)
+    inherits: Column[bool | None] = column(doc="Whether data came from the run around it.", default=None)
+    log: Reference[str | None] = reference("artifact", doc="What it wrote to the screen.", default=None)
+    report: Reference[str | None] = reference(
+        "artifact", doc="What it reports, such as the executed notebook.", default=None
+    )
+    external_id: Column[str | None] = column(doc="Its id in the pipeline that told of it.", default=None)
+
+    _computed: ClassVar[Mapping[str, Lookup]] = {"params": with_params}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.home_of().tracking.finish(self, error=error)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters by name, in their types; secrets are hidden, data that was handed over is told by its type."""
+        home = self.home_of()
+        home.settle_runs()
+        rows = home.snapshot().lookup(PARAM, "subject", [self.uid]).to_pylist()
+        return {row["name"]: read_parameter(row) for row in sorted(rows, key=lambda row: str(row["name"]))}
+
+    @property
+    def status(self) -> str:
+        """The outcome; where there is none yet, ``aborted`` for what was killed on this machine, else ``running``."""
+        if self.outcome is not None:
+            return self.outcome
+        return "aborted" if self.process is not None and is_gone(self.process, self.host) else "running"
 
     @property
     def labels(self) -> Labels:

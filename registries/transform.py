@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lakehouse.errors import InputError, did_you_mean, shown
 from registries.annotate import Labels
-from registries.column import Column, column
+from registries.column import Column, Reference, column, reference
 from registries.label import ULabel
 from registries.names import check_name
 from registries.record import Record
@@ -28,6 +28,8 @@ class Transform(Record, natural=("name", "version"), unique=(("name", "version")
     version: Column[str] = column(doc="Its version, as text.", default="1")
     description: Column[str | None] = column(doc="What it does.", default=None)
     source_hash: Column[str | None] = column(doc="Content hash of its source.", default=None)
+    source: Reference[str | None] = reference("artifact", doc="Its source; of a function, the file.", default=None)
+    repository: Column[str | None] = column(doc="Where the git repository of its source lies.", default=None)
 
     @property
     def labels(self) -> Labels:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from lakehouse.engine import Batch, Transaction
-from lakehouse.errors import Duplicate, InputError, shown
+from lakehouse.errors import Duplicate, InputError, ReferenceMissing, shown
 from registries.bulk import is_uniform, plan_one_by_one, plan_records
+from registries.lineage.recorder import Pending
 from registries.names import check_message
 from registries.record import Record
 
@@ -128,13 +129,34 @@ class Writer:
     def run(self, plan: Callable[[Transaction], T], before: _States | None = None) -> T:
         """Run a plan in a transaction, or in the one that is open."""
         self._home.refuse_reading_only()
-        thread, context = self._thread, copy_context()
+        tracking = self._home.tracking
+        pending = None if self._home.gathers else tracking.recorder.take()
+        if pending is None:
+            return self._run(plan, before)
+        try:
+            result = self._run(plan, before, pending)
+        except ReferenceMissing:  # it may be about what runs left behind, which waits then
+            return self._run(plan, before)
+        tracking.recorder.settle(pending)
+        return result
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this thread has a transaction or a batch open."""
+        return self._thread.depth > 0 or self._thread.batch is not None
+
+    def _run(self, plan: Callable[[Transaction], T], before: _States | None, pending: Pending | None = None) -> T:
+        thread, context, tracking = self._thread, copy_context(), self._home.tracking
         gathered, began = _Gathered(before or []), False
 
         def planned(txn: Transaction) -> T:
             nonlocal began
             again, began = began, True
             thread.ensured = gathered.ensured = set()
+            if pending is not None:  # what a run read becomes durable with what it makes of it
+                pending.write(txn, self._home)
+            else:
+                tracking.recorder.ensure(txn, context.run(lambda: tracking.current))
             return context.run(plan, txn) if again else plan(txn)  # also in the run that was under way then
 
         if thread.batch is None:
