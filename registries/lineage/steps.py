@@ -105,7 +105,7 @@ class Step(Generic[P, R]):
                 except GeneratorExit:  # whoever asked has had enough
                     _within(call, inner.close)
                     raise
-                except BaseException as thrown:  # noqa: BLE001  it goes into the generator
+                except Exception as thrown:  # noqa: BLE001  it goes into the generator
                     act = partial(inner.throw, thrown)
         except GeneratorExit:
             raise
@@ -131,7 +131,7 @@ class Step(Generic[P, R]):
                 except GeneratorExit:
                     await _within_async(call, inner.aclose)
                     raise
-                except BaseException as thrown:  # noqa: BLE001  it goes into the generator
+                except Exception as thrown:  # noqa: BLE001  it goes into the generator
                     act = partial(inner.athrow, thrown)
         except GeneratorExit:
             raise
