@@ -26,7 +26,7 @@ from registries.annotate import attach
 from registries.binding import REGISTRIES
 from registries.documented import COLUMNS, column_table
 from registries.lineage.active import Active, inside
-from registries.lineage.edges import EDGES
+from registries.lineage.edges import lineage_views
 from registries.lineage.environment import Environment
 from registries.lineage.tracking import Tracking
 from registries.names import check_message, check_name, check_text
@@ -247,7 +247,7 @@ class Instance:
             given[COLUMNS] = column_table()
         for name, table in (tables or {}).items():
             given[name] = table.arrow() if isinstance(table, Query) else table
-        seen = {**views.views(snapshot, query), "lineage_edge": EDGES, **hierarchy_views(query)}
+        seen = {**views.views(snapshot, query), **lineage_views(query), **hierarchy_views(query)}
         moment = None if snapshot.moves else snapshot.commit  # contents, views and tables are of one commit
         found = self.lake.sql(query, params, at=moment, tables=given, views=seen)
         for read in {content.artifact.uid: content.artifact for content in contents.values()}.values():

@@ -168,7 +168,7 @@ def _is_entry_point(file: Path) -> bool:
 
 def _caller() -> FrameType | None:
     """Return the nearest frame that is not of this package."""
-    frame: FrameType | None = sys._getframe(1)
+    frame = inspect.currentframe()
     while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] in (*OURS, "contextlib"):
         frame = frame.f_back
     return frame
