@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 
 from lakehouse.engine.forks import HELD
+from lakehouse.engine.macros import Macro, define
 from lakehouse.engine.mentioned import TABLE, mentioned
 from lakehouse.engine.moments import refuse_expired
 from lakehouse.engine.scan import Source, literal, quoted
@@ -71,8 +72,8 @@ class UserSql:
         tables
             The caller's own data by name: pandas, Polars (also lazy), Arrow tables, datasets, DuckDB relations.
         views
-            Further views, as SQL over the tables. One with the name of a table stands in its place; the table
-            itself is ``_table_`` and the name then.
+            Further views, as SQL over the tables, and table macros (``Macro``), each after what it names. One with the
+            name of a table stands in its place; the table itself is ``_table_`` and the name then.
 
         Raises
         ------
@@ -182,7 +183,10 @@ def _prepared(wanted: _Wanted) -> duckdb.DuckDBPyConnection:
     for name, sql in wanted.views.items():
         if name in wanted.names:
             try:
-                connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {sql}")
+                if isinstance(sql, Macro):
+                    define(connection, name, sql)
+                else:
+                    connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {sql}")
             except duckdb.Error as error:
                 raise InvalidQuery(f"the view {shown(name)} cannot be made: {error}") from error
     for target, data in wanted.given.items():
