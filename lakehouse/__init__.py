@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         Transform,
         ULabel,
         User,
+        View,
     )
     from registries import Artifact as File
     from validation import Relation, Rule, Slot, Vocabulary
@@ -108,6 +109,7 @@ __all__ = [
     "Transform",
     "ULabel",
     "User",
+    "View",
     "Vocabulary",
     "backup",
     "batch",
@@ -173,6 +175,7 @@ if not TYPE_CHECKING:
         "Transform",
         "ULabel",
         "User",
+        "View",
     )
     _VALIDATION = ("Relation", "Rule", "Slot", "Vocabulary")
     _BIOLOGY = (

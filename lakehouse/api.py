@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from formats.remote import RemoteOptions
 from lakehouse import config
@@ -21,10 +21,8 @@ from registries.places import check_path, instance_root
 from registries.record import Record
 from registries.search.asking import LEAST, MOST
 from registries.search.hits import Hits
+from registries.sql.answer import Answer
 from registries.times import At
-
-if TYPE_CHECKING:
-    import duckdb
 
 __all__ = [
     "connect",
@@ -212,7 +210,7 @@ def sql(
     *,
     at: At = None,
     tables: Mapping[str, Any] | None = None,
-) -> duckdb.DuckDBPyRelation:
+) -> Answer:
     """Run a DuckDB SELECT over the registries, the contents of artifacts and the caller's own tables.
 
     Parameters

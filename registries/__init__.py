@@ -45,6 +45,7 @@ from registries.record import Record
 from registries.record_set import RecordSet
 from registries.run import Run
 from registries.schema import ArtifactSchema, Schema
+from registries.sql.saved import View
 from registries.storage import Storage
 from registries.transform import Transform
 from registries.user import User
@@ -98,6 +99,7 @@ __all__ = [
     "Transform",
     "ULabel",
     "User",
+    "View",
     "column",
     "reference",
 ]

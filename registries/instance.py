@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType, new_class
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from formats.remote import RemoteOptions
 from lakehouse.config import current_user
@@ -16,34 +16,30 @@ from lakehouse.engine.backup import BackupReport
 from lakehouse.engine.compaction import Compacted
 from lakehouse.engine.findings import CheckReport
 from lakehouse.engine.grants import Right, grant
-from lakehouse.engine.sql import TableName
 from lakehouse.errors import InputError, InvalidName, ReadOnly, did_you_mean, shown
 from lakehouse.ids import derived_uid
 from lakehouse.types import Progress
-from registries import artifact, feature, feature_set, label, ontology, schema, storage, transform, user, views
+from registries import artifact, feature, feature_set, label, ontology, schema, storage, transform, user
 from registries import run as runs
 from registries.annotate import attach
 from registries.binding import REGISTRIES
-from registries.documented import COLUMNS, column_table
 from registries.lineage.active import Active, inside
-from registries.lineage.edges import lineage_views
 from registries.lineage.environment import Environment
 from registries.lineage.tracking import Tracking
-from registries.names import check_message, check_name, check_text
-from registries.ontology.views import hierarchy_views
+from registries.names import check_message, check_name
 from registries.places import catalog_file, check_path, instance_root, refusing
-from registries.query import Query, check_limit
+from registries.query import check_limit
 from registries.record import Record
 from registries.search.asking import LEAST, MOST, search_all
 from registries.search.hits import Hits
+from registries.sql.answer import Answer
+from registries.sql.running import run_sql
+from registries.sql.saved import View
 from registries.stored import Stored
 from registries.stores import Stores
 from registries.times import At, point
 from registries.upkeep import InstanceVacuum, Upkeep
 from registries.writing import Writer
-
-if TYPE_CHECKING:
-    import duckdb
 
 __all__ = ["Instance"]
 
@@ -82,6 +78,7 @@ class Instance:
     Transform: type[transform.Transform]
     Run: type[runs.Run]
     Environment: type[Environment]
+    View: type[View]
     Source: type[ontology.Source]
     BFXPipeline: type[ontology.BFXPipeline]
     BioSample: type[ontology.BioSample]
@@ -216,7 +213,7 @@ class Instance:
         *,
         at: At = None,
         tables: Mapping[str, Any] | None = None,
-    ) -> duckdb.DuckDBPyRelation:
+    ) -> Answer:
         """Run a DuckDB SELECT over the registries, the contents of artifacts and the caller's own tables.
 
         Parameters
@@ -236,23 +233,7 @@ class Instance:
         InvalidQuery
             When the statement cannot run, or reaches outside the instance.
         """
-        if not isinstance(query, str):
-            raise InputError(f"sql({shown(query)}): a statement is text")
-        _check_given(params, tables)
-        self.settle_runs()
-        snapshot = self.snapshot(point(at))
-        contents = views.content_tables(self, snapshot, query)
-        given: dict[TableName, Any] = {name: content.table for name, content in contents.items()}
-        if COLUMNS in query.lower():
-            given[COLUMNS] = column_table()
-        for name, table in (tables or {}).items():
-            given[name] = table.arrow() if isinstance(table, Query) else table
-        seen = {**views.views(snapshot, query), **lineage_views(query), **hierarchy_views(query)}
-        moment = None if snapshot.moves else snapshot.commit  # contents, views and tables are of one commit
-        found = self.lake.sql(query, params, at=moment, tables=given, views=seen)
-        for read in {content.artifact.uid: content.artifact for content in contents.values()}.values():
-            self.note_read(read)
-        return found
+        return run_sql(self, query, params, at=at, tables=tables)
 
     def search(self, text: str, *, limit: int = MOST, min_score: float = LEAST) -> Hits[Any]:
         """Return the records of all registries that are nearest to a text; see ``lh.search``."""
@@ -453,19 +434,6 @@ def _handle(user: object) -> str:
     if user is not None and not isinstance(user, str):
         raise InputError(f"user = {shown(user)} is a {type(user).__name__}: str or None is accepted")
     return current_user(user)
-
-
-def _check_given(params: object, tables: object) -> None:
-    if params is not None and not isinstance(params, list | tuple | Mapping):
-        raise InputError(f"params = {shown(params)}: a list for ? or a dict for $name is accepted")
-    if tables is None:
-        return
-    if not isinstance(tables, Mapping):
-        raise InputError(f"tables = {shown(tables)}: a dict of data by name is accepted")
-    for name in tables:
-        if not isinstance(name, str) or not name:
-            raise InputError(f"tables[{shown(name)}]: a name is text of at least one character")
-        check_text(name, "tables")
 
 
 def _specs() -> list[TableSpec]:

@@ -11,7 +11,7 @@ from registries.record import Record
 
 __all__ = ["Transform"]
 
-KINDS = ("script", "notebook", "pipeline", "function", "upload")
+KINDS = ("script", "notebook", "pipeline", "function", "upload", "query")
 
 
 class Transform(Record, natural=("name", "version"), unique=(("name", "version"),)):
@@ -24,7 +24,7 @@ class Transform(Record, natural=("name", "version"), unique=(("name", "version")
     """
 
     name: Column[str] = column(doc="What it is called; unique with its version.")
-    kind: Column[str] = column(doc="script, notebook, pipeline, function or upload.", default="script")
+    kind: Column[str] = column(doc="script, notebook, pipeline, function, upload or query.", default="script")
     version: Column[str] = column(doc="Its version, as text.", default="1")
     description: Column[str | None] = column(doc="What it does.", default=None)
     source_hash: Column[str | None] = column(doc="Content hash of its source.", default=None)

@@ -38,6 +38,21 @@ _VIEWS: Mapping[str, str] = {
     ),
 }
 
+_ANNOTATED = {
+    "artifact_annotated": (
+        "select a.*, l.labels, l.label_names, f.features from artifact a "
+        "left join (select artifact, map(list(registry), list(names)) as labels, "
+        "list_sort(list_distinct(flatten(list(names)))) as label_names from (select artifact, registry, "
+        "list(distinct label order by label) as names from artifact_label group by artifact, registry) "
+        "group by artifact) l on l.artifact = a.uid "
+        "left join (select artifact, map(list(feature), list(said)) as features from (select artifact, feature, "
+        "string_agg(value, ', ' order by position, value) as said from (select artifact, feature, value, position "
+        "from artifact_feature union all select artifact, feature, label, 0 from artifact_label "
+        "where feature is not null) group by artifact, feature) group by artifact) f on f.artifact = a.uid"
+    )
+}
+"""Artifacts with their labels by registry, the names of all these, and what features say of them, as text."""
+
 _LABELS = {
     "artifact": "h.key, h.uid as artifact",
     "run": "h.uid as run, h.transform",
@@ -52,8 +67,10 @@ CONTENT = {"content": "table", "obs": "obs_table", "var": "var_table"}
 def views(snapshot: Snapshot, query: str) -> dict[str, str]:
     """Return the convenience views that a statement may mean, by name; one named like a table stands in its place."""
     text = query.lower()
+    annotated = _ANNOTATED if "artifact_annotated" in text else {}
+    text += " artifact_label" if annotated else ""
     labels = {f"{holder}_label": _label_view(holder, snapshot) for holder in _LABELS if f"{holder}_label" in text}
-    return {**_VIEWS, **labels}
+    return {**_VIEWS, **labels, **annotated}
 
 
 def _label_view(holder: str, snapshot: Snapshot) -> str:

@@ -53,6 +53,7 @@ class Macro(str):
     """What it asks of Python."""
 
     def __new__(cls, text: str, functions: Iterable[Function] = ()) -> Self:
+        """Return the text, with what it asks of Python."""
         made = super().__new__(cls, text)
         made.functions = tuple(functions)
         return made

@@ -21,12 +21,18 @@ from lakehouse.engine.scan import Source, literal, quoted
 from lakehouse.engine.snapshot import Snapshot
 from lakehouse.errors import InvalidQuery, shown
 
-__all__ = ["TableName", "UserSql"]
+__all__ = ["TableName", "Unchecked", "UserSql"]
 
 TableName = str | tuple[str, str]
 """A name, or a schema and a name."""
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?", re.IGNORECASE)
 _LONGEST = 2_000  # characters of an error of DuckDB that are shown
+
+
+class Unchecked(str):
+    """SQL of a view that somebody wrote: one SELECT is admitted, and it reaches no further than a query does."""
+
+    __slots__ = ()
 
 
 class UserSql:
@@ -180,19 +186,28 @@ def _prepared(wanted: _Wanted) -> duckdb.DuckDBPyConnection:
             source = _show(connection, wanted.snapshot, name, hidden)
             paths += source.paths
             taken |= {inner.lower() for inner in (*source.arrow, hidden)}
-    for name, sql in wanted.views.items():
-        if name in wanted.names:
-            try:
-                if isinstance(sql, Macro):
-                    define(connection, name, sql)
-                else:
-                    connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {sql}")
-            except duckdb.Error as error:
-                raise InvalidQuery(f"the view {shown(name)} cannot be made: {error}") from error
+    asked = [(name, sql) for name, sql in wanted.views.items() if name in wanted.names]
+    for name, sql in asked:
+        if not isinstance(sql, Unchecked):
+            _define(connection, name, sql)
     for target, data in wanted.given.items():
         _hand_in(connection, target, data, taken)
     _lock(connection, paths)
+    for name, sql in asked:
+        if isinstance(sql, Unchecked):
+            _refuse_other_statements(connection, sql, None)
+            _define(connection, name, sql)
     return connection
+
+
+def _define(connection: duckdb.DuckDBPyConnection, name: str, sql: str) -> None:
+    try:
+        if isinstance(sql, Macro):
+            define(connection, name, sql)
+        else:
+            connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {sql.strip().rstrip(';')}")
+    except duckdb.Error as error:
+        raise InvalidQuery(f"the view {shown(name)} cannot be made: {error}") from error
 
 
 def _show(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, table: str, name: str) -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lakehouse.engine.macros import Macro
+from registries.lineage.edges import lineage_views
 
 __all__ = ["LINEAGE", "lineage_macros"]
 
@@ -20,13 +21,15 @@ LINEAGE = {
 """What an artifact or a run comes from, and what came from it: uid and type, at any distance."""
 
 
-def lineage_macros(query: str) -> dict[str, Macro]:
-    """Return the macros that a statement may call, by name.
+def lineage_macros(query: str) -> dict[str, str]:
+    """Return the macros that a statement may call, by name, after the view of edges.
 
     Examples
     --------
     >>> list(lineage_macros("select * from ancestors('x')"))
-    ['ancestors']
+    ['lineage_edge', 'ancestors', 'descendants']
     """
     text = query.lower()
-    return {name: macro for name, macro in LINEAGE.items() if name in text}
+    if not any(name in text for name in LINEAGE):
+        return lineage_views(query)
+    return {**lineage_views("lineage_edge"), **LINEAGE}
