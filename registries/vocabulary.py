@@ -151,7 +151,8 @@ def _made(registry: type[Record], rows: pa.Table, asked: tuple[str, ...], organi
         _need_one_organism(registry, frame["organism"])
     synonyms = _synonyms(registry, frame, asked[0])
     fields = {name: frame[name] for name in asked[1:] if name != asked[0]}
-    return Vocabulary(frame[asked[0]], synonyms=synonyms, fields=fields, name=registry.meta.name, field=asked[0])
+    name, plain = registry.meta.name, getattr(registry, "versioned", {}).get(asked[0])
+    return Vocabulary(frame[asked[0]], synonyms=synonyms, fields=fields, name=name, field=asked[0], plain=plain)
 
 
 def _synonyms(registry: type[Record], frame: Any, field: str) -> Any:

@@ -1,8 +1,8 @@
 """The CELLxGENE schema 7.1: what an AnnData has to be to be accepted there.
 
 Columns, dtypes and closed lists are a plain specification; which ontology terms are admitted depends on the organism and
-the kind of tissue, and is told by :class:`Terms`. Images and positions of spatial assays and the details of genetic
-perturbations are not looked at.
+the kind of tissue, and is told by :class:`Terms`. What is asked of spatial assays and of genetic perturbations has modules
+of its own.
 
 https://github.com/chanzuckerberg/single-cell-curation/blob/main/schema/7.1.0/schema.md
 """
@@ -10,11 +10,14 @@ https://github.com/chanzuckerberg/single-cell-curation/blob/main/schema/7.1.0/sc
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from validation.cellxgene_counts import matrix_faults, raw_faults, repeated_cells, wants_raw
+from validation.cellxgene_perturbations import perturbation_faults
+from validation.cellxgene_spatial import Spatial, spatial_faults, spatial_of
 from validation.cellxgene_terms import HUMAN, MOUSE, Terms, admitted, suspensions
 from validation.report import Fault
 from validation.rules import Rule, Slot
@@ -42,6 +45,7 @@ _ANNOTATED = ("cell_type", "assay", "disease", "sex", "tissue", "self_reported_e
 _RESERVED_OBS = ("observation_joinid", "experimental_condition", "perturbation_types", *_ANNOTATED)
 _DEPRECATED_OBS = ("ethnicity", "ethnicity_ontology_term_id", "organism", "organism_ontology_term_id")
 _RESERVED_VAR = ("feature_name", "feature_reference", "feature_biotype", "feature_length", "feature_type")
+_CONDITION = "experimental_condition"
 _EMBEDDING = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*")
 
 
@@ -108,13 +112,43 @@ def cellxgene_faults(data: Any, terms: Terms, genes: Callable[[Any, str], list[s
             Fault("not_admitted", "uns", "organism_ontology_term_id", f"{organism!r} is no organism of the schema")
         )
         organism = ""
-    found += [fault for name in _ANNOTATED for fault in _term_faults(data.obs, name, organism, terms)]
-    found += _more_obs(data, terms)
-    found += _gene_faults(data, organism, genes)
-    found += _embedding_faults(data) + matrix_faults(data) + repeated_cells(data)
+    spatial, unknown = spatial_of(data, terms), partial(_unknown_genes, organism=organism, genes=genes)
+    fields = (*_ANNOTATED, _CONDITION)
+    found += [fault for name in fields for fault in _term_faults(data.obs, name, organism, terms)]
+    found += _more_obs(data, terms) + _condition_faults(data.obs)
+    found += _gene_faults(data, organism, unknown)
+    found += perturbation_faults(data, organism, unknown)
+    found += spatial_faults(data, spatial) + _embedding_faults(data, spatial)
+    found += matrix_faults(data) + repeated_cells(data)
     if not found and wants_raw(data, terms):
-        found += raw_faults(data)
-    return found
+        found += raw_faults(data, rows=spatial.rows)
+    return found + _version_notes(data)
+
+
+def _version_notes(data: Any) -> list[Fault]:
+    """Return that a file is of another version of AnnData's format; the official validator looks, and lets it pass."""
+    filename = getattr(data, "filename", None)
+    if filename is None:
+        return []
+    import h5py
+
+    with h5py.File(filename, "r") as file:
+        version = file.attrs.get("encoding-version")
+    told = f"has the encoding-version {version!r}, where '0.1.0' of anndata 0.8 and later is asked for"
+    return [] if version == "0.1.0" else [Fault("wrong_version", "file", None, told, is_note=True)]
+
+
+def _condition_faults(obs: Any) -> list[Fault]:
+    column = f"{_CONDITION}_ontology_term_id"
+    if column not in obs:
+        return []
+    if obs[column].isnull().any():
+        rows = obs[column].isnull().to_numpy().nonzero()[0]
+        return [Fault("null", "obs", column, "is missing", len(rows), tuple(rows[:1000].tolist()))]
+    if bool((obs[column] == "na").all()):
+        return [Fault("not_allowed", "obs", column, "is 'na' everywhere: leave the column out")]
+    bad = [one for one in obs[column].unique() if not isinstance(one, str)]
+    return [Fault("wrong_dtype", "obs", column, f"{bad[0]!r} is no text")] if bad else []
 
 
 def _is_organism(organism: object, terms: Terms) -> bool:
@@ -208,37 +242,58 @@ def _color_faults(obs: Any, key: str, value: Any) -> list[Fault]:
 _FORMS = {HUMAN: r"ENSG\d{11}", MOUSE: r"ENSMUSG\d{11}"}
 
 
-def _gene_faults(data: Any, organism: str, genes: Callable[[Any, str], list[str]] | None) -> list[Fault]:
+def _unknown_genes(names: Iterable[str], *, organism: str, genes: Callable[[Any, str], list[str]] | None) -> list[str]:
+    """Return which feature ids are none of an organism."""
+    listed = list(names)
+    if genes is not None:
+        return genes(listed, organism)
+    form = re.compile(_FORMS.get(organism, r"\S+") + r"|ERCC-\d{5}")
+    return [name for name in listed if not form.fullmatch(name)]
+
+
+def _gene_faults(data: Any, organism: str, unknown_of: Callable[[Iterable[str]], list[str]]) -> list[Fault]:
     found = []
     for slot, names in (("var", data.var_names), ("raw/var", None if data.raw is None else data.raw.var_names)):
         if names is None or not organism:
             continue
-        form = re.compile(_FORMS.get(organism, r"\S+") + r"|ERCC-\d{5}")
-        unknown = genes(names, organism) if genes is not None else [n for n in names if not form.fullmatch(n)]
+        unknown = unknown_of(names)
         if unknown:
             told = f"{unknown[0]!r} is no feature id of {organism}"
             found.append(Fault("not_in_registry", slot, "index", told, len(unknown), examples=tuple(unknown[:5])))
     return found
 
 
-def _embedding_faults(data: Any) -> list[Fault]:
-    import numpy as np
-
+def _embedding_faults(data: Any, spatial: Spatial) -> list[Fault]:
     if not len(data.obsm):
         return [Fault("missing_slot", "obsm", None, "has no embedding")]
     found = []
-    if not any(key.startswith("X_") for key in data.obsm):
+    if not spatial.is_spatial and not any(key.startswith("X_") for key in data.obsm):
         found.append(Fault("missing_key", "obsm", "X_", "no embedding has a name that begins with X_"))
-    for key, value in data.obsm.items():
-        shown = key.startswith("X_")
-        if not _EMBEDDING.fullmatch(key.removeprefix("X_")) or key.lower() == "x_spatial":
-            found.append(Fault("bad_column_name", "obsm", key, "is no name of an embedding"))
-        if not isinstance(value, np.ndarray) or value.ndim < 2:
-            found.append(Fault("wrong_dtype", "obsm", key, "is no NumPy array of two dimensions"))
-        elif shown and (value.shape[1] < 2 or value.dtype.kind not in "iuf"):
-            found.append(Fault("wrong_shape", "obsm", key, f"has shape {value.shape} and dtype {value.dtype}"))
-        elif shown and value.dtype.kind == "f" and (np.isinf(value).any() or np.isnan(value).all()):
-            found.append(Fault("out_of_range", "obsm", key, "has infinite values, or none but NaN"))
-        if key == "spatial" and "spatial" not in data.uns:
-            found.append(Fault("forbidden_key", "obsm", key, "is there without uns['spatial']"))
+    found += [fault for key, value in data.obsm.items() for fault in _one_embedding(key, value)]
+    if "spatial" in data.obsm and spatial.single is None:
+        found.append(Fault("forbidden_key", "obsm", "spatial", "is there without uns['spatial']['is_single']"))
+    if "spatial" not in data.obsm and spatial.single:
+        found.append(Fault("missing_key", "obsm", "spatial", "is required where uns['spatial']['is_single'] is True"))
+    for name in ("varm", "obsp", "varp"):
+        empty = [key for key, value in getattr(data, name).items() if getattr(value, "size", 1) == 0]
+        found += [Fault("empty", name, key, "has no value") for key in empty]
+    return found
+
+
+def _one_embedding(key: str, value: Any) -> list[Fault]:
+    import numpy as np
+
+    found = []
+    places = key.lower() == "spatial"
+    shown = key.startswith("X_") or places
+    if not places and (not _EMBEDDING.fullmatch(key.removeprefix("X_")) or key.lower() == "x_spatial"):
+        found.append(Fault("bad_column_name", "obsm", key, "is no name of an embedding"))
+    if not isinstance(value, np.ndarray) or value.ndim < 2 or value.shape[1] < 1:
+        found.append(Fault("wrong_dtype", "obsm", key, "is no NumPy array of two dimensions with a column"))
+    elif shown and (value.shape[1] < 2 or value.dtype.kind not in "iuf"):
+        found.append(Fault("wrong_shape", "obsm", key, f"has shape {value.shape} and dtype {value.dtype}"))
+    elif shown and value.dtype.kind == "f" and (np.isinf(value).any() or np.isnan(value).all()):
+        found.append(Fault("out_of_range", "obsm", key, "has infinite values, or none but NaN"))
+    elif places and value.dtype.kind == "f" and np.isnan(value).any():
+        found.append(Fault("out_of_range", "obsm", key, "has NaN"))
     return found

@@ -88,6 +88,10 @@ class Admitted:
     words: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
     never_below: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
+    """Ontologies of which every term is admitted."""
+    prefix: str = ""
+    """What may stand before a term, such as ``anti-``."""
     several: bool = False
     several_in: tuple[str, ...] = field(default=())
 
@@ -107,6 +111,7 @@ class Admitted:
         return None if parts == sorted(set(parts)) else "is not in ascending order without repeats"
 
     def _refuses_one(self, term: str, terms: Terms) -> str | None:
+        term = term.removeprefix(self.prefix)
         if term in self.never:
             return f"{term} is not admitted"
         if not terms.is_in(term, self.ontologies):
@@ -115,6 +120,8 @@ class Admitted:
             return f"{term} is deprecated"
         if self.never_below and terms.below(term, self.never_below):
             return f"{term} is below a term that is not admitted"
+        if self.whole and terms.is_in(term, self.whole):
+            return None
         if (self.below or self.also) and term not in self.also and not terms.below(term, self.below):
             return f"{term} is not below {', '.join(self.below)}"
         return None
@@ -143,6 +150,24 @@ _DISEASE = Admitted(
     several_in=("MONDO",),
 )
 _ETHNICITY = Admitted(("HANCESTRO", "AFPO"), ("HANCESTRO:0601", "HANCESTRO:0602"), words=("unknown",), several=True)
+_CHEMICALS_NEVER = tuple(
+    f"CHEBI:{n}"
+    for n in (
+        *(23367, 24431, 24835, 24867, 24870, 25212, 25367, 25699, 33238, 33259, 33497, 33595, 33674, 33675),
+        *(36342, 36357, 36358, 36914, 37577, 50906),
+    )
+)
+_CONDITION = Admitted(
+    ("CHEBI", "EFO", "UniProt"),
+    ("CHEBI:24431", "EFO:0002755"),
+    ("EFO:0001702", "EFO:0002755", "EFO:0002756"),
+    ("na",),
+    _CHEMICALS_NEVER,
+    ("CHEBI:36342", "CHEBI:50906"),
+    ("UniProt",),
+    "anti-",
+    several=True,
+)
 _NA = Admitted((), words=("na",))
 _STAGES = {
     HUMAN: Admitted(("HsapDv",), ("HsapDv:0000001",), words=("unknown",)),
@@ -185,6 +210,8 @@ def admitted(name: str, organism: str, tissue_type: str, terms: Terms) -> Admitt
     if name == "development_stage":
         own = MOUSE if terms.below(organism, [MOUSE], inclusive=True) else organism
         return _NA if line else _STAGES.get(own, _OTHER_STAGE)
+    if name == "experimental_condition":
+        return _CONDITION
     return _ASSAY if name == "assay" else _DISEASE
 
 

@@ -161,9 +161,10 @@ def _of_polars_categories(given: Any) -> Values:
     physical = given.to_physical()
     first = given.unique(maintain_order=True).drop_nulls()
     text = first.cast(pl.String)
-    place = pl.DataFrame({"p": first.to_physical(), "at": pl.Series(range(len(first)), dtype=pl.Int64)})
-    joined = pl.DataFrame({"p": physical}).join(place, on="p", how="left", maintain_order="left")["at"]
-    codes = joined.fill_null(-1).to_numpy()
+    used = first.to_physical().to_numpy()
+    place = np.full(int(used.max()) + 2 if len(used) else 1, -1, dtype=np.int64)
+    place[used] = np.arange(len(used))
+    codes = place[physical.cast(pl.Int64).fill_null(-1).to_numpy()]  # the last place is that of null
 
     def rebuild(new: pl.Series) -> pl.Series:
         if isinstance(given.dtype, pl.Enum):
@@ -171,7 +172,8 @@ def _of_polars_categories(given: Any) -> Values:
             dtype: Any = pl.Enum(list(dict.fromkeys([*known, *new.to_list()])))
         else:
             dtype = given.dtype
-        return new.cast(dtype).gather(joined).alias(given.name)
+        at = pl.Series(codes)
+        return new.cast(dtype).gather(at.set(at < 0, None)).alias(given.name)
 
     return Values(text, rebuild, lambda flags: flags.alias(given.name), codes)
 

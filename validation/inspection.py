@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import shown
 from validation.columns import Values
-from validation.folding import folded
 from validation.standardize import Resolved, resolve
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ class Inspection:
     def _terms(self, value: str, step: Any) -> list[str]:
         import polars as pl
 
-        key = folded(pl.Series([value]))[0] if step in ("case", "synonym_case") else value
+        key = self._vocabulary.keys(step, pl.Series([value]))[0]
         return self._vocabulary.all_of(step, self.field, self.field, [key])[key]
 
     @cached_property

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     from validation.vocabulary import Vocabulary
 
-__all__ = ["listed_standard", "listed_valid", "unlike"]
+__all__ = ["LARGE", "listed_standard", "listed_valid", "unlike"]
 
-_LARGE = 500_000
+LARGE = 500_000
 """Terms of a vocabulary above which no set of them is kept: that of a million takes 0.2 GB."""
 
 
@@ -66,7 +66,7 @@ def unlike(vocabulary: Vocabulary, values: Any, field: str | None) -> pl.Series 
 
 
 def _is_plain(vocabulary: Vocabulary, values: Any) -> bool:
-    return type(values) in (list, tuple) and len(vocabulary) <= _LARGE
+    return type(values) in (list, tuple) and len(vocabulary) <= LARGE
 
 
 def _check_text(values: Any) -> None:

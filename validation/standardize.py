@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from lakehouse.errors import InputError, Unsupported, shown
 from validation.columns import Values
-from validation.folding import Step, folded
+from validation.folding import Step
 
 if TYPE_CHECKING:
     import polars as pl
@@ -55,20 +55,20 @@ class Resolved:
 def resolve(
     vocabulary: Vocabulary, values: pl.Series, field: str, output: str, steps: Sequence[Step] = _MENDING
 ) -> Resolved:
-    """Look distinct values up, step by step; each is settled by the first step that knows it."""
+    """Look distinct values up, step by step; each is settled by the first step that knows it.
+
+    Where ``output`` is ``field``, the values are none of its own: those need no looking up.
+    """
     import polars as pl
 
     rest = values
     parts = []
     if output != field:
         steps = ("exact", *steps)
-    else:
-        rest = rest.filter(~vocabulary.valid(rest, field=field))
     for step in steps:
         if not len(rest):
             break
-        key = folded(rest) if step in ("case", "synonym_case") else rest
-        hits = pl.DataFrame({"value": rest, "key": key})
+        hits = pl.DataFrame({"value": rest, "key": vocabulary.keys(step, rest)})
         hits = hits.join(vocabulary.table(step, field, output), on="key", how="inner")
         if hits.height:
             parts.append(hits.select("value", "first", "last", "n", step=pl.lit(step)))
@@ -114,7 +114,8 @@ def choices(
 
 def mapping(chosen: pl.DataFrame, listed: dict[str, list[str]], keep: Keep) -> dict[str, Any]:
     """Return what each value that changes becomes."""
-    pairs = dict(chosen.filter(chosen["value"] != chosen["out"]).iter_rows())
+    changed = chosen.filter(chosen["value"] != chosen["out"])
+    pairs: dict[str, Any] = dict(zip(changed["value"].to_list(), changed["out"].to_list(), strict=True))
     return pairs | (listed if keep is False else {})
 
 
@@ -135,7 +136,7 @@ def _all(vocabulary: Vocabulary, found: Resolved, field: str, output: str) -> di
     listed: dict[str, list[str]] = {}
     for (step,), group in found.ambiguous.group_by("step", maintain_order=True):
         values = group["value"]
-        keys = folded(values) if step in ("case", "synonym_case") else values
+        keys = vocabulary.keys(step, values)
         everything = vocabulary.all_of(step, field, output, keys.to_list())
         listed |= {value: everything[key] for value, key in zip(values.to_list(), keys.to_list(), strict=True)}
     return listed
@@ -179,8 +180,9 @@ def unresolved(vocabulary: Vocabulary, value: str, field: str) -> list[str]:
     import polars as pl
 
     found: dict[str, None] = {}
-    for step in ("exact", *_MENDING):
-        key = folded(pl.Series([value]))[0] if step in ("case", "synonym_case") else value
+    steps: tuple[Step, ...] = ("exact", *_MENDING)
+    for step in steps:
+        key = vocabulary.keys(step, pl.Series([value]))[0]
         everything = vocabulary.all_of(step, field, field, [key])
         found.update(dict.fromkeys(everything.get(key, [])))
     return list(found)

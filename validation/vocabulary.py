@@ -10,7 +10,7 @@ from lakehouse.errors import Duplicate, InputError, UnknownField, did_you_mean, 
 from validation.columns import polars_series, values_of
 from validation.folding import Step, folded
 from validation.inspection import Inspection
-from validation.listed import listed_standard, listed_valid, unlike
+from validation.listed import LARGE, listed_standard, listed_valid, unlike
 from validation.standardize import Keep, check_keep, resolve, standardized, unresolved
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Vocabulary"]
 
 _NEAR = 75  # of 100, the least likeness of a suggestion
+_FEW = 8
+"""How many terms there are for each value, at least, where values are compared one by one."""
 
 
 class Vocabulary:
@@ -36,6 +38,9 @@ class Vocabulary:
         What to call it in messages.
     field
         What to call the terms among the fields.
+    plain
+        Where other spellings of terms have something added, such as the version of an id: a regular expression for
+        these, whose first group is the rest.
 
     Examples
     --------
@@ -56,10 +61,11 @@ class Vocabulary:
         fields: Mapping[str, Any] | None = None,
         name: str = "vocabulary",
         field: str = "name",
+        plain: str | None = None,
     ) -> None:
         import polars as pl
 
-        self.name, self.field = name, field
+        self.name, self.field, self._plain = name, field, plain
         columns = {field: _texts(terms, f"{name}.{field}")}
         for other, values in (fields or {}).items():
             columns[other] = polars_series(values)
@@ -123,8 +129,13 @@ class Vocabulary:
 
     def valid(self, text: pl.Series, *, field: str | None = None) -> pl.Series:
         """Return which values of a Polars column of text are terms; null is not."""
-        known = self._values(self.checked_field(field))
-        return text.is_in(known.implode()).fill_null(value=False)
+        import polars as pl
+
+        field = self.checked_field(field)
+        if len(text) * _FEW < len(self) and len(self) <= LARGE:  # Polars would hash every term first
+            spellings = self.spellings(field)
+            return pl.Series(text.name, [value in spellings for value in text.to_list()], dtype=pl.Boolean)
+        return text.is_in(self._values(field).implode()).fill_null(value=False)
 
     def spellings(self, field: str) -> frozenset[str]:
         """Return the distinct values of a field as a set, which is kept: what values of Python are compared with."""
@@ -274,7 +285,10 @@ class Vocabulary:
             mine.setdefault(self._fields[self.field][at], []).append(other)
         mine.setdefault(term, []).append(synonym)
         fields = {name: self._fields[name] for name in self.fields if name != self.field}
-        return Vocabulary(self._fields[self.field], synonyms=mine, fields=fields, name=self.name, field=self.field)
+        return Vocabulary(self._fields[self.field], synonyms=mine, fields=fields, **self._named())
+
+    def _named(self) -> dict[str, Any]:
+        return {"name": self.name, "field": self.field, "plain": self._plain}
 
     def beside(self, other: Vocabulary) -> Vocabulary:
         """Return the vocabulary with the terms of another one after its own; both have the same fields.
@@ -292,7 +306,7 @@ class Vocabulary:
 
         if self._beside is not None and self._beside[0] is other:
             return self._beside[1]
-        made = Vocabulary([], fields={name: [] for name in self.fields[1:]}, name=self.name, field=self.field)
+        made = Vocabulary([], fields={name: [] for name in self.fields[1:]}, **self._named())
         mine = folded(pl.concat([self._fields[self.field], self._synonyms["synonym"]]).drop_nulls().unique()).implode()
         theirs = other._fields.select(self.fields)
         names = theirs[self.field]
@@ -322,6 +336,12 @@ class Vocabulary:
 
     # How values are looked up
 
+    def keys(self, step: Step, values: pl.Series) -> pl.Series:
+        """Return values as a step compares them."""
+        if step not in ("case", "synonym_case"):
+            return values
+        return folded(values if self._plain is None else values.str.replace(self._plain, "${1}"))
+
     def table(self, step: Step, field: str, output: str) -> pl.DataFrame:
         """Return for each spelling (``key``) of a step what it stands for: ``first``, ``last``, and ``n`` distinct ones."""
         known = self._tables.get((step, field, output))
@@ -333,8 +353,7 @@ class Vocabulary:
         import polars as pl
 
         pairs = self._pairs(step, field, output).filter(pl.col("key") != "", pl.col("out") != "")
-        if step in ("case", "synonym_case"):
-            pairs = pairs.with_columns(key=folded(pairs["key"]))
+        pairs = pairs.with_columns(key=self.keys(step, pairs["key"]))
         if not pairs["key"].is_duplicated().any():
             return pairs.select("key", first="out", last="out", n=pl.lit(1, pl.UInt32))
         distinct = pairs.unique(maintain_order=True)
@@ -356,8 +375,7 @@ class Vocabulary:
         import polars as pl
 
         pairs = self._pairs(step, field, output)
-        if step in ("case", "synonym_case"):
-            pairs = pairs.with_columns(key=folded(pairs["key"]))
+        pairs = pairs.with_columns(key=self.keys(step, pairs["key"]))
         found = pairs.filter(pl.col("key").is_in(list(keys)), pl.col("out") != "").unique(maintain_order=True)
         grouped: dict[str, list[str]] = {}
         for key, out in found.iter_rows():

@@ -14,11 +14,13 @@ import pyarrow as pa
 from lakehouse.errors import InvalidFile, shown
 from registries.ontology.files import lines
 
-__all__ = ["GENES", "read_annotation", "read_gene_list", "read_hgnc", "read_mgi", "without_version"]
+__all__ = ["GENES", "VERSIONED", "read_annotation", "read_gene_list", "read_hgnc", "read_mgi", "without_version"]
 
 _TEXTS = pa.list_(pa.string())
 _BATCH = 65_536
-_VERSION = re.compile(r"^(ENS[A-Z]*[GTPE]\d{11}|ENS[A-Z]+\d{11})\.\d+(?:_PAR_Y)?$")
+VERSIONED = r"(?i)^(ENS[A-Z]*[GTPE]\d{11}|ENS[A-Z]+\d{11})\.\d+(?:_PAR_Y)?$"
+"""An Ensembl id with its version; its first group is the id without."""
+_VERSION = re.compile(VERSIONED)
 _GTF = re.compile(r'(\w+) "([^"]*)"')
 _GENE_KINDS = frozenset({"gene", "ncRNA_gene", "pseudogene"})
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from registries.column import Column, Reference, column, reference
-from registries.ontology.genes import without_version
+from registries.ontology.genes import VERSIONED, without_version
 from registries.ontology.term import Entry
 
 __all__ = ["CellMarker", "Gene", "Protein"]
@@ -24,6 +25,8 @@ class Gene(Entry, natural=("symbol", "organism"), measured="genes"):
 
     label_field: ClassVar[str] = "symbol"
     identity_field: ClassVar[str] = "stable_id"
+    versioned: ClassVar[Mapping[str, str]] = dict.fromkeys(("stable_id", "ensembl_gene_id"), VERSIONED)
+    """How values of fields are spelled with a version, of which ``standardize`` takes it off."""
 
     symbol: Column[str | None] = column(doc="Symbol such as CD8A; not unique.", default=None)
     stable_id: Column[str | None] = column(

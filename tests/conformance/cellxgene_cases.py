@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tests.conformance.cellxgene_more import more_mutations
+
 __all__ = ["MUTATIONS", "base", "mutated"]
 
 GENES = ["ENSG00000127603", "ENSG00000141510", "ENSG00000012048", "ENSG00000139618", "ENSG00000002330"]
@@ -308,4 +310,4 @@ def mutated(name: str) -> Any:
     return MUTATIONS[name](base())
 
 
-MUTATIONS = _mutations()
+MUTATIONS = _mutations() | more_mutations()

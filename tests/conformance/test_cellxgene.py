@@ -64,6 +64,25 @@ def test_files_are_validated_without_being_loaded(lake: Instance, known: None, t
         assert Curator(tmp_path / "x.h5ad", "cellxgene", lake).validate().ok == VERDICTS[name]
 
 
+def test_an_older_form_of_h5ad_is_noted_and_not_refused_as_by_the_official_validator(
+    lake: Instance, known: None, tmp_path: Path
+):
+    import h5py
+
+    mutated("nothing").write_h5ad(tmp_path / "x.h5ad")
+    with h5py.File(tmp_path / "x.h5ad", "r+") as file:
+        file.attrs["encoding-version"] = "0.0.9"
+    report = Curator(tmp_path / "x.h5ad", "cellxgene", lake).validate()
+    assert report.ok
+    assert [(one.reason, one.slot) for one in report.notes if one.slot == "file"] == [("wrong_version", "file")]
+
+
+def test_a_slide_is_validated_where_it_lies(lake: Instance, known: None, tmp_path: Path):
+    for name in ("slide: as it is", "slide: the image is small", "slide: a spot inside is empty"):
+        mutated(name).write_h5ad(tmp_path / "x.h5ad")
+        assert Curator(tmp_path / "x.h5ad", "cellxgene", lake).validate().ok == VERDICTS[name]
+
+
 def test_the_verdict_is_recorded_with_the_artifact(lake: Instance, known: None):
     artifact = Curator(mutated("nothing"), "cellxgene", lake).save_artifact(key="valid.h5ad")
     assert lake.Artifact.filter(schemas__name="cellxgene").one() == artifact

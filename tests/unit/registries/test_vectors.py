@@ -101,6 +101,16 @@ def test_identifiers_need_no_organism(genes):
     assert found == [True, True, False]
 
 
+def test_versions_of_ensembl_ids_are_taken_off(genes):
+    ids = ["ENSG00000153563.16", "ensmusg00000053977.3", "ENSG00000153563", "ENSG00000000001.2", "CD8A.1"]
+    assert genes.validate(ids, "ensembl_gene_id") == [False, False, True, False, False]
+    mended = ["ENSG00000153563", "ENSMUSG00000053977", "ENSG00000153563", "ENSG00000000001.2", "CD8A.1"]
+    assert genes.standardize(ids, "ensembl_gene_id") == mended
+    assert genes.standardize(pl.Series(ids), "stable_id").to_list() == mended
+    assert genes.standardize(ids[:1], "ensembl_gene_id", return_field="symbol") == ["CD8A"]
+    assert genes.inspect(ids, "ensembl_gene_id").synonyms == dict(zip(ids[:2], mended[:2], strict=True))
+
+
 def test_one_organism_is_inferred(genes, lake):
     gene = lake.Gene.get(symbol="Cd8a")
     assert gene.organism
