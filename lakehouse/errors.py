@@ -33,6 +33,7 @@
     │   ├── DataLoss                        a file that must exist does not
     │   └── NewerFormat                     written by a newer version of this program
     ├── ReadOnly (PermissionError)          open it for writing, or ask someone who may
+    │   └── OlderFormat                     made by an older version of this program: migrate it
     ├── Unsupported                         this place or platform cannot do it; the message has the choices
     └── MissingExtra (ImportError)          install the extra that the message names
 """
@@ -67,6 +68,7 @@ __all__ = [
     "MultipleFound",
     "NewerFormat",
     "NotFound",
+    "OlderFormat",
     "OutcomeUnknown",
     "ReadOnly",
     "RecordNotFound",
@@ -223,6 +225,10 @@ class NewerFormat(IntegrityError):
 
 class ReadOnly(LakehouseError, PermissionError):
     """The instance or storage was opened for reading only."""
+
+
+class OlderFormat(ReadOnly):
+    """The instance was made by an older version of this program: it can be read, and migrated."""
 
 
 class Unsupported(LakehouseError):

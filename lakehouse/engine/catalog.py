@@ -257,6 +257,10 @@ class Session(Protocol):
         """Give up unique values."""
         ...
 
+    def forget_claims(self, table: str, group: str) -> None:
+        """Give up every value of a unique group, with its filter."""
+        ...
+
     def add_filter(self, table: str, group: str, blocks: Iterable[tuple[int, bytes]]) -> None:
         """Add the sorted hashes of a bulk insert, by bucket."""
         ...

@@ -24,6 +24,7 @@ from lakehouse.errors import (
     IntegrityError,
     LakehouseError,
     NewerFormat,
+    OlderFormat,
     OutcomeUnknown,
     ReadOnly,
     Unavailable,
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "PostgresCatalog"]
 
-FORMAT = 1
-"""The format of the catalog that this program writes."""
+FORMAT = 2
+"""The format of the catalog that this program writes; from 2 on a schema may renew its table."""
 
 # User's texts are bytes: they may hold NUL characters, and are compared as Python does. An index takes 2,700 bytes of
 # a value at most, and a unique name may be longer: hence the digest.
@@ -79,6 +80,8 @@ class PostgresCatalog:
         Time-outs, and how many connections.
     read_only
         Refuse the head lock, and let the server refuse every change.
+    upgrade
+        Bring a catalog of an older format to this one when it is looked for.
 
     Raises
     ------
@@ -86,8 +89,10 @@ class PostgresCatalog:
         When psycopg is not installed.
     """
 
-    def __init__(self, address: PostgresAddress, options: Options, *, read_only: bool = False) -> None:
-        self.address, self._options, self.read_only = address, options, read_only
+    def __init__(
+        self, address: PostgresAddress, options: Options, *, read_only: bool = False, upgrade: bool = False
+    ) -> None:
+        self.address, self._options, self.read_only, self._upgrades = address, options, read_only, upgrade
         self._pool = Pool(address, options, read_only=read_only)
         self._local = threading.local()
         HELD.add(self)
@@ -140,6 +145,12 @@ class PostgresCatalog:
                 f"{self.name} has format {version}, this program reads up to {FORMAT}: "
                 'pip install --upgrade "lakehouse-toolkit"'
             )
+        if version < FORMAT and not self.read_only:
+            if not self._upgrades:
+                raise OlderFormat(
+                    f"{self.name} has format {version}, this program writes {FORMAT}: lh.migrate() upgrades it"
+                )
+            db.run("UPDATE catalog_format SET version = ? WHERE version < ?", FORMAT, FORMAT)
         return True
 
     def create(self, home: str) -> bool:

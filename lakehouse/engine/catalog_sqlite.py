@@ -25,6 +25,7 @@ from lakehouse.errors import (
     InputError,
     IntegrityError,
     NewerFormat,
+    OlderFormat,
     ReadOnly,
     Unavailable,
     shown,
@@ -80,9 +81,11 @@ _ADDED = (
         "removes TEXT NOT NULL)",
         "CREATE TEMP VIEW intent AS SELECT '' AS uid, '' AS tbl, 0 AS version, '' AS adds, '' AS removes WHERE false",
     ),
+    # from here on a schema may renew its table: programs that do not know this would read the old rows with it
+    _Addition("SELECT 1", "SELECT 1"),
 )
 FORMAT = 1 + len(_ADDED)
-"""The format of the catalog that this program writes; older ones are migrated when they are opened for writing."""
+"""The format of the catalog that this program writes; older ones are read as they are, and upgraded on demand."""
 
 
 class SqliteCatalog:
@@ -98,15 +101,22 @@ class SqliteCatalog:
         Refuse the head lock.
     mode
         Permissions of a catalog that is created.
+    upgrade
+        Bring a catalog of an older format to this one, all in one transaction.
 
     Raises
     ------
     NewerFormat
         When a newer version of this program wrote it.
+    OlderFormat
+        When an older version wrote it, and it is to be written to as it is.
     """
 
-    def __init__(self, path: Path, options: Options, *, read_only: bool = False, mode: int = 0o600) -> None:
+    def __init__(
+        self, path: Path, options: Options, *, read_only: bool = False, mode: int = 0o600, upgrade: bool = False
+    ) -> None:
         self.path, self._options, self.read_only, self._mode = path, options, read_only, mode
+        self._upgrades = upgrade
         self._local, self._pid = threading.local(), os.getpid()
         self._open: dict[sqlite3.Connection, threading.Thread] = {}
         self._closed = False
@@ -198,15 +208,23 @@ class SqliteCatalog:
                 (found,) = self._connection().execute("PRAGMA user_version").fetchone()
         except sqlite3.DatabaseError as error:
             raise translated(error, self.path) from error
+        self._refuse_newer(found)
+        if 0 < found < FORMAT and not self.read_only:
+            if not self._upgrades:
+                self.close()
+                raise OlderFormat(
+                    f"{self.path} has format {found}, this program writes {FORMAT}: lh.migrate() upgrades it"
+                )
+            self._upgrade()
+
+    def _refuse_newer(self, found: int) -> None:
         if found > FORMAT:
             raise NewerFormat(
                 f"{self.path} has format {found}, this program reads up to {FORMAT}: "
                 'pip install --upgrade "lakehouse-toolkit"'
             )
-        if 0 < found < FORMAT and not self.read_only:
-            self._migrate()
 
-    def _migrate(self) -> None:
+    def _upgrade(self) -> None:
         """Bring an older catalog to this format, all in one transaction; another process may be first."""
         assert self._lock is not None
         with self._lock.held(), GATE.passed(), _transaction(self._connection(), "BEGIN IMMEDIATE", self.path) as con:
@@ -275,6 +293,7 @@ class SqliteCatalog:
             raise ReadOnly(f"{self.path} was opened for reading only: open the instance without read_only=True")
         with self._lock.held(), GATE.passed(), _transaction(self._connection(), "BEGIN IMMEDIATE", self.path) as con:
             reach("lock.taken")
+            self._refuse_newer(con.execute("PRAGMA user_version").fetchone()[0])  # upgraded since it was opened
             session = SqlSession(_Statements(con))
             if epoch is not None and session.meta().epoch != epoch:
                 raise Abandoned(f"the maintenance lease {epoch} was lost to another process")

@@ -37,14 +37,18 @@ def place_of(catalog: str | Path, root: str) -> CatalogPlace:
     return Path(catalog).expanduser().absolute()
 
 
-def catalog_of(place: CatalogPlace, options: Options, *, read_only: bool = False, mode: int = 0o600) -> Catalog:
+def catalog_of(
+    place: CatalogPlace, options: Options, *, read_only: bool = False, mode: int = 0o600, upgrade: bool = False
+) -> Catalog:
     """Return the catalog at a place; it need not exist yet.
 
     Parameters
     ----------
     mode
         Permissions of a file that is created.
+    upgrade
+        Bring a catalog of an older format to this one; it is refused for writing otherwise.
     """
     if isinstance(place, PostgresAddress):
-        return PostgresCatalog(place, options, read_only=read_only)
-    return SqliteCatalog(place, options, read_only=read_only, mode=mode)
+        return PostgresCatalog(place, options, read_only=read_only, upgrade=upgrade)
+    return SqliteCatalog(place, options, read_only=read_only, mode=mode, upgrade=upgrade)

@@ -194,7 +194,7 @@ class DeltaLog:
 
         now = int(time.time() * 1000)
         change = note.kind != "compact"
-        actions: list[AddAction | RemoveAction] = [_add_action(f, now, change) for f in adds]
+        actions: list[AddAction | RemoveAction] = [_add_action(f, now, change=change) for f in adds]
         actions += [RemoveAction(path=f.path, data_change=change, deletion_timestamp=now, size=f.size) for f in removes]
         with _committing(self.folder):
             handle.create_write_transaction(
@@ -206,8 +206,8 @@ class DeltaLog:
             )
 
     @staticmethod
-    def takes(handle: DeltaTable, table: TableVersion, newest: TableVersion) -> bool:
-        """Whether rows of a table fit: Delta has their columns, and no others but those of the newest declaration.
+    def takes(handle: DeltaTable, table: TableVersion, versions: Sequence[TableVersion]) -> bool:
+        """Whether rows of a table fit: Delta has their columns, and no others but those that it ever had.
 
         Delta drops a column that it does not know in silence. One that it has already, from a log that was realigned,
         is null in the rows that lack it.
@@ -215,7 +215,7 @@ class DeltaLog:
         from deltalake import Schema
 
         there, mine = ({f.name: f for f in s.fields} for s in (handle.schema(), Schema.from_arrow(table.schema)))
-        known = set(newest.schema.names)
+        known = {name for version in versions for name in version.schema.names}
         return all(there.get(name) == item for name, item in mine.items()) and there.keys() <= known
 
     def add_columns(self, handle: DeltaTable, note: Note, added: Sequence[pa.Field]) -> None:
@@ -230,6 +230,20 @@ class DeltaLog:
         with _committing(self.folder):
             handle.alter.add_columns(
                 fields, commit_properties=self._properties(note), post_commithook_properties=_hooks()
+            )
+
+    def renew(self, handle: DeltaTable, note: Note, adds: Sequence[DataFile], table: TableVersion) -> None:
+        """Commit other columns and other files in the place of all there are; raises ``Stale`` when the table moved."""
+        from deltalake import Schema
+
+        now = int(time.time() * 1000)
+        with _committing(self.folder):
+            handle.create_write_transaction(
+                [_add_action(file, now, change=True) for file in adds],
+                "overwrite",
+                Schema.from_arrow(table.schema),
+                commit_properties=self._properties(note),
+                post_commithook_properties=_hooks(),
             )
 
     def _properties(self, note: Note) -> CommitProperties:
@@ -307,7 +321,7 @@ def _hooks() -> Any:
     return PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
-def _add_action(file: DataFile, now: int, change: bool) -> AddAction:  # noqa: FBT001
+def _add_action(file: DataFile, now: int, *, change: bool) -> AddAction:
     from deltalake.transaction import AddAction
 
     return AddAction(file.path, file.size, {}, now, data_change=change, stats=_statistics(file))

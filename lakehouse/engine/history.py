@@ -6,7 +6,7 @@ so that neither one bulk commit nor a long range has to fit into memory unless i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -120,7 +120,7 @@ class Changes:
     ==========  =====================================================================================================
 
     ``before`` and ``after`` are structs of all columns where one table was asked for, and JSON text where all were.
-    A column that was added later is null before. A row that a commit wrote without changing it is an update too.
+    A column that was added later, or had another type, is null before. A row that a commit wrote without changing it is an update too.
     """
 
     history: History
@@ -229,15 +229,20 @@ class _TableChanges:
         with self.asked.history.catalog.read() as session:
             _refuse_expired(session, above)
             segments = session.segments(self.table, above, upto, versions)
-        for segment in segments:
-            for rows in self._rows(segment):
+        renewals = {v.since for v in versions if v.renews}  # which change how rows are kept, not what they say
+        for segment in (s for s in segments if s.commit not in renewals):
+            for rows in self._rows(segment, next(v.schema for v in versions if v.version == segment.schema)):
                 yield _Piece(segment.commit, segment.op, rows)
 
-    def _rows(self, segment: Segment) -> Iterator[pa.Table]:
+    def _rows(self, segment: Segment, written: pa.Schema) -> Iterator[pa.Table]:
         if segment.batch is not None:
-            yield pa.Table.from_batches([widened(segment.batch, self.schema)])
+            yield self._told_alike([segment.batch])
         for file in segment.files:
-            yield self.asked.history.states.rows(self.table, file, self.schema)
+            rows = self.asked.history.states.rows(self.table, file, written)
+            yield self._told_alike(rows.combine_chunks().to_batches())
+
+    def _told_alike(self, batches: Iterable[pa.RecordBatch]) -> pa.Table:
+        return pa.Table.from_batches([widened(batch, self.schema) for batch in batches], self.schema)
 
     def _before(self, start: Snapshot, pieces: list[_Piece]) -> pa.Table:
         """Return the rows at the window's start that its pieces replace or delete; inserts replace nothing."""
@@ -245,8 +250,7 @@ class _TableChanges:
         if not keys:
             return pa.Table.from_batches([], self.schema)
         found = start.lookup(self.table, "uid", pc.unique(pa.concat_arrays(keys)).to_pylist())
-        batches = [widened(batch, self.schema) for batch in found.to_batches()]
-        return pa.Table.from_batches(batches, self.schema)
+        return self._told_alike(found.to_batches())
 
     def _folded(self, start: Snapshot, pieces: list[_Piece]) -> tuple[pa.Table, _Ints, _Ints, _Ints]:
         """Return all rows, and per change its commit and the positions of the rows before and after (-1: none)."""

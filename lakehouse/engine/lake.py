@@ -152,8 +152,14 @@ class Lake(Writing):
         read_only: bool = False,
         catalog: str | Path | None = None,
         remote: RemoteOptions | None = None,
+        upgrade: bool = False,
     ) -> Self:
         """Open a lake; only the catalog is read, or ``head.json`` of a remote one whose catalog is not here.
+
+        Parameters
+        ----------
+        upgrade
+            Bring a catalog of an older format to this one: programs of that time can no longer use it.
 
         Raises
         ------
@@ -161,11 +167,13 @@ class Lake(Writing):
             When the folder is no lake.
         NewerFormat
             When a newer version of this program wrote it.
+        OlderFormat
+            When an older version wrote it, and it is to be written to without an upgrade.
         ConfigurationError
             When the folder is a copy of another lake that is still there.
         """
         settings = options or Options()
-        found = opened(root, settings, read_only=read_only, catalog=catalog, remote=remote)
+        found = opened(root, settings, read_only=read_only, catalog=catalog, remote=remote, upgrade=upgrade)
         try:
             lake = cls(found.folder, found.catalog, settings, user=user, read_only=read_only)
         except BaseException:

@@ -98,16 +98,18 @@ def opened(
     read_only: bool,
     catalog: str | Path | None = None,
     remote: RemoteOptions | None = None,
+    upgrade: bool = False,
 ) -> Opened:
     """Find a lake and open its catalog; for reading only, ``head.json`` stands in for one that is not here.
 
     Raises
     ------
-    InstanceNotFound, ConfigurationError, NewerFormat, Unsupported
+    InstanceNotFound, ConfigurationError, NewerFormat, OlderFormat, Unsupported
     """
     if not is_remote(root):
         home = Home.found(Path(root).expanduser().absolute())
-        return Opened(LocalFolder(home.root), _existing(home.catalog, options, read_only=read_only), home)
+        there = _existing(home.catalog, options, read_only=read_only, upgrade=upgrade)
+        return Opened(LocalFolder(home.root), there, home)
     url = check_url(str(root))
     place = _placed(catalog, url)
     if read_only and (url.startswith(READ_ONLY) or not _is_at_hand(url, place)):
@@ -116,7 +118,7 @@ def opened(
     found = RemoteHome.found(BucketFolder.at(url, remote), place)
     if not read_only:
         found.folder.bucket.refuse_unconditional()
-    return Opened(found.folder, _existing(found.catalog, options, read_only=read_only), found)
+    return Opened(found.folder, _existing(found.catalog, options, read_only=read_only, upgrade=upgrade), found)
 
 
 def _is_at_hand(url: str, place: CatalogPlace | None) -> bool:
@@ -124,8 +126,8 @@ def _is_at_hand(url: str, place: CatalogPlace | None) -> bool:
     return place is not None or remembered(url).exists()
 
 
-def _existing(place: CatalogPlace, options: Options, *, read_only: bool) -> Catalog:
-    catalog = catalog_of(place, options, read_only=read_only)
+def _existing(place: CatalogPlace, options: Options, *, read_only: bool, upgrade: bool) -> Catalog:
+    catalog = catalog_of(place, options, read_only=read_only, upgrade=upgrade)
     try:
         if not catalog.exists():
             raise IntegrityError(f"{catalog.name} is empty: restore it from a backup")

@@ -54,7 +54,7 @@ class Place:
 
     def draft(self) -> SqliteCatalog:
         """Return a catalog beside the place, which is made ready there."""
-        return SqliteCatalog(self.draft_path, self._options)
+        return SqliteCatalog(self.draft_path, self._options, upgrade=True)
 
     def _discard(self) -> None:
         """Remove what is left of the draft."""

@@ -144,7 +144,8 @@ class Publisher:
         for barrier in barriers:
             if self._state(table, barrier.since - 1).tail.length:
                 self._append(log, table, barrier.since - 1, epoch)
-            self._add_columns(log, table, barrier.since, epoch)
+            change = self._renew if barrier.renews else self._add_columns
+            change(log, table, barrier.since, epoch)
         if self._state(table, target).tail.length:
             self._append(log, table, target, epoch)
 
@@ -176,11 +177,23 @@ class Publisher:
         log.add_columns(handle, self._note("schema", state, since), added)
         self._settle(log, state, since, _Folded([], []), epoch)
 
+    def _renew(self, log: DeltaLog, table: str, since: int, epoch: int) -> None:
+        """Put the schema of commit ``since`` in force, and the rows that it wrote anew in the place of all others."""
+        state = self._state(table, since)
+        handle = log.open(state.version, state.published)
+        with self._catalog.read() as session:
+            removes = session.files(table, state.published)
+        folded = _Folded(self._fold(state, since).adds, removes)
+        log.folder.sync()
+        reach("publish.before_delta")
+        log.renew(handle, self._note("schema", state, since), folded.adds, state.table)
+        self._settle(log, state, since, folded, epoch)
+
     def _append(self, log: DeltaLog, table: str, target: int, epoch: int) -> None:
         """Files first, then the log entry, then the publication."""
         state = self._state(table, target)
         handle = log.open(state.version, state.published)
-        if not log.takes(handle, state.table, self._schemas.current(table)):
+        if not log.takes(handle, state.table, self._schemas.versions(table)):
             raise Diverged(f"{table}: the columns in Delta are not those of the catalog: run `lakehouse check`")
         folded = self._fold(state, target)
         live = {uri.rsplit("/", 1)[-1] for uri in handle.file_uris()} if folded.removes else set()

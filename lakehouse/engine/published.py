@@ -30,7 +30,7 @@ from lakehouse.engine.options import Options
 from lakehouse.engine.table import TableSpec, TableVersion
 from lakehouse.errors import InstanceNotFound, IntegrityError, NewerFormat
 
-__all__ = ["HEAD", "as_published", "declared", "details", "published_catalog"]
+__all__ = ["HEAD", "as_published", "declare", "declared", "details", "published_catalog"]
 
 HEAD = "head.json"
 _FORMAT = 1
@@ -112,13 +112,18 @@ def _begin(path: Path, document: Mapping[str, Any]) -> None:
         )
 
 
-def _add(
-    session: Session, name: str, schemas: Sequence[Mapping[str, Any]], table: Mapping[str, Any] | None, commit: int
-) -> None:
+def declare(session: Session, name: str, schemas: Sequence[Mapping[str, Any]]) -> None:
+    """Record a table's schemas as ``head.json`` tells them."""
     for item in sorted(schemas, key=lambda item: item["version"]):
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(item["columns"])))
         spec = TableSpec.restore(name, schema, item["rules"])
         session.add_schema(TableVersion(spec, item["version"], item["since"]))
+
+
+def _add(
+    session: Session, name: str, schemas: Sequence[Mapping[str, Any]], table: Mapping[str, Any] | None, commit: int
+) -> None:
+    declare(session, name, schemas)
     if table is None:  # never published: it has no rows
         return
     files = [DataFile(path=path, **more) for path, more in zip(table["files"], table["details"], strict=True)]

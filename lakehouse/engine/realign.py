@@ -58,7 +58,10 @@ class Realigner:
         keep = {file.path for file in files}
         removes = [DataFile(path, size, 0, "", "", 0) for path, size in there.items() if path not in keep]
         new = Publication(handle.version() + 1, published)
-        log.append(handle, note, adds, removes)
+        if adds == files and not log.takes(handle, current, self._schemas.versions(table)):
+            log.renew(handle, note, adds, current)  # columns were changed after what the catalog shows
+        else:
+            log.append(handle, note, adds, removes)
         log.sync(new.version)
         with self._catalog.locked() as session:
             if not session.ratify(table, old.version if old else -1, new, time.time_ns() // 1000, [], []):

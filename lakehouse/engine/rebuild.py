@@ -26,6 +26,7 @@ from lakehouse.engine.home import Home, is_lake
 from lakehouse.engine.lake import Lake
 from lakehouse.engine.options import Options
 from lakehouse.engine.placing import Place
+from lakehouse.engine.published import declare
 from lakehouse.engine.realign import Realigner
 from lakehouse.engine.replay import Shown, replayed
 from lakehouse.engine.restore import head_of, logged, seen
@@ -224,6 +225,9 @@ class _Rebuilding:
                 for version in found.versions:
                     session.add_schema(version)
                 session.ratify(table, -1, found.publication, now, found.files, [])
+            for table, declared in (self._head or {}).get("schemas", {}).items():
+                if table not in shown:  # it never had a row that was published
+                    declare(session, table, declared)
             session.reset(Meta(self._home.lake, str(self._home.root), newest.id, now, epoch, "", 0.0, newest.id, head))
         schemas = Schemas(catalog)
         with catalog.read() as reading:

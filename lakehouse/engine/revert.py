@@ -77,11 +77,21 @@ class Reversal:
                     if table in self.kept:
                         part = part.filter(pc.not_equal(part["op"], "insert"))
                     if part.num_rows:
+                        self._refuse_renewed(table)
                         self._undo(txn, table, part)
         except Expired as error:
             raise error.final() from None  # what a vacuum took does not come back
         if not any(txn.log.values()):
             raise InputError(f"commit {self.commit.id} changed no rows that could be taken back")
+
+    def _refuse_renewed(self, table: str) -> None:
+        """Raise if the table's columns were changed since: the values of before may not fit them."""
+        later = [v.since for v in self.history.schemas.versions(table) if v.renews and v.since > self.commit.id]
+        if later:
+            raise ChangedSinceRead(
+                f"the columns of {table} were migrated in commit {later[0]}: read what was before with "
+                f"at={self.commit.id - 1}, and save that"
+            ).final()
 
     def told(self, error: Conflict) -> Conflict:
         """Return a conflict that says what it stands in the way of."""

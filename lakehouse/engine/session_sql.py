@@ -15,7 +15,7 @@ from lakehouse.engine.catalog import ChangeRow, CommitInfo, Intent, Meta, Pin, P
 from lakehouse.engine.changes import DataFile, Op, Segment, decode
 from lakehouse.engine.faults import reach
 from lakehouse.engine.statements import Statements
-from lakehouse.engine.table import KEYS, TableSpec, TableVersion
+from lakehouse.engine.table import KEYS, TableVersion
 from lakehouse.errors import Duplicate, shown
 
 __all__ = ["LAST", "META", "SqlSession"]
@@ -70,7 +70,7 @@ class SqlSession:
         """Return every schema version of every table, oldest first."""
         rows = self._db.rows("SELECT name, version, since, rules, body FROM table_schema ORDER BY name, version")
         return [
-            TableVersion(TableSpec.restore(name, pa.ipc.read_schema(pa.py_buffer(body)), rules), version, since)
+            TableVersion.restore(name, pa.ipc.read_schema(pa.py_buffer(body)), rules, version, since)
             for name, version, since, rules, body in rows
         ]
 
@@ -220,7 +220,7 @@ class SqlSession:
         spec, body = version.spec, version.schema.serialize().to_pybytes()
         self._db.run(
             "INSERT INTO table_schema VALUES(?, ?, ?, ?, ?)",
-            *(spec.name, version.version, version.since, spec.rules(), body),
+            *(spec.name, version.version, version.since, version.rules(), body),
         )
         self._set_meta("schema_commit = ?", version.since)
 
@@ -234,6 +234,11 @@ class SqlSession:
         """Give up unique values; one that stands in the filter only is given up with its row."""
         sql = f"DELETE FROM unique_value WHERE tbl = ? AND grp = ? AND {self._db.is_value}"
         self._db.many(sql, [(table, group, self._db.packed(value)) for value in values])
+
+    def forget_claims(self, table: str, group: str) -> None:
+        """Give up every value of a unique group, with its filter."""
+        for kept in ("unique_value", "unique_block"):
+            self._db.run(f"DELETE FROM {kept} WHERE tbl = ? AND grp = ?", table, group)
 
     def add_filter(self, table: str, group: str, blocks: Iterable[tuple[int, bytes]]) -> None:
         """Add the sorted hashes of a bulk insert, by bucket."""

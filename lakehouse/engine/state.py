@@ -187,11 +187,12 @@ class StateCache:
         self, session: Session, versions: tuple[TableVersion, ...], table: TableVersion, publication: Publication | None
     ) -> TableState:
         published = publication.commit if publication else 0
+        begin = max((v.since - 1 for v in versions if v.renews and v.version <= table.version), default=0)
         key = (table.name, publication.version if publication else -1, table.version)
         with self._lock:
             base = self._bases.get(key)
         if base is None:
-            files = tuple(session.files(table.name, published)) if publication else ()
+            files = tuple(session.files(table.name, published)) if publication and published > begin else ()
             small = sum(f.rows for f in files) <= self._options.small_rows
             small = small and sum(f.size for f in files) <= self._options.small_bytes
             base = Base(table_folder(self._root, table.name), files, table.schema, small)
@@ -199,7 +200,7 @@ class StateCache:
                 self._bases[key] = base
                 while len(self._bases) > 64:
                     self._bases.popitem(last=False)
-        return TableState(table, published, publication, base, Tail.empty(table.schema), versions)
+        return TableState(table, max(published, begin), publication, base, Tail.empty(table.schema), versions)
 
     def column(self, table: str, file: DataFile, column: str) -> pa.ChunkedArray:
         """Return a column of a data file."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pyarrow as pa
 
@@ -34,6 +35,8 @@ class TableSpec:
         Column to the table whose ``uid`` it holds; null is allowed.
     comment
         What the table records.
+    declaration
+        What else those above want kept with it, as JSON holds it: what a user's own registry is, for instance.
 
     Raises
     ------
@@ -52,6 +55,7 @@ class TableSpec:
     unique: tuple[tuple[str, ...], ...] = ()
     references: Mapping[str, str] = field(default_factory=dict)
     comment: str = ""
+    declaration: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -75,14 +79,15 @@ class TableSpec:
     def rules(self) -> str:
         """Return all but the columns as JSON text."""
         rules = {"unique": self.unique, "references": dict(self.references), "comment": self.comment}
-        return json.dumps(rules, sort_keys=True)
+        more = {"declaration": dict(self.declaration)} if self.declaration else {}
+        return json.dumps(rules | more, sort_keys=True)
 
     @classmethod
     def restore(cls, name: str, schema: pa.Schema, rules: str) -> TableSpec:
         """Rebuild a declaration from its columns and :meth:`rules`."""
         parts = json.loads(rules)
         unique = tuple(tuple(group) for group in parts["unique"])
-        return cls(name, schema, unique, parts["references"], parts["comment"])
+        return cls(name, schema, unique, parts["references"], parts["comment"], parts.get("declaration", {}))
 
     def added_to(self, older: TableSpec) -> list[pa.Field]:
         """Return the columns that this declaration adds to an older one.
@@ -124,12 +129,14 @@ class TableSpec:
         if late := sorted(references.keys() - names):
             raise ConfigurationError(f"{self.name}: {late} cannot become references, as rows are there already")
         if not (added or unique or references):
-            return older
+            redeclared = self.declaration and self.declaration != older.declaration
+            return replace(older, declaration=self.declaration) if redeclared else older
         schema = older.schema
         for item in added:
             schema = schema.append(item)
         rules = older.unique + unique, {**older.references, **references}
-        return TableSpec(self.name, schema, *rules, self.comment or older.comment)
+        declaration = self.declaration or older.declaration
+        return TableSpec(self.name, schema, *rules, self.comment or older.comment, declaration)
 
 
 def _is_storable(kind: pa.DataType) -> bool:
@@ -162,6 +169,18 @@ class TableVersion:
     """Counts the schemas of a table, from 1."""
     since: int
     """The commit that put it in force."""
+    renews: bool = False
+    """Whether that commit wrote all rows anew: what was published and committed before is not read with this schema."""
+
+    def rules(self) -> str:
+        """Return all but the columns as JSON text, as a catalog keeps it."""
+        text = self.spec.rules()
+        return json.dumps(json.loads(text) | {"renews": True}, sort_keys=True) if self.renews else text
+
+    @classmethod
+    def restore(cls, name: str, schema: pa.Schema, rules: str, version: int, since: int) -> TableVersion:
+        """Rebuild a version from its columns and :meth:`rules`."""
+        return cls(TableSpec.restore(name, schema, rules), version, since, bool(json.loads(rules).get("renews")))
 
     @property
     def name(self) -> str:

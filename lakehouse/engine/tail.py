@@ -19,10 +19,11 @@ _MANY_CHUNKS = 64
 
 
 def widened(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Return a batch with the columns of a younger schema, nulls where it has none."""
+    """Return a batch with the columns of a younger schema, nulls where it has none of that name and type."""
     if batch.schema.equals(schema):
         return batch
-    have = set(batch.schema.names)
+    there = {item.name: item.type for item in schema}
+    have = {item.name for item in batch.schema if there.get(item.name) == item.type}
     columns = [batch.column(item.name) if item.name in have else pa.nulls(batch.num_rows, item.type) for item in schema]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 

@@ -10,7 +10,7 @@ import pytest
 
 from lakehouse.engine import Lake
 from lakehouse.engine.catalog_sqlite import FORMAT
-from lakehouse.errors import Duplicate, Expired, InputError, InvalidName, NotFound, ReadOnly
+from lakehouse.errors import Duplicate, Expired, InputError, InvalidName, NotFound, OlderFormat, ReadOnly
 from tests.unit.engine.support import SPECS, add, create, label, plain, quiet, renames, rows_of, uids
 
 
@@ -215,14 +215,17 @@ def aged(root: Path) -> Path:
     return root
 
 
-def test_an_older_catalog_is_read_as_it_is_and_migrated_when_it_is_written(tmp_path: Path) -> None:
+def test_an_older_catalog_is_read_as_it_is_and_upgraded_when_that_is_asked_for(tmp_path: Path) -> None:
     root = aged(tmp_path / "lake")
     with Lake.open(root, read_only=True) as reader:
         assert uids(reader, at=reader.head()) == ["a"]
         assert reader.tags.list() == []
     con = sqlite3.connect(root / "catalog.db")
     assert con.execute("PRAGMA user_version").fetchone() == (1,)
-    with Lake.open(root, SPECS, options=quiet()) as writer:
+    with pytest.raises(OlderFormat, match=r"lh\.migrate"):
+        Lake.open(root, SPECS, options=quiet())
+    assert con.execute("PRAGMA user_version").fetchone() == (1,)
+    with Lake.open(root, SPECS, options=quiet(), upgrade=True) as writer:
         writer.tags.add("x")
         add(writer, "b")
         assert uids(writer, at="x") == ["a"]
@@ -239,5 +242,5 @@ def test_an_older_catalog_opened_by_several_at_once_is_migrated_once(tmp_path: P
 
 
 def _tag(given: tuple[Path, str]) -> None:
-    with Lake.open(given[0], SPECS, options=quiet()) as lake:
+    with Lake.open(given[0], SPECS, options=quiet(), upgrade=True) as lake:
         lake.tags.add(given[1])
