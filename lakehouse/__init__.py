@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         sql,
         transaction,
     )
+    from lakehouse.customizing import add_registry, create_registry, migrate, migration, registry
     from lakehouse.maintenance import backup, check, compact, rebuild, restore, vacuum
     from lakehouse.timeline import batch, changes, revert, tag, tags, untag
     from lakehouse.tracing import finish, flow, step, track
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         CellLine,
         CellMarker,
         CellType,
+        Column,
         DevelopmentalStage,
         Disease,
         Drug,
@@ -59,10 +61,13 @@ if TYPE_CHECKING:
         Phenotype,
         Protein,
         Q,
+        Record,
+        Reference,
         Run,
         Schema,
         Source,
         Storage,
+        Term,
         Tissue,
         Transform,
         ULabel,
@@ -70,6 +75,7 @@ if TYPE_CHECKING:
         View,
     )
     from registries import Artifact as File
+    from registries.column import column, reference
     from validation import Relation, Rule, Slot, Vocabulary
 
     __version__: str
@@ -81,6 +87,7 @@ __all__ = [
     "CellLine",
     "CellMarker",
     "CellType",
+    "Column",
     "DevelopmentalStage",
     "Disease",
     "Drug",
@@ -97,6 +104,8 @@ __all__ = [
     "Phenotype",
     "Protein",
     "Q",
+    "Record",
+    "Reference",
     "Relation",
     "RemoteOptions",
     "Rule",
@@ -105,18 +114,22 @@ __all__ = [
     "Slot",
     "Source",
     "Storage",
+    "Term",
     "Tissue",
     "Transform",
     "ULabel",
     "User",
     "View",
     "Vocabulary",
+    "add_registry",
     "backup",
     "batch",
     "changes",
     "check",
+    "column",
     "compact",
     "connect",
+    "create_registry",
     "curate",
     "current",
     "disconnect",
@@ -125,8 +138,12 @@ __all__ = [
     "flow",
     "flush",
     "init",
+    "migrate",
+    "migration",
     "open",
     "rebuild",
+    "reference",
+    "registry",
     "restore",
     "revert",
     "save",
@@ -160,6 +177,8 @@ if not TYPE_CHECKING:
         "transaction",
     )
     _MAINTENANCE = ("backup", "check", "compact", "rebuild", "restore", "vacuum")
+    _CUSTOM = ("add_registry", "create_registry", "migrate", "migration", "registry")
+    _DECLARING = ("Column", "Record", "Reference", "Term")
     _TIMELINE = ("batch", "changes", "revert", "tag", "tags", "untag")
     _TRACING = ("finish", "flow", "step", "track")
     _REGISTRIES = (
@@ -202,12 +221,14 @@ if not TYPE_CHECKING:
     _TABLE = {
         **{name: ("lakehouse.api", name) for name in _API},
         **{name: ("lakehouse.maintenance", name) for name in _MAINTENANCE},
+        **{name: ("lakehouse.customizing", name) for name in _CUSTOM},
         **{name: ("lakehouse.timeline", name) for name in _TIMELINE},
         **{name: ("lakehouse.tracing", name) for name in _TRACING},
         **{name: ("lakehouse.validating", name) for name in ("curate", "validate")},
         **{name: ("validation", name) for name in _VALIDATION},
-        **{name: ("registries", name) for name in (*_REGISTRIES, *_BIOLOGY)},
+        **{name: ("registries", name) for name in (*_REGISTRIES, *_BIOLOGY, *_DECLARING)},
         "File": ("registries", "Artifact"),
+        **{name: ("registries.column", name) for name in ("column", "reference")},
         "RemoteOptions": ("formats.remote", "RemoteOptions"),
     }
     _MODULES = ("errors",)

@@ -38,6 +38,7 @@ from registries.ontology import (
     Phenotype,
     Protein,
     Source,
+    Term,
     Tissue,
 )
 from registries.query import Query
@@ -95,6 +96,7 @@ __all__ = [
     "Schema",
     "Source",
     "Storage",
+    "Term",
     "Tissue",
     "Transform",
     "ULabel",

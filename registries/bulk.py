@@ -13,6 +13,7 @@ import pyarrow as pa
 from lakehouse.engine.arrow import pc
 from lakehouse.errors import InputError, InvalidName, UnknownField, did_you_mean, shown
 from lakehouse.ids import ALPHABET, new_uid
+from registries.limits import check_values
 from registries.names import check_name, check_text
 
 if TYPE_CHECKING:
@@ -136,6 +137,8 @@ def _column(meta: Meta, column: Column[Any], values: pa.ChunkedArray) -> pa.Arra
         values = values.cast(values.type.value_type)
     if values.type != column.arrow_type:
         values = _cast(column, values, where)
+    if column.rule is not None:
+        check_values(column.rule, values, where)
     if values.null_count and not column.nullable:
         raise InputError(f"{where} is missing in {values.null_count:,} rows: {column.accepted} is accepted")
     if pa.types.is_string(column.arrow_type):

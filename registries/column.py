@@ -15,14 +15,16 @@ import inspect
 import numbers
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_type_hints, overload
 
 import pyarrow as pa
 
 from lakehouse.errors import InputError, shown
 from registries.expressions import Q
+from registries.limits import check_value, rule_of
 from registries.names import check_text
+from validation.rules import Rule
 
 if TYPE_CHECKING:
     from registries.record import Record
@@ -67,11 +69,28 @@ class Column(Generic[T]):
         The table whose uid it holds.
     init : bool
         Whether the constructor takes it; otherwise ``save()`` sets it.
+    limits : dict
+        What a value has to be beside its type, as :class:`validation.Rule` has it: ge, gt, le, lt, isin, regex, ...
+    was : str or None
+        The name that the column had before, so that a migration takes its values along.
     """
 
-    def __init__(self, *, default: Any, doc: str, unique: bool, init: bool, references: str | None) -> None:
+    def __init__(
+        self,
+        *,
+        default: Any,
+        doc: str,
+        unique: bool,
+        init: bool,
+        references: str | None,
+        limits: Mapping[str, Any] | None = None,
+        was: str | None = None,
+    ) -> None:
         self.name = ""
         self.default, self.doc, self.unique, self.init, self.references = default, doc, unique, init, references
+        self.limits = {name: value for name, value in (limits or {}).items() if value is not None}
+        self.was = was
+        self.rule: Rule | None = None
         self.python: Any = str
         self.nullable = False
 
@@ -162,6 +181,8 @@ class Column(Generic[T]):
             choices = ", ".join(str(kind) if kind == TEXTS else kind.__name__ for kind in _ARROW)
             raise InputError(f"column {self.name!r} is annotated with {hint}: give one of {choices}, or that | None")
         self.python, self.nullable = known[0], type(None) in members
+        if self.limits:
+            self.rule = rule_of(self)
 
     def checked(self, value: object, owner: str) -> Any:
         """Return the value as it is kept, or say which types are accepted."""
@@ -192,7 +213,9 @@ class Column(Generic[T]):
         return value if self.python is dt.date and isinstance(value, dt.date) else None
 
     def storable(self, value: Any, owner: str) -> Any:
-        """Return the value if a row can hold it: text that is UTF-8, whole numbers of 64 bits."""
+        """Return the value if a row can hold it: within its limits, text that is UTF-8, whole numbers of 64 bits."""
+        if self.rule is not None and value is not None:
+            check_value(self.rule, value, f"{owner}.{self.name}")
         if isinstance(value, str):
             return check_text(value, f"{owner}.{self.name}")
         if value and self.python == TEXTS:
@@ -213,7 +236,22 @@ class Reference(Column[T]):
             """Assign a uid or a record."""
 
 
-def column(*, doc: str, default: Any = MISSING, unique: bool = False, init: bool = True) -> Any:
+def column(
+    *,
+    doc: str,
+    default: Any = MISSING,
+    unique: bool = False,
+    init: bool = True,
+    ge: Any = None,
+    gt: Any = None,
+    le: Any = None,
+    lt: Any = None,
+    isin: Sequence[Any] | None = None,
+    regex: str | None = None,
+    min_length: int | None = None,
+    max_length: int | None = None,
+    was: str | None = None,
+) -> Any:
     """Declare a column; its type comes from the annotation.
 
     Parameters
@@ -226,13 +264,33 @@ def column(*, doc: str, default: Any = MISSING, unique: bool = False, init: bool
         Whether no two live rows may share a value.
     init
         Whether the constructor takes it; otherwise ``save()`` sets it.
+    ge, gt, le, lt
+        Bounds of numbers and times, inclusive and exclusive.
+    isin
+        The only values there may be.
+    regex
+        What a whole text has to match (RE2).
+    min_length, max_length
+        Bounds of the number of characters, or of items in a list, inclusive.
+    was
+        The name that the column had before: a migration takes its values along.
+
+    Examples
+    --------
+    >>> column(doc="Metres below the surface.", ge=0, le=11_000).limits
+    {'ge': 0, 'le': 11000}
     """
-    return Column(default=default, doc=doc, unique=unique, init=init, references=None)
+    isin = None if isin is None else tuple(isin)
+    limits = {"ge": ge, "gt": gt, "le": le, "lt": lt, "isin": isin, "regex": regex}
+    limits |= {"min_length": min_length, "max_length": max_length}
+    return Column(default=default, doc=doc, unique=unique, init=init, references=None, limits=limits, was=was)
 
 
-def reference(table: str, *, doc: str, default: Any = MISSING, init: bool = True) -> Any:
-    """Declare a column that holds uids of the registry whose rows are kept in ``table``."""
-    return Reference(default=default, doc=doc, unique=False, init=init, references=table)
+def reference(
+    table: str, *, doc: str, default: Any = MISSING, init: bool = True, unique: bool = False, was: str | None = None
+) -> Any:
+    """Declare a column that holds uids of the registry whose rows are kept in ``table``; more as for :func:`column`."""
+    return Reference(default=default, doc=doc, unique=unique, init=init, references=table, was=was)
 
 
 def bind_annotations(owner: type) -> dict[str, Column[Any]]:
@@ -244,7 +302,8 @@ def bind_annotations(owner: type) -> dict[str, Column[Any]]:
         raise InputError(f"{owner.__name__}.{unwritten[0]} has no annotation: write {unwritten[0]}: Column[str] = ...")
     # Only the columns are evaluated: other annotations may name what is imported for type checkers alone.
     holder = types.SimpleNamespace(__annotations__={name: written[name] for name in own})
-    names = {"Column": Column, "Reference": Reference, **vars(sys.modules[owner.__module__])}
+    names = {"Column": Column, "Reference": Reference, "lh": sys.modules.get("lakehouse")}
+    names |= vars(sys.modules[owner.__module__])
     hints = get_type_hints(holder, globalns=names)
     for name, declared in own.items():
         if arguments := get_args(hints[name]):

@@ -11,22 +11,22 @@ from typing import Any, Self, TypeVar
 
 from formats.remote import RemoteOptions
 from lakehouse.config import current_user
-from lakehouse.engine import Batch, Changes, CommitInfo, Lake, Snapshot, TableSpec, Tag, Transaction
+from lakehouse.engine import Batch, Changes, CommitInfo, Lake, Snapshot, Tag, Transaction
 from lakehouse.engine.backup import BackupReport
 from lakehouse.engine.compaction import Compacted
 from lakehouse.engine.findings import CheckReport
 from lakehouse.engine.grants import Right, grant
-from lakehouse.errors import InputError, InvalidName, ReadOnly, did_you_mean, shown
+from lakehouse.errors import InputError, InvalidName, OlderFormat, ReadOnly, did_you_mean, shown
 from lakehouse.ids import derived_uid
 from lakehouse.types import Progress
 from registries import artifact, feature, feature_set, label, ontology, schema, storage, transform, user
 from registries import run as runs
-from registries.annotate import attach
 from registries.binding import REGISTRIES
 from registries.lineage.active import Active, inside
 from registries.lineage.environment import Environment
 from registries.lineage.tracking import Tracking
 from registries.names import check_message, check_name
+from registries.opened import opened_lake
 from registries.places import catalog_file, check_path, instance_root, refusing
 from registries.query import check_limit
 from registries.record import Record
@@ -97,16 +97,25 @@ class Instance:
     Protein: type[ontology.Protein]
     Tissue: type[ontology.Tissue]
 
-    def __init__(self, lake: Lake, *, user: str, remote: RemoteOptions | None = None) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        *,
+        user: str,
+        remote: RemoteOptions | None = None,
+        own: Iterable[str] = (),
+        older: str = "",
+    ) -> None:
         self.lake, self.handle, self.remote = lake, user, remote
+        self.older = older
+        """Why it is open for reading only, where it has to be migrated first."""
         lake.stamp_runs(lambda: self.run_uid)
         self.user_uid = derived_uid("user", self.handle)
         self._writer = Writer(self)
         self._upkeep = Upkeep(self)
         self.stores = Stores(self, self._writer)
-        self._bound: dict[str, type[Record]] = {name: self._bind(cls) for name, cls in REGISTRIES.items()}
-        for bound in self._bound.values():
-            setattr(self, bound.__name__, bound)
+        self._bound: dict[str, type[Record]] = {}
+        self.bind_all(own)
         self.File = self.Artifact
         self.tracking = Tracking(self)
         self.readers: list[Callable[[Stored], object]] = [self.tracking.read]
@@ -122,12 +131,11 @@ class Instance:
         remote: RemoteOptions | None = None,
     ) -> Self:
         """Create an instance in a folder or bucket, or open the one that is there."""
-        attach()
         handle, folder = _handle(user), instance_root(root)
         place = catalog_file(catalog) if catalog is not None else None
         with refusing(folder):
-            lake = Lake.create(folder, _specs(), catalog=place, user=handle, remote=remote)
-        return cls(lake, user=handle, remote=remote)
+            found = opened_lake(folder, read_only=False, create=True, user=handle, catalog=place, remote=remote)
+        return cls(found.lake, user=handle, remote=remote, own=found.own, older=found.older)
 
     @classmethod
     def open(
@@ -138,14 +146,37 @@ class Instance:
         catalog: str | os.PathLike[str] | None = None,
         user: str | None = None,
         remote: RemoteOptions | None = None,
+        upgrade: bool = False,
     ) -> Self:
-        """Open the instance that lies in a folder or bucket, or, for reading, on a web server."""
-        attach()
+        """Open the instance that lies in a folder or bucket, or, for reading, on a web server.
+
+        One that an older version of this program made is opened for reading only, but to be migrated (``upgrade``).
+        """
         handle, folder = _handle(user), instance_root(root)
         place = catalog_file(catalog) if catalog is not None else None
         with refusing(folder):
-            lake = Lake.open(folder, _specs(), user=handle, read_only=read_only, catalog=place, remote=remote)
-        return cls(lake, user=handle, remote=remote)
+            found = opened_lake(
+                folder,
+                read_only=read_only,
+                create=False,
+                user=handle,
+                catalog=place,
+                remote=remote,
+                upgrade=upgrade,
+            )
+        return cls(found.lake, user=handle, remote=remote, own=found.own, older=found.older)
+
+    def bind_all(self, own: Iterable[str]) -> None:
+        """Bind the built-in registries, and those of users' own whose tables are given."""
+        mine = set(own) | {table for table, registry in REGISTRIES.items() if not registry.meta.origin}
+        for table, registry in REGISTRIES.items():
+            if table in mine and not (table in self._bound and self._bound[table].meta is registry.meta):
+                self._bound[table] = bound = self._bind(registry)
+                setattr(self, bound.__name__, bound)
+
+    def has(self, table: str) -> bool:
+        """Whether it has a registry."""
+        return table in self._bound
 
     def _bind(self, registry: type[R]) -> type[R]:
         def body(namespace: dict[str, Any]) -> None:
@@ -172,6 +203,11 @@ class Instance:
 
     def refuse_reading_only(self) -> None:
         """Raise ReadOnly if it was opened for reading only."""
+        if self.older:
+            raise OlderFormat(
+                f"the instance at {self.root} was made by an older version and is open for reading only, as {self.older}: "
+                "lh.migrate() brings it up to date"
+            )
         if self.read_only:
             raise ReadOnly(
                 f"the instance at {self.root} was opened for reading only: lh.connect({str(self.root)!r}) writes"
@@ -434,7 +470,3 @@ def _handle(user: object) -> str:
     if user is not None and not isinstance(user, str):
         raise InputError(f"user = {shown(user)} is a {type(user).__name__}: str or None is accepted")
     return current_user(user)
-
-
-def _specs() -> list[TableSpec]:
-    return [registry.spec() for registry in REGISTRIES.values()]

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from lakehouse.engine import TableSpec
 from registries.column import Column
+from registries.declared import declaration_of
 
 if TYPE_CHECKING:
     from registries.conditions import Condition
@@ -82,6 +83,8 @@ class Meta:
         Where feature sets have its records as members, the plural by which they do, such as ``genes``.
     computed
         Further look-ups by their first part: what makes the condition of the rest.
+    origin
+        Of a user's own registry, where it was declared, such as ``mymodule:Assay``; empty of built-in ones.
     """
 
     registry: type[Record]
@@ -95,6 +98,7 @@ class Meta:
     carried: str = ""
     measured: str = ""
     computed: Mapping[str, Lookup] = field(default_factory=dict)
+    origin: str = ""
 
     @property
     def title(self) -> str:
@@ -126,6 +130,7 @@ class Meta:
             unique=(*single, *self.unique),
             references={c.name: c.references for c in self.columns.values() if c.references is not None},
             comment=self.comment,
+            declaration=declaration_of(self) if self.origin else {},
         )
 
 

@@ -13,6 +13,7 @@ from lakehouse.errors import Duplicate, InputError, UnknownField, did_you_mean, 
 from lakehouse.ids import new_uid
 from registries import retrieve
 from registries.binding import REGISTRIES, current
+from registries.checked import check_declaration
 from registries.column import MISSING, Column, Reference, bind_annotations, column, reference
 from registries.display import html_fields, rich_fields
 from registries.expressions import Q
@@ -95,6 +96,7 @@ class Record(Vectors, Many, metaclass=_Registry):
         abstract: bool = False,
         carried: str = "",
         measured: str = "",
+        origin: str | None = None,
     ) -> None:
         super().__init_subclass__()
         if home is not None:
@@ -110,7 +112,9 @@ class Record(Vectors, Many, metaclass=_Registry):
         columns = {"uid": _COMMON["uid"], **own, **_COMMON}
         comment = (cls.__doc__ or "").strip().partition("\n")[0]
         name = table or table_name(cls.__name__)
-        cls.meta = Meta(
+        if origin is None:
+            origin = "" if cls.__module__.startswith("registries.") else f"{cls.__module__}:{cls.__qualname__}"
+        meta = Meta(
             cls,
             name,
             columns,
@@ -122,7 +126,11 @@ class Record(Vectors, Many, metaclass=_Registry):
             carried,
             measured,
             cls._computed,
+            origin,
         )
+        if origin:
+            check_declaration(meta, own, Record)
+        cls.meta = meta
         REGISTRIES[name] = cls
 
     def __init__(self, **fields: Any) -> None:
@@ -230,8 +238,20 @@ class Record(Vectors, Many, metaclass=_Registry):
 
     @classmethod
     def home(cls) -> Instance:
-        """Return the instance that this registry is bound to, or else the current one."""
-        return cls._home or current()
+        """Return the instance that this registry is bound to, or else the current one.
+
+        Raises
+        ------
+        UnknownField
+            When it is a registry of one's own that the instance does not have.
+        """
+        found = cls._home or current()
+        if cls.meta.origin and not found.has(cls.meta.table):
+            raise UnknownField(
+                f"the instance at {found.root} has no registry {cls.meta.name}: add it with lh.add_registry("
+                f"{cls.meta.name}) or `lakehouse registry add {cls.meta.origin}`"
+            )
+        return found
 
     @classmethod
     def filter(cls, *conditions: Q, **lookups: Any) -> Query[Self]:
@@ -285,7 +305,7 @@ class Record(Vectors, Many, metaclass=_Registry):
 
     def home_of(self) -> Instance:
         """Return the instance that this record belongs to, or else its registry's."""
-        return self._home or current()
+        return self._home or self.home()
 
     # Saving
 
@@ -386,7 +406,8 @@ class Record(Vectors, Many, metaclass=_Registry):
     def _plan_change(self, txn: Transaction) -> Saved:
         if not self._changed():
             return Saved(dict(self._read))
-        row, before = self.to_row(), dict(self._read)
+        before = dict(self._read)
+        row = before | self.to_row()  # columns that a newer program added stay as they are
         other = self.find(txn.snapshot) if self.meta.natural else None
         if other is not None and other["uid"] != row["uid"]:
             shape = ", ".join(f"{name}={shown(row[name])}" for name in self.meta.natural)

@@ -42,6 +42,9 @@ _SPOKEN = (
     (r"(\w+)\.filter\(\)\.df\(\) lists them all", r"`lakehouse ls --registry \1` lists them all"),
     (r"restore with discard_newer=True", "add --discard-newer"),
     (r"move the tag with move=True", "move it with --move"),
+    (r"lh\.add_registry\(\w+\) or (`lakehouse registry add [^`]*`)", r"\1"),
+    (r"lh\.migrate\(\)", "`lakehouse migrate apply`"),
+    (r"pass allow_loss=True if that is meant \(at= still", "pass --allow-loss if that is meant (--at still"),
     (r"pass user= or set LAKEHOUSE_USER", "set LAKEHOUSE_USER"),
 )
 

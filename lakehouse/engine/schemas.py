@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import pyarrow as pa
 
 from lakehouse.engine.catalog import Catalog, Session
 from lakehouse.engine.forks import HELD
@@ -23,6 +26,10 @@ class Schemas:
         self._tables: dict[str, list[TableVersion]] = {}
         self.known_commit = -1
         """The schema change that was seen last."""
+        self._expected: list[TableSpec] = []
+        self.stand_in: Callable[[str], TableSpec | None] | None = None
+        """Declares tables of other lakes, so that questions which cross them find them empty here."""
+        self._standing: dict[str, list[TableVersion]] = {}
         HELD.add(self)
 
     def after_fork(self) -> None:
@@ -37,8 +44,16 @@ class Schemas:
         tables: dict[str, list[TableVersion]] = {}
         for version in session.tables():
             tables.setdefault(version.name, []).append(version)
+        for spec in self._expected:
+            tables[spec.name] = _widened(spec, tables.get(spec.name, []))
         with self._lock:
             self._tables, self.known_commit = tables, newest
+
+    def expect(self, specs: Iterable[TableSpec]) -> None:
+        """Let readers see the columns and tables that a program has and an older lake lacks: as nulls, and empty."""
+        self._expected = list(specs)
+        with self._catalog.read() as session:
+            self.refresh(session, anew=True)
 
     def names(self) -> list[str]:
         """Return the names of all tables."""
@@ -49,9 +64,20 @@ class Schemas:
         if table not in self._tables:
             with self._catalog.read() as session:
                 self.refresh(session)
-        if (found := self._tables.get(table)) is None:
+        if (found := self._tables.get(table) or self._stood_in(table)) is None:
             raise UnknownField(f"no table {shown(table)}{did_you_mean(table, self._tables)}")
         return found
+
+    def _stood_in(self, table: str) -> list[TableVersion] | None:
+        if table not in self._standing and self.stand_in is not None and (spec := self.stand_in(table)) is not None:
+            self._standing[table] = [TableVersion(spec, 1, 0)]
+        return self._standing.get(table)
+
+    def written(self, table: str) -> TableVersion:
+        """Return a table's newest declaration if rows can be written to it; raises ``UnknownField``."""
+        if table not in self._tables and table in self._standing:
+            raise UnknownField(f"this instance has no table {shown(table)}: add that registry to it first")
+        return self.current(table)
 
     def current(self, table: str) -> TableVersion:
         """Return a table's newest declaration."""
@@ -86,6 +112,10 @@ class Schemas:
             return TableVersion(spec, 1, commit)
         return TableVersion(spec.after(known[-1].spec), known[-1].version + 1, commit)
 
+    def forget_stand_ins(self) -> None:
+        """Ask anew for declarations of tables of other lakes."""
+        self._standing.clear()
+
     def referring_to(self, table: str) -> list[tuple[str, str]]:
         """Return (table, column) of every declared reference to a table."""
         return [
@@ -94,3 +124,15 @@ class Schemas:
             for column, target in versions[-1].spec.references.items()
             if target == table
         ]
+
+
+def _widened(spec: TableSpec, versions: list[TableVersion]) -> list[TableVersion]:
+    """Return versions of which the last one has the columns of a younger declaration, too; other types stay."""
+    if not versions:
+        return [TableVersion(spec, 1, 0)]
+    last = versions[-1]
+    added = [item.with_nullable(nullable=True) for item in spec.schema if item.name not in last.schema.names]
+    if not added:
+        return versions
+    schema = pa.schema([*last.schema, *added])
+    return [*versions, replace(last, spec=replace(last.spec, schema=schema), version=last.version + 1)]

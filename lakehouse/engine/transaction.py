@@ -171,7 +171,7 @@ class Transaction:
         log += [Segment(0, op, version, batch) for batch in batches if batch.num_rows]
 
     def _batches(self, table: str, rows: Rows) -> list[pa.RecordBatch]:
-        schema = self._schemas.current(table).schema
+        schema = self._schemas.written(table).schema
         if isinstance(rows, pa.RecordBatch):
             rows = pa.Table.from_batches([rows])
         if isinstance(rows, pa.Table):
