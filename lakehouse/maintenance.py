@@ -17,6 +17,7 @@ from lakehouse.engine.restore import restore as restore_catalog
 from lakehouse.errors import InstanceNotFound
 from lakehouse.types import Progress
 from registries.instance import Instance
+from registries.migration import planned
 from registries.places import catalog_file, check_path, local_root
 from registries.upkeep import InstanceVacuum
 
@@ -198,7 +199,8 @@ def rebuild(
     """
     place, folder = None if catalog is None else Path(catalog_file(catalog)).absolute(), _folder(root)
     report = rebuild_catalog(folder, catalog=place, user=current_user(None), progress=progress)
-    Instance.open(folder).close()  # declares the registries that had no rows
+    with Instance.open(folder, upgrade=True) as home:
+        planned(home).apply()  # declares the registries that had no rows
     return report
 
 

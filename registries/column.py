@@ -289,7 +289,15 @@ def column(
 def reference(
     table: str, *, doc: str, default: Any = MISSING, init: bool = True, unique: bool = False, was: str | None = None
 ) -> Any:
-    """Declare a column that holds uids of the registry whose rows are kept in ``table``; more as for :func:`column`."""
+    """Declare a column that holds uids of the registry whose rows are kept in ``table``.
+
+    Parameters
+    ----------
+    table
+        The table, such as ``cell_type``.
+    doc, default, init, unique, was
+        As for :func:`column`.
+    """
     return Reference(default=default, doc=doc, unique=unique, init=init, references=table, was=was)
 
 
