@@ -10,7 +10,7 @@ from lakehouse.errors import ConfigurationError, InputError, InvalidName, shown
 from registries.binding import REGISTRIES
 from registries.column import MISSING, Column
 from registries.documented import COLUMNS
-from registries.views import CONTENT, VIEWS
+from registries.views import CONTENT
 
 if TYPE_CHECKING:
     from registries.meta import Meta
@@ -21,8 +21,9 @@ __all__ = ["check_declaration", "check_references", "is_column_name", "taken_col
 _CLASS = re.compile(r"[A-Z][A-Za-z0-9]{0,62}")
 _COLUMN = re.compile(r"[a-z](?:_?[a-z0-9])*")
 _LONGEST = 63
-_LEFT = ("artifact_", "run_")
-"""With what tables of links and values begin."""
+_LEFT = ("artifact_", "run_", "transform_", "lineage_", "search_")
+"""With what tables of links and values, and views and functions of SQL, begin."""
+_RIGHT = ("_parent", "_ancestor", "_label")
 
 
 def check_declaration(meta: Meta, own: Mapping[str, Column[Any]], base: type[Record]) -> None:
@@ -80,8 +81,8 @@ def _check_names(meta: Meta) -> None:
     there = REGISTRIES.get(meta.table)
     if there is not None and not there.meta.origin:
         raise InvalidName(f"registry {meta.name}: {meta.table!r} is the table of a built-in one: pass table='...'")
-    reserved = {*VIEWS, *CONTENT, COLUMNS}
-    if meta.table in reserved or meta.table.startswith(_LEFT) or meta.table.endswith(("_parent", "_ancestor")):
+    reserved = {*CONTENT, COLUMNS, "ancestors", "descendants"}
+    if meta.table in reserved or meta.table.startswith(_LEFT) or meta.table.endswith(_RIGHT):
         raise InvalidName(f"registry {meta.name}: SQL has another use for {meta.table!r}: pass table='...'")
     if meta.carried:
         _check_carried(meta)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType, new_class
+from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from formats.remote import RemoteOptions
@@ -16,12 +16,12 @@ from lakehouse.engine.backup import BackupReport
 from lakehouse.engine.compaction import Compacted
 from lakehouse.engine.findings import CheckReport
 from lakehouse.engine.grants import Right, grant
-from lakehouse.errors import InputError, InvalidName, OlderFormat, ReadOnly, did_you_mean, shown
+from lakehouse.errors import InputError, InvalidName, did_you_mean, shown
 from lakehouse.ids import derived_uid
 from lakehouse.types import Progress
 from registries import artifact, feature, feature_set, label, ontology, schema, storage, transform, user
 from registries import run as runs
-from registries.binding import REGISTRIES
+from registries.bound import BoundRegistries
 from registries.lineage.active import Active, inside
 from registries.lineage.environment import Environment
 from registries.lineage.tracking import Tracking
@@ -50,7 +50,7 @@ _SHARED = frozenset({"user", "storage"})
 """Tables of rows that a first save makes along the way and that later saves count on: a revert leaves them."""
 
 
-class Instance:
+class Instance(BoundRegistries):
     """A lake with its registries: what ``lh.init``, ``lh.connect`` and ``lh.open`` return.
 
     Examples
@@ -165,53 +165,6 @@ class Instance:
                 upgrade=upgrade,
             )
         return cls(found.lake, user=handle, remote=remote, own=found.own, older=found.older)
-
-    def bind_all(self, own: Iterable[str]) -> None:
-        """Bind the built-in registries, and those of users' own whose tables are given."""
-        mine = set(own) | {table for table, registry in REGISTRIES.items() if not registry.meta.origin}
-        for table, registry in REGISTRIES.items():
-            if table in mine and not (table in self._bound and self._bound[table].meta is registry.meta):
-                self._bound[table] = bound = self._bind(registry)
-                setattr(self, bound.__name__, bound)
-
-    def has(self, table: str) -> bool:
-        """Whether it has a registry."""
-        return table in self._bound
-
-    def _bind(self, registry: type[R]) -> type[R]:
-        def body(namespace: dict[str, Any]) -> None:
-            namespace.update(__doc__=registry.__doc__, __module__=registry.__module__, __slots__=())
-
-        return new_class(registry.__name__, (registry,), {"home": self}, body)
-
-    def bound(self, registry: type[R]) -> type[R]:
-        """Return the registry of this instance that corresponds to one which may be bound elsewhere."""
-        found: Any = self._bound[registry.meta.table]
-        return found  # type: ignore[no-any-return]
-
-    # What it is
-
-    @property
-    def root(self) -> Path | str:
-        """The folder that it lies in, or the URL of a bucket or web server."""
-        return self.lake.root
-
-    @property
-    def read_only(self) -> bool:
-        """Whether it was opened for reading only."""
-        return bool(self.lake.read_only)
-
-    def refuse_reading_only(self) -> None:
-        """Raise ReadOnly if it was opened for reading only."""
-        if self.older:
-            raise OlderFormat(
-                f"the instance at {self.root} was made by an older version and is open for reading only, as {self.older}: "
-                "lh.migrate() brings it up to date"
-            )
-        if self.read_only:
-            raise ReadOnly(
-                f"the instance at {self.root} was opened for reading only: lh.connect({str(self.root)!r}) writes"
-            )
 
     def close(self) -> None:
         """Close it, and finish what is tracked; its records and queries can no longer be used."""

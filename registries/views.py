@@ -78,7 +78,8 @@ def _label_view(holder: str, snapshot: Snapshot) -> str:
     near = quoted(REGISTRIES[holder].meta.link_column)
     tables = {registry.meta.table: registry.meta for registry in label_registries()}
     # DuckDB takes milliseconds to bind each; a transaction that is to be serialisable must read the empty ones too
-    some = [t for t in tables if snapshot.moves or not snapshot.state(link_table(holder, t)).is_empty] or ["ulabel"]
+    have = [t for t in tables if link_table(holder, t) in snapshot.tables]
+    some = [t for t in have if snapshot.moves or not snapshot.state(link_table(holder, t)).is_empty] or ["ulabel"]
     carried = " union all ".join(
         f"select x.{near} as holder, x.feature, l.{quoted(tables[table].title)} as label, "
         f"{literal(table)} as registry, l.uid as label_uid "
