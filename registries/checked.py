@@ -10,7 +10,6 @@ from lakehouse.errors import ConfigurationError, InputError, InvalidName, shown
 from registries.binding import REGISTRIES
 from registries.column import MISSING, Column
 from registries.documented import COLUMNS
-from registries.views import CONTENT
 
 if TYPE_CHECKING:
     from registries.meta import Meta
@@ -81,7 +80,7 @@ def _check_names(meta: Meta) -> None:
     there = REGISTRIES.get(meta.table)
     if there is not None and not there.meta.origin:
         raise InvalidName(f"registry {meta.name}: {meta.table!r} is the table of a built-in one: pass table='...'")
-    reserved = {*CONTENT, COLUMNS, "ancestors", "descendants"}
+    reserved = {"content", "obs", "var", COLUMNS, "ancestors", "descendants"}
     if meta.table in reserved or meta.table.startswith(_LEFT) or meta.table.endswith(_RIGHT):
         raise InvalidName(f"registry {meta.name}: SQL has another use for {meta.table!r}: pass table='...'")
     if meta.carried:
