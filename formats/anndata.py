@@ -12,16 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import h5py
 import pyarrow as pa
 
 from formats.annotated import anndata_shape, anndata_slots
 from formats.axes import axis_names, axis_table
 from formats.base import Description, Format, new_file, reading
 from formats.convert import convert
-from formats.hdf5 import checked, node_of, opened_checked, refuse_declared
+from formats.hdf5 import checked, opened_checked, refuse_declared
 from formats.lazyanndata import STAYS, lazy_anndata
 from formats.limits import refuse_oversize
+from formats.nodes import Node
 from formats.opened import closing
 from formats.remotepath import is_remote_path
 from lakehouse.errors import UnknownFormat, Unsupported
@@ -62,9 +62,8 @@ class H5adFormat(Format):
 
     def _open_remote(self, path: Path) -> Any:
         with reading(path, self.name), known_warnings():
-            file = opened_checked(path)
+            file, top = opened_checked(path)
             try:
-                top = node_of(file)
                 anndata_shape(top)
                 if top.get("obs").is_array:  # type: ignore[union-attr]
                     raise Unsupported(f"{path} has the layout of anndata 0.5, which is read whole: call its load()")
@@ -94,16 +93,15 @@ class H5adFormat(Format):
         return True
 
     def _read(self, path: Path, *, backed: Literal["r"] | None) -> Any:
-        with checked(path, self.name) as file:
-            top = node_of(file)
+        with checked(path, self.name) as (_, top):
             anndata_shape(top)
             hint = "it holds too much besides X" if backed else "open() reads X piecewise"
             refuse_oversize(path, top.declared_bytes(skip=_STAYS_IN_FILE if backed else ()), hint=hint)
-        import anndata
+            import anndata
 
-        with reading(path, self.name), known_warnings():
-            found = anndata.read_h5ad(path, backed=backed)
-            return closing(found, found.file.close) if backed else found
+            with known_warnings():  # while the file is still open, so that HDF5 need not look at all of it again
+                found = anndata.read_h5ad(path, backed=backed)
+        return closing(found, found.file.close) if backed else found
 
     def load_as(self, path: Path, form: str) -> Any:
         """Return X with the names of its axes as ``pandas``, ``polars`` or ``arrow``, or alone as ``numpy``."""
@@ -111,11 +109,10 @@ class H5adFormat(Format):
 
     def describe(self, path: Path) -> Description:
         """Read names, types and shapes."""
-        with checked(path, self.name) as file:
-            return self._describe(file, path)
+        with checked(path, self.name) as (_, top):
+            return self._describe(top, path)
 
-    def _describe(self, file: h5py.File, path: Path) -> Description:
-        top = node_of(file)
+    def _describe(self, top: Node, path: Path) -> Description:
         shape = anndata_shape(top)
         return Description(
             self.name,
@@ -127,8 +124,8 @@ class H5adFormat(Format):
         )
 
     def _names(self, path: Path, axis: str) -> list[str]:
-        with checked(path, self.name) as file, known_warnings():
-            refuse_declared(file[axis], path)
+        with checked(path, self.name) as (file, top), known_warnings():
+            refuse_declared(top.get(axis), path)
             return axis_names(file[axis])
 
     def obs_table(self, path: Path, *, columns: Collection[str] | None = None) -> pa.Table:
@@ -140,9 +137,9 @@ class H5adFormat(Format):
         return self._axis_table(path, "var", columns)
 
     def _axis_table(self, path: Path, axis: str, columns: Collection[str] | None) -> pa.Table:
-        with checked(path, self.name) as file, known_warnings():
-            self._describe(file, path)
-            refuse_declared(file[axis], path)
+        with checked(path, self.name) as (file, top), known_warnings():
+            self._describe(top, path)
+            refuse_declared(top.get(axis), path)
             return axis_table(file[axis], file.get("uns"), f"{axis}_id", columns)
 
 

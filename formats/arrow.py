@@ -6,7 +6,7 @@ of its buffer would crash whoever follows it; so ``open`` and SQL read batch by 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -67,9 +67,23 @@ class ArrowFormat(TableFormat):
         with reading(path, self.name), _reader(path) as reader:
             return pa.Table.from_batches(bounded(_checked(reader), path), reader.schema)
 
-    def table(self, path: Path) -> pa.Table:
-        """Return the table for SQL: it is read and checked whole."""
-        return self.read(path)
+    def table(self, path: Path, *, columns: Collection[str] | None = None) -> pa.Table:
+        """Return the table for SQL, read and checked.
+
+        Parameters
+        ----------
+        path
+            Of the file.
+        columns
+            Names in lower case, of columns that are wanted; all, where none are given or none is among them.
+        """
+        with reading(path, self.name), _reader(path) as reader:
+            names = reader.schema.names
+        wanted = [number for number, name in enumerate(names) if columns is None or name.lower() in columns]
+        if not wanted or len(wanted) == len(names):
+            return self.read(path)
+        with reading(path, self.name), _reader(path, ipc.IpcReadOptions(included_fields=wanted)) as reader:
+            return pa.Table.from_batches(bounded(_checked(reader), path), reader.schema)
 
     def open(self, path: Path) -> Any:
         """Return a Polars ``LazyFrame`` that reads and checks batch by batch."""
@@ -98,7 +112,7 @@ class ArrowFormat(TableFormat):
 
 
 @contextmanager
-def _reader(path: Path) -> Iterator[Any]:
+def _reader(path: Path, options: ipc.IpcReadOptions | None = None) -> Iterator[Any]:
     """Open a file or stream; plain reads, since a map of a file that shrinks would kill this process."""
     with pa.PythonFile(path.open("rb"), "r") if is_remote_path(path) else pa.OSFile(str(path)) as source:
         start = source.read(len(_MAGIC))
@@ -106,7 +120,7 @@ def _reader(path: Path) -> Iterator[Any]:
         if start.startswith(_OLD_FEATHER):
             raise InvalidFile(f"{shown(str(path))} is Feather version 1, of 2016: convert it with pyarrow below 20")
         opened = ipc.open_file if start == _MAGIC else ipc.open_stream
-        with opened(source) as reader:
+        with opened(source, options=options) as reader:
             yield reader
 
 

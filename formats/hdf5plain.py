@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import h5py
 
 from formats.base import Description, Format, new_file, reading
-from formats.hdf5 import checked, node_of, opened_checked, refuse_declared
+from formats.hdf5 import checked, opened_checked, refuse_declared
 from formats.zarr import describe_arrays
 from lakehouse.errors import UnknownFormat, shown
 
@@ -53,14 +53,14 @@ class Hdf5Format(Format):
 
     def load(self, path: Path) -> Any:
         """Return all datasets, in dicts for groups."""
-        with checked(path, self.name) as file:
-            refuse_declared(file, path)
+        with checked(path, self.name) as (file, top):
+            refuse_declared(top, path)
             return _loaded(file)
 
     def open(self, path: Path) -> h5py.File:
         """Return the file, for reading; it closes at the end of a ``with`` block."""
         with reading(path, self.name):
-            return opened_checked(path)
+            return opened_checked(path)[0]
 
     def edit(self, path: Path) -> h5py.File:
         """Return the file, for reading and writing."""
@@ -74,8 +74,8 @@ class Hdf5Format(Format):
 
     def describe(self, path: Path) -> Description:
         """Read names, types, shapes, chunks and compression."""
-        with checked(path, self.name) as file:
-            return describe_arrays(node_of(file), self.name, self.kind)
+        with checked(path, self.name) as (_, top):
+            return describe_arrays(top, self.name, self.kind)
 
 
 def _put(group: Any, items: dict[Any, Any]) -> None:

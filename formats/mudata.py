@@ -18,7 +18,7 @@ from formats.anndatazarr import top_of
 from formats.annotated import axis_length, is_mudata, modalities, mudata_slots
 from formats.axes import axis_names, axis_table
 from formats.base import Description, Format, new_path, reading
-from formats.hdf5 import checked, node_of, refuse_declared
+from formats.hdf5 import checked, refuse_declared
 from formats.limits import refuse_oversize
 from formats.nodes import Node
 from formats.opened import closing
@@ -89,18 +89,17 @@ class H5muFormat(_MuData):
         return closing(found, found.file.close)
 
     def _read(self, path: Path, *, backed: bool) -> Any:
-        with checked(path, self.name) as file:
-            top = node_of(file)
+        with checked(path, self.name) as (_, top):
             self._described(top, path)
-            refuse_declared(file, path, skip=tuple(f"/mod/{name}/X" for name in modalities(top)) if backed else ())
+            refuse_declared(top, path, skip=tuple(f"mod/{name}/X" for name in modalities(top)) if backed else ())
         mudata = require("mudata", "mudata")
         with reading(path, self.name), _known():
             return mudata.read_h5mu(path, backed=backed)
 
     def describe(self, path: Path) -> Description:
         """Read names, types and shapes."""
-        with checked(path, self.name) as file:
-            return self._described(node_of(file), path)
+        with checked(path, self.name) as (_, top):
+            return self._described(top, path)
 
     def obs_table(self, path: Path, *, part: str | None = None, columns: Collection[str] | None = None) -> Any:
         """Return the observations of all, or of a modality, for SQL."""
@@ -111,14 +110,14 @@ class H5muFormat(_MuData):
         return self._axis_table(path, "var", part, columns)
 
     def _axis_table(self, path: Path, axis: str, part: str | None, columns: Collection[str] | None) -> Any:
-        with checked(path, self.name) as file, known_warnings():
-            where = _where(node_of(file), part, path)
-            refuse_declared(file[f"{where}{axis}"], path)
+        with checked(path, self.name) as (file, top), known_warnings():
+            where = _where(top, part, path)
+            refuse_declared(top.get(f"{where}{axis}"), path)
             return axis_table(file[f"{where}{axis}"], file.get(f"{where}uns"), f"{axis}_id", columns)
 
     def _names(self, path: Path, axis: str) -> list[str]:
-        with checked(path, self.name) as file, known_warnings():
-            refuse_declared(file[axis], path)
+        with checked(path, self.name) as (file, top), known_warnings():
+            refuse_declared(top.get(axis), path)
             return axis_names(file[axis])
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from formats.base import ColumnInfo, Description, Format, reading
 from formats.convert import convert
-from formats.hdf5 import checked, node_of, refuse_declared
+from formats.hdf5 import checked, refuse_declared
 from formats.limits import refuse_oversize
 from formats.nodes import Node
 from formats.opened import closing
@@ -70,8 +70,8 @@ class TenxFormat(_Tenx):
         if not h5py.is_hdf5(path):
             return False
         try:
-            with checked(path, self.name) as file:
-                return any(_is_matrix(group) for group in node_of(file))
+            with checked(path, self.name) as (_, top):
+                return any(_is_matrix(group) for group in top)
         except InvalidFile:  # whoever reads it next says what is wrong
             return False
 
@@ -80,9 +80,9 @@ class TenxFormat(_Tenx):
         import anndata
         from scipy.sparse import csr_matrix
 
-        with checked(path, self.name) as file:
-            refuse_declared(file, path)
-            group: Any = file[_matrix(node_of(file)).path]
+        with checked(path, self.name) as (file, top):
+            refuse_declared(top, path)
+            group: Any = file[_matrix(top).path]
             n_vars, n_obs = (int(length) for length in group["shape"][()])
             # a column per cell in CSC is a row per cell in CSR
             matrix = csr_matrix((group["data"][()], group["indices"][()], group["indptr"][()]), (n_obs, n_vars))
@@ -92,8 +92,8 @@ class TenxFormat(_Tenx):
 
     def describe(self, path: Path) -> Description:
         """Read names, types and shapes."""
-        with checked(path, self.name) as file:
-            found = _matrix(node_of(file))
+        with checked(path, self.name) as (file, top):
+            found = _matrix(top)
             group: Any = file[found.path]
             n_vars, n_obs = (int(length) for length in group["shape"][()])
             data = found.get("data")
@@ -120,10 +120,10 @@ class TenxFormat(_Tenx):
         return self._tables(path)[1]
 
     def _tables(self, path: Path) -> tuple[pa.Table, pa.Table]:
-        with checked(path, self.name) as file:
-            found = _matrix(node_of(file))
+        with checked(path, self.name) as (file, top):
+            found = _matrix(top)
             group: Any = file[found.path]
-            refuse_declared(group, path)
+            refuse_declared(found, path)
             columns = {name: _texts(group[where]) for name, where in _features(found).items()}
             return pa.table({"obs_id": _texts(group["barcodes"])}), pa.table(columns)
 

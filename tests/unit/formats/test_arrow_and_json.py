@@ -250,3 +250,12 @@ def test_rows_of_an_arrow_file_are_counted_from_headers_alone(tmp_path: Path) ->
         assert ARROW.describe(path).shape == (1000, 2)
     ARROW.write(table.slice(0, 0), tmp_path / "empty.arrow")
     assert ARROW.describe(tmp_path / "empty.arrow").shape == (0, 2)
+
+
+@pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_of_an_arrow_file_those_columns_are_read_that_a_statement_needs(tmp_path: Path, new: Any) -> None:
+    table = pa.table({"A": [1, 2], "b": ["x", "y"], "c": [None, 2.5]})
+    with new(tmp_path / "x.arrow", table.schema) as writer:
+        writer.write_table(table)
+    assert ARROW.table(tmp_path / "x.arrow", columns={"c", "a", "other"}).equals(table.select(["A", "c"]))
+    assert ARROW.table(tmp_path / "x.arrow", columns={"other"}).equals(table), "rows are counted by some column"

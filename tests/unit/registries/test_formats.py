@@ -171,7 +171,7 @@ def test_statements_read_axes_and_frames_of_soma(lake, tmp_path):
     assert lake.sql('select count(*) from obs."x.soma/RNA", var."x.soma"').fetchall() == [(8,)]
 
 
-@pytest.mark.parametrize("key", ["x.csv.zst", "x.jsonl.gz", "x.csv", "x.parquet"])
+@pytest.mark.parametrize("key", ["x.csv.zst", "x.jsonl.gz", "x.csv", "x.parquet", "x.arrow", "x.delta"])
 def test_statements_read_tables_piece_by_piece_as_often_as_they_name_them(lake, key):
     frame = pd.DataFrame({"donor": ["a", "b", "c"], "age": [30, 40, None], "note": ["x", "y", None]})
     lake.Artifact(frame, key=key).save()
