@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         CellMarker,
         CellType,
         Column,
+        Dataset,
         DevelopmentalStage,
         Disease,
         Drug,
@@ -88,6 +89,7 @@ __all__ = [
     "CellMarker",
     "CellType",
     "Column",
+    "Dataset",
     "DevelopmentalStage",
     "Disease",
     "Drug",
@@ -183,6 +185,7 @@ if not TYPE_CHECKING:
     _TRACING = ("finish", "flow", "step", "track")
     _REGISTRIES = (
         "Artifact",
+        "Dataset",
         "Environment",
         "Feature",
         "FeatureSet",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from registries.annotate import Labels, attach
 from registries.artifact import Artifact, File
 from registries.column import Column, Reference, column, reference
+from registries.dataset import Dataset
 from registries.describe import ArtifactDescription
 from registries.expressions import Q
 from registries.feature import Feature
@@ -64,6 +65,7 @@ __all__ = [
     "CellMarker",
     "CellType",
     "Column",
+    "Dataset",
     "DevelopmentalStage",
     "Disease",
     "Drug",

@@ -19,7 +19,7 @@ from lakehouse.engine.grants import Right, grant
 from lakehouse.errors import InputError, InvalidName, did_you_mean, shown
 from lakehouse.ids import derived_uid
 from lakehouse.types import Progress
-from registries import artifact, feature, feature_set, label, ontology, schema, storage, transform, user
+from registries import artifact, dataset, feature, feature_set, label, ontology, schema, storage, transform, user
 from registries import run as runs
 from registries.bound import BoundRegistries
 from registries.lineage.active import Active, inside
@@ -70,6 +70,7 @@ class Instance(BoundRegistries):
     Storage: type[storage.Storage]
     Artifact: type[artifact.Artifact]
     File: type[artifact.Artifact]
+    Dataset: type[dataset.Dataset]
     ULabel: type[label.ULabel]
     Feature: type[feature.Feature]
     FeatureSet: type[feature_set.FeatureSet]

@@ -31,6 +31,10 @@ _VIEWS: Mapping[str, str] = {
     "artifact_all": "select * from _table_artifact",
     "artifact": "select * from _table_artifact where deleted_at is null",
     "artifact_latest": "select * from artifact where uid in (select max(uid) from artifact group by substr(uid, 1, 16))",
+    "dataset_artifact": (
+        "select d.uid as dataset, d.name, d.version, m.artifact, m.position from dataset d "
+        "join dataset_member m on m.dataset between d.base and d.uid"
+    ),
     "artifact_feature": (
         "select a.key, f.name as feature, coalesce(v.text, v.whole::varchar, v.number::varchar, v.truth::varchar, "
         "v.day::varchar, v.moment::varchar, v.json, v.vector::varchar) as value, f.unit, f.dtype, v.position, "

@@ -1,0 +1,410 @@
+"""Datasets: immutable, versioned sets of artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from lakehouse.errors import InputError, StillReferenced, shown
+from lakehouse.ids import stem, version_of, with_version
+from lakehouse.types import Progress
+from registries.artifact import Artifact
+from registries.column import Column, Reference, column, reference
+from registries.dataset import consolidate, loading, scanning
+from registries.dataset.mapped import MappedDataset
+from registries.dataset.members import Members, artifacts_of, latest_row, member_uid
+from registries.dataset.selection import Selection
+from registries.meta import Link
+from registries.names import check_name
+from registries.record import Record, Saved
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lakehouse.engine import Snapshot, Transaction
+    from registries.column import Column as Declared
+    from registries.instance import Instance
+    from registries.query import Query
+
+__all__ = ["Dataset", "DatasetFeatureSet", "DatasetMember"]
+
+
+class Dataset(
+    Record,
+    unique=(("name", "version"),),
+    links={"artifacts": Link("dataset_member", "dataset", "artifact", "artifact")},
+):
+    """A set of artifacts under a name, which never changes: :meth:`append` makes its next version.
+
+    Saving other artifacts under a known name makes a next version, too: one that keeps all members of before only
+    adds to them, any other begins anew. In SQL the members of each version are the view ``dataset_artifact``.
+
+    Parameters
+    ----------
+    source
+        Artifacts, a query for artifacts, or frames or AnnData objects, which are saved under ``{name}/...``.
+    name
+        What it is called; versions share it.
+    description
+        What it is.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from registries.instance import Instance
+    >>> lake = Instance.create(tempfile.mkdtemp())
+    >>> dataset = lake.Dataset([pd.DataFrame({"age": [31]}), pd.DataFrame({"age": [45]})], name="donors").save()
+    >>> dataset.load()["age"].tolist()
+    [31, 45]
+    >>> longer = dataset.append(pd.DataFrame({"age": [27]}))
+    >>> (dataset.version, len(dataset)), (longer.version, len(longer))
+    ((0, 2), (1, 3))
+    >>> lake.close()
+    """
+
+    name: Column[str] = column(doc="What it is called; versions share it.")
+    description: Column[str | None] = column(doc="What it is.", default=None)
+    kind: Column[str] = column(doc="What its members are: dataframe, AnnData, ..., or mixed.", init=False)
+    n_artifacts: Column[int] = column(doc="Members.", init=False)
+    n_rows: Column[int | None] = column(doc="Rows or observations of all members, where known.", init=False)
+    size: Column[int] = column(doc="Bytes of all members.", init=False)
+    base: Column[str] = column(doc="The version that its members begin with: those since then are its own.", init=False)
+    version: Column[int] = column(doc="Counts the contents of a name; the first is 0.", init=False)
+
+    _source: Any = None
+    _adds: bool = False
+    _artifacts: list[Artifact] | None = None
+
+    def __init__(self, source: Any, *, name: str, description: str | None = None) -> None:
+        super().__init__(name=name, description=description)
+        self._source = source
+
+    def assign(self, declared: Declared[Any], value: Any) -> None:
+        """Set a column; the name of a saved dataset stays."""
+        if declared.name == "name" and self.is_saved:
+            raise InputError(f"{self!r} keeps its name: save its members under another one instead")
+        super().assign(declared, value)
+
+    # Saving
+
+    def save(self, *, near: bool = False) -> Self:
+        """Save the dataset, in one commit with the artifacts that come of frames; see the class for versions.
+
+        Raises
+        ------
+        InputError
+            When there are no members, or some are neither artifacts nor frames.
+        """
+        if self.is_saved or self._source is None:
+            return super().save(near=near)
+        self.check()
+        home = self.home_of()
+        with home.transaction(f"dataset {self.name}"):
+            return super().save(near=near)
+
+    def check(self) -> None:
+        """Check the name."""
+        super().check()
+        self._values["name"] = check_name(self.name, "Dataset.name")
+
+    def prepare(self, home: Instance) -> None:
+        """Find the members, and save those that are frames."""
+        if self.is_saved or self._artifacts is not None:
+            return
+        home.refuse_reading_only()
+        self._artifacts = artifacts_of(home, self._source, self.name, begin=self._begin)
+
+    def _begin(self) -> int:
+        """Return the number of the first artifact that is made of a frame."""
+        latest = latest_row(self.home_of().snapshot(), self.name) if self._adds else None
+        return latest["n_artifacts"] if latest else 0
+
+    def release(self) -> None:
+        """Let go of what it was made from."""
+        self._source = self._artifacts = None
+
+    def find(self, snapshot: Snapshot) -> dict[str, Any] | None:
+        """Return the newest row of the name, where it has the same members."""
+        if self._adds or self._artifacts is None:  # planning finds what is new
+            return None
+        latest = latest_row(snapshot, self.name)
+        if latest is None or {one.uid for one in self._artifacts} != set(Members(latest).uids(snapshot)):
+            return None
+        return latest
+
+    def _missing(self, snapshot: Snapshot, latest: Mapping[str, Any]) -> list[Artifact]:
+        """Return the artifacts that are no members yet, at a cost that does not grow with those that are."""
+        wanted = {member_uid(latest["base"], one.uid): one for one in self._artifacts or ()}
+        known = set(snapshot.lookup("dataset_member", "uid", list(wanted))["uid"].to_pylist())
+        return [one for uid, one in wanted.items() if uid not in known]
+
+    def plan_insert(self, txn: Transaction, home: Instance, uid: str, *, fresh: bool = True) -> Saved:
+        """Insert the row with the members that are new to it."""
+        if self._artifacts is None:
+            raise InputError(f"{self!r} has no members: make it with Dataset(artifacts, name=...)")
+        latest, added = latest_row(txn.snapshot, self.name), self._artifacts
+        before: dict[str, Any] | None = None
+        if latest is not None:
+            uid, fresh = with_version(latest["uid"], latest["version"] + 1), False
+            if self._adds or set(Members(latest).uids(txn.snapshot)) <= {one.uid for one in added}:
+                before, added = latest, self._missing(txn.snapshot, latest)
+                if not added:
+                    return Saved(latest, found=True)
+        self._values |= Members.totals(before, added) | {"base": before["base"] if before else uid}
+        self._values["version"] = version_of(uid)
+        saved = super().plan_insert(txn, home, uid, fresh=fresh)
+        Members(saved.row).add(txn, home, added, before["n_artifacts"] if before else 0)
+        return saved
+
+    def append(self, source: Any, *, description: str | None = None) -> Self:
+        """Save a next version with further members, and return it; this one stays as it is.
+
+        The members that are there already are not read, so it costs the same however many there are. It adds to the
+        newest version of the name, whoever made that: of two who append at once, both add. What is a member already
+        is passed over; where nothing is new, the newest version is returned.
+
+        Parameters
+        ----------
+        source
+            As for ``Dataset(...)``; one artifact or frame will do.
+        description
+            Of the new version; that of this one, where none is given.
+        """
+        home = self._need_saved().home_of()
+        text = self.description if description is None else description
+        made = home.bound(type(self))(source, name=self.name, description=text)
+        vars(made)["_adds"] = True
+        return made.save()
+
+    def delete(self) -> None:
+        """Delete this version, which must be the newest of its name; its artifacts stay.
+
+        Raises
+        ------
+        StillReferenced
+            When later versions build on it.
+        """
+        home = self.home_of()
+        home.refuse_reading_only()
+        if not self.is_saved:
+            raise InputError(f"{self!r} is not saved: there is nothing to delete")
+
+        def plan(txn: Transaction) -> None:
+            latest = latest_row(txn.snapshot, self.name)
+            if latest is not None and latest["uid"] != self.uid:
+                raise StillReferenced(
+                    f"dataset {shown(self.name)} has version {latest['version']}, which builds on {self.version}: "
+                    "delete the newest first"
+                ).final()
+            Members(self.to_row()).remove(txn)
+            txn.delete("dataset", [self.uid])
+            self.forget_row()
+
+        home.change([self], plan)
+
+    # Members
+
+    @property
+    def members(self) -> Members:
+        """What says which artifacts belong to it."""
+        return Members(self._need_saved().to_row())
+
+    def _need_saved(self) -> Self:
+        if not self.is_saved:
+            raise InputError(f"{self!r} is not saved: call its save() first")
+        return self
+
+    @property
+    def artifacts(self) -> Query[Artifact]:
+        """The query for its artifacts."""
+        return self.members.query(self.home_of())
+
+    def ordered(self) -> list[Artifact]:
+        """Return its artifacts in the order in which they were added."""
+        return self.members.ordered(self.home_of())
+
+    def __len__(self) -> int:
+        return self.n_artifacts
+
+    def __bool__(self) -> bool:
+        return True
+
+    @property
+    def versions(self) -> list[Self]:
+        """All versions, the first one first."""
+        home = self._need_saved().home_of()
+        return home.bound(type(self)).filter(uid__startswith=stem(self.uid)).order_by("uid").all()
+
+    @property
+    def is_latest(self) -> bool:
+        """Whether there is no newer version."""
+        return self.versions[-1].uid == self.uid
+
+    def feature_sets(self) -> dict[str, Any]:
+        """Return by slot the query for all that was measured in any member: the union of their feature sets."""
+        return self.members.feature_sets(self.home_of())
+
+    # Reading
+
+    def load(self, *, join: str = "outer", as_: str | None = None, labels: bool = True) -> Any:
+        """Return all members in memory as one: a pandas DataFrame, or an AnnData.
+
+        Rows carry the uid of their artifact in the column ``artifact_uid``, and its labels and values in one column
+        per feature (labels under no feature in ``labels``), where the data have no column of that name.
+
+        Parameters
+        ----------
+        join
+            ``outer`` keeps columns or variables of any member, ``inner`` those of all.
+        as_
+            Another form of tables: ``pandas``, ``polars`` or ``arrow``.
+        labels
+            Whether to add labels and values.
+        """
+        return loading.load(self, join=join, as_=as_, labels=labels)
+
+    def open(self, *, as_: str | None = None, join: str = "outer") -> Any:
+        """Return all members lazily as one.
+
+        Tables are a Polars ``LazyFrame`` over the rows of all members, with ``artifact_uid``. Members that are small
+        are merged into few files in the cache at first use, so that thousands of them are scanned as fast as one.
+        AnnData members are a :class:`~registries.dataset.selection.Selection` of all observations, read where they lie.
+
+        Parameters
+        ----------
+        as_
+            Another form of tables: ``polars``, ``arrow`` (a dataset) or ``duckdb`` (a relation).
+        join
+            Of AnnData members: ``inner`` or ``outer`` join of variables.
+        """
+        if self.kind == "dataframe":
+            return scanning.open_tables(self, as_=as_)
+        if as_ is not None:
+            raise InputError(f"{self.name} has members of kind {self.kind}, which have no form {shown(as_)}")
+        return self.query(join=join)
+
+    def stage(self, *, progress: Progress | None = None) -> list[Path]:
+        """Return where the bytes of each member lie in the local file system; remote ones are copied to the cache.
+
+        Parameters
+        ----------
+        progress
+            Is told of the members that are done.
+        """
+        return loading.stage(self, progress)
+
+    def query(self, *, obs: str | None = None, var: Iterable[str] | None = None, join: str = "outer") -> Selection:
+        """Return the observations of all AnnData members that meet a condition, without reading any X.
+
+        Parameters
+        ----------
+        obs
+            A condition in SQL on columns of obs, ``artifact_uid``, labels and values: ``"cell_type == 'T cell'"``.
+        var
+            Names of variables that are wanted; all, where none are given.
+        join
+            ``outer`` keeps variables of any member, ``inner`` those of all.
+
+        Raises
+        ------
+        InvalidQuery
+            When the condition names a column that no member has, or is no condition.
+        """
+        return Selection(self, obs=obs, var=var, join=join)
+
+    def mapped(
+        self,
+        *,
+        obs: Iterable[str] = (),
+        encode: bool | Iterable[str] = True,
+        layers: Iterable[str] = ("X",),
+        obsm: Iterable[str] = (),
+        where: str | None = None,
+        join: str = "inner",
+        var: Iterable[str] | None = None,
+        columns: Iterable[str] | None = None,
+    ) -> MappedDataset:
+        """Return an indexable reader of single observations and shuffled batches, for training loops.
+
+        Parameters
+        ----------
+        obs
+            Columns of obs that come with each observation.
+        encode
+            Which of them come as codes (``reader.categories`` has the names); with True those that are text.
+        layers
+            ``X`` and names of layers.
+        obsm
+            Names of arrays in obsm.
+        where
+            A condition in SQL on obs, as for :meth:`query`.
+        join
+            ``inner`` or ``outer`` join of variables; what a member does not measure is 0.
+        var
+            Names of variables that are wanted, in this order.
+        columns
+            Of members that are tables: which columns; those that all have, where none are given.
+        """
+        return MappedDataset.of(
+            self,
+            obs=tuple(obs),
+            encode=encode if isinstance(encode, bool) else tuple(encode),
+            layers=tuple(layers),
+            obsm=tuple(obsm),
+            where=where,
+            join=join,
+            var=None if var is None else tuple(var),
+            columns=None if columns is None else tuple(columns),
+        )
+
+    # Consolidation
+
+    def to_zarr(self, path: str | Path, *, join: str = "outer", progress: Progress | None = None) -> Path:
+        """Write all AnnData members as one AnnData in a new zarr store, member by member, and return its path.
+
+        Parameters
+        ----------
+        path
+            A folder that is not there yet.
+        join
+            ``outer`` or ``inner`` join of variables.
+        progress
+            Is told of the observations written.
+        """
+        return consolidate.to_zarr(self, path, join=join, progress=progress)
+
+    def to_tiledbsoma(self, path: str | Path, *, join: str = "outer", progress: Progress | None = None) -> Path:
+        """Write all AnnData members as one SOMA experiment, member by member, and return its path; see :meth:`to_zarr`."""
+        return consolidate.to_tiledbsoma(self, path, join=join, progress=progress)
+
+    def to_delta(self, path: str | Path, *, progress: Progress | None = None) -> Path:
+        """Write the rows of all tables, with ``artifact_uid``, as one new Delta table, and return its path.
+
+        Parameters
+        ----------
+        path
+            A folder that is not there yet.
+        progress
+            Is told of the members written.
+        """
+        return consolidate.to_delta(self, path, progress=progress)
+
+
+class DatasetMember(Record):
+    """That an artifact is a member of a dataset, from the version on that added it."""
+
+    dataset: Reference[str] = reference("dataset", doc="The version that added it.")
+    artifact: Reference[str] = reference("artifact", doc="The artifact.")
+    position: Column[int] = column(doc="Its place among the members, from 0.")
+
+
+class DatasetFeatureSet(Record):
+    """That a feature set was measured in a member of a dataset, from the version on that added the first such."""
+
+    dataset: Reference[str] = reference("dataset", doc="The version that added it.")
+    feature_set: Reference[str] = reference("feature_set", doc="What was measured.")
+    slot: Column[str] = column(doc="Such as columns, obs or var.")
+
+
+Artifact.meta.links["datasets"] = Link("dataset_member", "artifact", "dataset", "dataset")
