@@ -21,6 +21,7 @@ __all__ = [
     "fsync_dir",
     "fsync_path",
     "make_dirs_durably",
+    "make_each_durably",
     "temporary_name",
     "write_durably",
     "write_synced",
@@ -81,6 +82,24 @@ def make_dirs_durably(path: Path) -> bool:
         folder.mkdir(exist_ok=True)
         fsync_dir(folder.parent)
     return bool(missing)
+
+
+def make_each_durably(path: Path, names: Iterable[str]) -> set[Path]:
+    """Create the directories of some names in one that exists, and fsync that once; return their paths.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> sorted(folder.name for folder in make_each_durably(Path(tempfile.mkdtemp()), ["a", "b"]))
+    ['a', 'b']
+    """
+    there = {entry.name for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)}
+    found = {path / name for name in names}
+    for folder in found:
+        if folder.name not in there:
+            folder.mkdir(exist_ok=True)
+    fsync_dir(path)  # those that were there may have been made by somebody who did not get to this
+    return found
 
 
 def temporary_name(path: Path) -> Path:

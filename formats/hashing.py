@@ -18,7 +18,7 @@ from blake3 import blake3
 from lakehouse.errors import InvalidFile, NotFound, shown
 from lakehouse.types import Progress
 
-__all__ = ["Hasher", "Opener", "hash_bytes", "hash_file", "is_hash", "read_stable", "tree_hash"]
+__all__ = ["PREFIXES", "Hasher", "Opener", "hash_bytes", "hash_file", "is_hash", "read_stable", "tree_hash"]
 
 B = TypeVar("B", bytes, memoryview)
 
@@ -30,6 +30,8 @@ CHUNK = 2 << 20
 
 _PARALLEL_FROM = 4 << 20
 _ALPHABET = frozenset("abcdefghijklmnopqrstuvwxyz234567")
+PREFIXES = frozenset(first + second for first in _ALPHABET for second in _ALPHABET)
+"""The two characters that a hash may begin with."""
 _DIGEST_BYTES = 20
 _TEXT_LENGTH = 32
 

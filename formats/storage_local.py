@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from formats.durable import TEMPORARY, fsync_dir, make_dirs_durably, write_durably
+from formats.durable import TEMPORARY, fsync_dir, make_dirs_durably, make_each_durably, write_durably
 from formats.folders import Folder, holds_folder, put_folder
+from formats.hashing import PREFIXES
 from formats.inside import open_inside
 from formats.paths import path_of_url, relative_parts, report, verified
 from lakehouse.errors import InvalidKey, NotFound, shown
 from lakehouse.types import Progress
 
 __all__ = ["LocalPlace"]
+
+_MANY = 64  # folders that one process put objects in: then all are made, with one fsync in place of a thousand
 
 
 class LocalPlace:
@@ -30,6 +33,7 @@ class LocalPlace:
         # Folders whose own entry is known to be durable. One that exists may have been made a moment ago by another
         # process that has not yet synced it, so this process syncs each once; a clean folder costs microseconds.
         self._durable: set[Path] = set()
+        self._spread = False
 
     def put(self, path: str, source: bytes | Path, hash_: str, size: int, progress: Progress | None) -> None:
         """Write durably, unless it is there."""
@@ -136,6 +140,10 @@ class LocalPlace:
 
     def _make_durable(self, folder: Path) -> None:
         if folder in self._durable and folder.is_dir():
+            return
+        if len(self._durable) > _MANY and not self._spread and folder.name in PREFIXES and folder.parent.is_dir():
+            self._spread = True
+            self._durable |= make_each_durably(folder.parent, PREFIXES)
             return
         if not make_dirs_durably(folder):
             fsync_dir(folder.parent)

@@ -84,6 +84,7 @@ class Artifact(
     _target: str | StorageRecord | None = None  # the storage that was asked for
     _place: tuple[str, ObjectStore] | None = None  # uid and store of where the content is to lie
     _progress: Progress | None = None
+    _relatives: pa.Table | None = None  # the rows of all versions, between looking and inserting
     _revises: str | None = None  # the stem of what it is the next version of, where there is no key
 
     def __init__(
@@ -282,10 +283,14 @@ class Artifact(
         content = self._content
         if content is None:
             return None
-        latest = newest(live(self._family(snapshot)))
-        if latest is None:
-            return None if self.key is not None or self._revises else self._shared(snapshot, content)
-        return latest if content.equals(latest) and self._is_whole(latest, content) else None
+        family = self._family(snapshot)
+        latest = newest(live(family))
+        if latest is not None:
+            found = latest if content.equals(latest) and self._is_whole(latest, content) else None
+        else:
+            found = None if self.key is not None or self._revises else self._shared(snapshot, content)
+        self._relatives = family if found is None else None
+        return found
 
     def settle(self, saved: Saved, home: Instance) -> None:
         """Take over the row that was saved or found; content that a run makes once more is an output of that run, too."""
@@ -320,7 +325,9 @@ class Artifact(
         content = self._content
         if content is None:
             raise InputError(f"{self!r} has no content: make it with Artifact(path or object)")
-        latest = newest(self._family(txn.snapshot))
+        family = self._relatives  # as find() saw it in this very plan, a moment ago
+        latest = newest(self._family(txn.snapshot) if family is None else family)
+        self._relatives = None
         if latest is not None:
             uid, fresh = with_version(latest["uid"], latest["version"] + 1), False
         self._values.update(self._stored(txn, home, content), version=version_of(uid))

@@ -67,7 +67,8 @@ class Stores:
 
     def default(self) -> tuple[str, ObjectStore]:
         """Return uid and store of the storage that artifacts go to when they name none."""
-        rows = self._home.snapshot().lookup("storage", "role", [DEFAULT]).to_pylist()
+        snapshot = self._home.lake.snapshot(tables=["storage"])
+        rows = snapshot.lookup("storage", "role", [DEFAULT]).to_pylist()
         if not rows or rows[0]["uid"] == self.own_uid:
             return self.own_uid, self.own
         return rows[0]["uid"], self._at(rows[0]["root"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -231,7 +231,7 @@ class Lake(Writing):
         with self.catalog.read(brief=True) as session:
             return session.head()
 
-    def snapshot(self, at: At = None) -> Snapshot:
+    def snapshot(self, at: At = None, *, tables: Collection[str] = ()) -> Snapshot:
         """Return all tables at one commit.
 
         Parameters
@@ -239,6 +239,8 @@ class Lake(Writing):
         at
             A commit (its id), a time (aware, or text in ISO 8601; the newest commit at or before it), or the name of
             a tag. Default: the head, or inside ``with lake.transaction()`` that transaction's own view.
+        tables
+            Those that are certainly going to be read.
 
         Raises
         ------
@@ -249,8 +251,9 @@ class Lake(Writing):
             return txn.snapshot
         with self.catalog.read(brief=True) as session:
             self.schemas.refresh(session)
-            commit = resolved(session, at)
-        return self.at_commit(commit)
+            found = self.at_commit(resolved(session, at))
+            found.fetch(session, tables)
+        return found
 
     def at_commit(self, commit: int) -> Snapshot:
         """Return all tables at a commit that is known to exist."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -116,6 +116,19 @@ class Snapshot:
                 raise self.missing_file(error) from error
             self._states[table] = known
         return known
+
+    def fetch(self, session: Session, tables: Iterable[str]) -> None:
+        """Fetch the states of tables in a session that is open anyway; what cannot be had is left for when it is asked for."""
+        known = self._schemas.names()
+        for table in tables:
+            if table in known and table not in self._states:
+                with suppress(DataLoss):  # told once the table is read
+                    self._states[table] = self._cache.load(session, self._schemas.versions(table), self.commit)
+
+    @property
+    def fetched(self) -> tuple[str, ...]:
+        """The tables whose states were fetched."""
+        return tuple(self._states)
 
     def is_large(self, table: str) -> bool:
         """Whether the published rows of a table are too many to be kept in memory."""

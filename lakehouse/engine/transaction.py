@@ -49,6 +49,8 @@ class Transaction:
         The snapshot that it is planned on.
     schemas
         The tables.
+    swept_before
+        When (microseconds) the newest sweep began that was known as it began itself.
     client_txn
         A name under which the caller may retry after a lost reply: the same name commits once.
     message
@@ -61,12 +63,13 @@ class Transaction:
         self,
         base: Snapshot,
         schemas: Schemas,
+        swept_before: int,
         *,
         client_txn: str | None = None,
         message: str = "",
         serializable: bool = False,
     ) -> None:
-        self.base, self._schemas = base, schemas
+        self.base, self._schemas, self._swept = base, schemas, swept_before
         self.schema_commit = min(schemas.known_commit, base.commit)
         """The schema change that the rows are encoded for."""
         self.client_txn, self.message = client_txn or uuid.uuid4().hex, message
@@ -109,9 +112,7 @@ class Transaction:
         it is refused, and planning again stores the file again.
         """
         if self.stores_since is None:
-            with self.base.session() as session:
-                swept = session.meta().swept_before
-            self.stores_since = max(time.time_ns() // 1000, swept)  # the clock may have been set back since
+            self.stores_since = max(time.time_ns() // 1000, self._swept)  # the clock may have been set back since
 
     # -- changes ---------------------------------------------------------------------------------------------------
     def insert(self, table: str, rows: Rows, *, fresh: bool = False) -> None:
@@ -305,11 +306,16 @@ def _encoded(table: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -
 
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
     """Return an array; Arrow would cut 1.5 down to 1 in silence."""
-    if pa.types.is_integer(kind) or pa.types.is_temporal(kind):
-        for value in values:
-            if isinstance(value, float) and not (value.is_integer() and pa.types.is_integer(kind)):
-                raise ValueError(value)
+    for value in values:
+        if isinstance(value, float) and not _takes(kind, value):
+            raise ValueError(value)
     return pa.array(values, kind)
+
+
+def _takes(kind: pa.DataType, value: float) -> bool:
+    if pa.types.is_integer(kind):
+        return value.is_integer()
+    return not pa.types.is_temporal(kind)
 
 
 def _misfit(table: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema, error: Exception) -> InputError:

@@ -32,6 +32,7 @@ from lakehouse.errors import Busy, Conflict, InputError, LakehouseError, ReadOnl
 __all__ = ["Writing"]
 
 T = TypeVar("T")
+_MOST_RECENT = 8
 
 
 class Writing(ABC):
@@ -49,6 +50,8 @@ class Writing(ABC):
 
     def __init__(self) -> None:
         self._local, self._pid = threading.local(), os.getpid()
+        # what the last transaction read, the next one mostly reads too: then it is had in one session of the catalog
+        self._recent: tuple[str, ...] = ()
 
     @abstractmethod
     def at_commit(self, commit: int) -> Snapshot:
@@ -61,7 +64,9 @@ class Writing(ABC):
         with self.catalog.read(brief=True) as session:
             self.schemas.refresh(session)
             base = self.at_commit(session.head())
-        return Transaction(base, self.schemas, client_txn=client_txn, message=message, serializable=serializable)
+            base.fetch(session, self._recent)
+            swept = session.meta().swept_before
+        return Transaction(base, self.schemas, swept, client_txn=client_txn, message=message, serializable=serializable)
 
     def commit(self, txn: Transaction) -> int:
         """Commit a transaction and return the commit's id; a retry with the same ``client_txn`` returns the first's."""
@@ -73,6 +78,7 @@ class Writing(ABC):
             self.at_once.before()
         done = self.committer.commit(txn)
         txn.state, txn.outcome = "committed", done
+        self._recent = txn.base.fetched[:_MOST_RECENT]
         if self.at_once is not None:
             self.at_once.after(done)
         self._background.poke()

@@ -132,3 +132,21 @@ def test_scan_whose_files_were_vacuumed_meanwhile_is_expired(make: object) -> No
         old.lookup("label", "uid", ["a", "b"])
     with pytest.raises(Expired):
         old.arrow("SELECT * FROM label", tables=["label"])
+
+
+def test_tables_that_are_fetched_with_a_snapshot_are_of_its_commit(lake: Lake) -> None:
+    add(lake, "a")
+    before = lake.snapshot(tables=["label", "link", "no such table"])
+    add(lake, "b")
+    assert set(before.fetched) == {"label", "link"}
+    assert [row["uid"] for row in before.rows("label").to_pylist()] == ["a"]
+    assert lake.snapshot(lake.head() - 1, tables=["label"]).get("label", "b") is None
+
+
+def test_a_transaction_sees_what_others_committed_since_the_last_one(lake: Lake, other: Lake) -> None:
+    add(lake, "a")
+    add(other, "b")
+    assert lake.run(lambda txn: sorted(txn.snapshot.rows("label")["uid"].to_pylist())) == ["a", "b"]
+    add(lake, "c")
+    other.flush()
+    assert lake.run(lambda txn: txn.snapshot.count("label")) == 3

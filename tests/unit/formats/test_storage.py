@@ -268,6 +268,19 @@ def test_a_folder_that_another_process_just_made_is_synced_too(tmp_path: Path, m
     assert tmp_path.resolve() / "objects" in synced
 
 
+def test_a_process_that_stores_many_objects_syncs_their_folders_at_once(tmp_path: Path, monkeypatch) -> None:
+    synced: list[Path] = []
+    for module in ("formats.durable.fsync_dir", "formats.storage_local.fsync_dir"):
+        monkeypatch.setattr(module, synced.append)
+    storage, parent = Storage(tmp_path), tmp_path.resolve() / "objects"
+    contents = [str(number).encode() for number in range(200)]
+    paths = [storage.put_object(hash_bytes(data), ".bin", data) for data in contents]
+    assert 60 < synced.count(parent) < 80
+    last = max(place for place, folder in enumerate(synced) if folder == parent)
+    assert len({path.split("/")[1] for path in paths[70:]} - {folder.name for folder in synced[:last]}) > 20
+    assert [(tmp_path / path).read_bytes() for path in paths] == contents
+
+
 def test_many_threads_storing_one_object_leave_one(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     threads = [threading.Thread(target=storage.put_object, args=(HASH, ".bin", DATA)) for _ in range(8)]
