@@ -65,9 +65,9 @@ def _labels(folder: Path) -> Iterator[Row]:
     with Instance.create(folder / "labels", user="bench") as lake:
         bare = BareSqlite(folder / "bare.db", ["label"])
         sides: dict[str, Any] = {
-            "ours": lambda turn: lambda: lake.ULabel(name=f"label {turn}").save(),
+            "ours": lambda turn: lambda: lake.ULabel(name=f"label {turn}").save(near=False),
             "bare": lambda turn: lambda: bare.insert([("label", new_uid(), f"label {turn}".encode())]),
-            "near": lambda turn: lambda: lake.ULabel(name=f"other {turn}").save(near=True),
+            "near": lambda turn: lambda: lake.ULabel(name=f"other {turn}").save(),
         }
         found = alternate(sides, rounds=200, warm=10)
         bare.close()

@@ -32,13 +32,15 @@ __all__ = [
     "read_pointer",
     "resolve",
     "using",
+    "warns_of_close_names",
     "write_pointer",
 ]
 
 POINTER: Final = ".lakehouse"
 """The name of the pointer file."""
 
-_NAMES: Final = ("instance", "user", "cache_dir", "cache_size", "log_level")
+_NAMES: Final = ("instance", "user", "cache_dir", "cache_size", "log_level", "close_names")
+_SWITCH: Final = {"on": True, "off": False}
 _CACHE_SIZE: Final = "20 GB"
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _CONTEXT: ContextVar[Mapping[str, str]] = ContextVar("lakehouse_settings", default=MappingProxyType({}))
@@ -143,6 +145,25 @@ def cache_settings() -> tuple[Path, int]:
     folder, _ = _first("cache_dir", sources) or _default_cache()
     size, where = _first("cache_size", sources) or (_CACHE_SIZE, "default")
     return Path(folder).expanduser(), _bytes(size, where)
+
+
+def warns_of_close_names() -> bool:
+    """Return whether saving a new name tells of those that are close to it: the setting ``close_names``, on or off.
+
+    Raises
+    ------
+    ConfigurationError
+        It is neither.
+
+    Examples
+    --------
+    >>> warns_of_close_names()
+    True
+    """
+    said, where = _first("close_names", tuple(_around(Path.cwd()))) or ("on", "default")
+    if said.lower() not in _SWITCH:
+        raise ConfigurationError(f"close_names = {shown(said)} (from {where}){did_you_mean(said, _SWITCH)}")
+    return _SWITCH[said.lower()]
 
 
 def current_user(argument: str | None = None) -> str:

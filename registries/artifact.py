@@ -211,7 +211,7 @@ class Artifact(
         if self.key is not None:
             self._values["key"] = keys.check_key(self.key)
 
-    def save(self, *, near: bool = False, progress: Progress | None = None) -> Self:
+    def save(self, *, near: bool | None = None, progress: Progress | None = None) -> Self:
         """Save the artifact: hash its content, store it once, and commit it with all its rows.
 
         Parameters

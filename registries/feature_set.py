@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lakehouse.engine import Transaction
     from registries.instance import Instance
 
-__all__ = ["ArtifactFeatureSet", "FeatureSet", "Modality", "complete_members", "member_table"]
+__all__ = ["ArtifactFeatureSet", "FeatureSet", "Modality", "complete_members", "member_table", "member_uid"]
 
 
 class Modality(Record, natural=("name",)):
@@ -191,6 +191,11 @@ def _body(member: str, namespace: dict[str, Any]) -> None:
         feature_set=reference("feature_set", doc="The feature set."),
         **{member: reference(member, doc=f"The {member}.")},
     )
+
+
+def member_uid(member: str, feature_set: str) -> str:
+    """Return the uid of the row that says that a record is a member of a set; see ``_member_rows``."""
+    return member[SHARE] + feature_set[SHARE]
 
 
 def _member_rows(registry: type[Record], members: pa.Array, row: dict[str, Any]) -> pa.Table:

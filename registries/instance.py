@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from formats.remote import RemoteOptions
-from lakehouse.config import current_user
+from lakehouse.config import current_user, warns_of_close_names
 from lakehouse.engine import Batch, Changes, CommitInfo, Lake, Snapshot, Tag, Transaction
 from lakehouse.engine.backup import BackupReport
 from lakehouse.engine.compaction import Compacted
@@ -25,6 +25,7 @@ from registries.bound import BoundRegistries
 from registries.lineage.active import Active, inside
 from registries.lineage.environment import Environment
 from registries.lineage.tracking import Tracking
+from registries.merging import merge
 from registries.names import check_message, check_name
 from registries.opened import opened_lake
 from registries.places import catalog_file, check_path, instance_root, refusing
@@ -112,6 +113,10 @@ class Instance(BoundRegistries):
         """Why it is open for reading only, where it has to be migrated first."""
         lake.stamp_runs(lambda: self.run_uid)
         self.user_uid = derived_uid("user", self.handle)
+        self.warns = warns_of_close_names()
+        """Whether saving tells of names that are close to the new one."""
+        self.cold_checks: dict[str, int] = {}
+        """By table: how often its names were compared before it was searched."""
         self._writer = Writer(self)
         self._upkeep = Upkeep(self)
         self.stores = Stores(self, self._writer)
@@ -239,6 +244,10 @@ class Instance(BoundRegistries):
     def save(self, records: Iterable[R]) -> list[R]:
         """Save records in one commit, all or none, and return them."""
         return self._writer.save(records)
+
+    def merge(self, gone: R, kept: R) -> R:
+        """Let everything that refers to one record refer to another; see ``Record.merge_into``."""
+        return merge(gone, kept)
 
     def change(self, records: Iterable[Record], plan: Callable[[Transaction], object]) -> None:
         """Run a plan that takes over rows into records; they are as before where it is undone."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lakehouse.errors import UnknownField, did_you_mean, shown
 from registries.completion import Names
@@ -145,6 +145,38 @@ class Many:
         """
         registry: Any = cls
         return search(registry, registry.home(), text, limit=limit, field=field, min_score=min_score)
+
+    def merge_into(self, other: Self) -> Self:
+        """Let everything that refers to this record refer to another, delete this one, and return the other.
+
+        Labels, values, members and children move, the names of this one become synonyms of the other, and what the
+        other one lacks it takes over, all in one commit.
+
+        Parameters
+        ----------
+        other
+            A record of the same registry.
+
+        Raises
+        ------
+        InputError, Unsupported
+            When they are one, one is above the other, or records of this registry have no names.
+        Duplicate
+            When something has values under both of two features.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from registries import Instance
+        >>> lake = Instance.create(tempfile.mkdtemp())
+        >>> wrong, right = lake.ULabel(name="treatde").save(), lake.ULabel(name="treated").save()
+        >>> wrong.merge_into(right).synonyms
+        ['treatde']
+        >>> lake.close()
+        """
+        record: Any = self
+        merged: Self = record.home_of().merge(record, other)
+        return merged
 
     @classmethod
     def lookup(cls, *, field: str | None = None) -> Names[Any]:

@@ -9,10 +9,9 @@ if TYPE_CHECKING:
     from lakehouse.engine import Snapshot
     from registries.record import Record
 
-__all__ = ["close_names", "near_misses"]
+__all__ = ["near_misses"]
 
 _ENOUGH = 100_000  # names that are compared
-_CLOSE = 85  # of 100
 
 
 def near_misses(snapshot: Snapshot, registry: type[Record], field: str, values: Iterable[str]) -> str:
@@ -33,12 +32,3 @@ def near_misses(snapshot: Snapshot, registry: type[Record], field: str, values: 
     return (
         f"; {registry.meta.name}.filter().df() lists them all." if known else f"; no {registry.meta.name} is saved yet."
     )
-
-
-def close_names(snapshot: Snapshot, registry: type[Record], field: str, name: str, *, limit: int = 3) -> list[str]:
-    """Return the names that differ from one by little, the closest first; itself, where it is there."""
-    from rapidfuzz import fuzz, process
-
-    known = snapshot.column(registry.meta.table, field).drop_null().to_pylist()
-    hits = process.extract(name[:200], known, scorer=fuzz.ratio, limit=limit, score_cutoff=_CLOSE)
-    return [hit[0] for hit in hits]

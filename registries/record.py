@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
 from lakehouse.engine import TableSpec
-from lakehouse.errors import Duplicate, InputError, UnknownField, did_you_mean, shown
+from lakehouse.errors import Duplicate, InputError, StillReferenced, UnknownField, did_you_mean, shown
 from lakehouse.ids import new_uid
 from registries import retrieve
 from registries.binding import REGISTRIES, current
@@ -20,9 +20,9 @@ from registries.expressions import Q
 from registries.many import STEPS, Many
 from registries.meta import Link, Lookup, Meta, table_name
 from registries.names import check_name
-from registries.near import close_names
 from registries.query import Query
 from registries.renamed import no_such
+from registries.safeguards import in_use, keep_old_name, refuse_parents, warn_of_close_names
 from registries.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -315,13 +315,14 @@ class Record(Vectors, Many, metaclass=_Registry):
     def release(self) -> None:
         """Let go of what was only needed for saving, once that is committed."""
 
-    def save(self, *, near: bool = False) -> Self:
+    def save(self, *, near: bool | None = None) -> Self:
         """Save the record, or rebind it to the one that is already there; return it.
 
         Parameters
         ----------
         near
-            Whether to warn on the log, where the record is new, of names that are close to its own.
+            Whether to warn on the log, where the record is new and known by a name, of names that are close to its
+            own; as the setting ``close_names`` says, where it is not given.
 
         Raises
         ------
@@ -330,18 +331,11 @@ class Record(Vectors, Many, metaclass=_Registry):
         ChangedSinceRead
             When somebody else changed the row since it was read.
         """
-        if near and not self._read:
-            self._say_near()
+        if not self._read and (self.home_of().warns if near is None else near):
+            warn_of_close_names(self, asked=bool(near))
         if not self._read or self._changed():
             self.home_of().save([self])
         return self
-
-    def _say_near(self) -> None:
-        title = self.meta.title
-        name = self.value(title)
-        close = close_names(self.home_of().snapshot(), type(self), title, str(name))
-        if close and name not in close:
-            _log.warning("%s %s is close to %s", self.meta.name, shown(name), ", ".join(map(shown, close)))
 
     def delete(self) -> None:
         """Delete the row.
@@ -349,7 +343,7 @@ class Record(Vectors, Many, metaclass=_Registry):
         Raises
         ------
         StillReferenced
-            When something refers to it.
+            When something refers to it; the message says what.
         """
         home = self.home_of()
         home.refuse_reading_only()
@@ -358,10 +352,14 @@ class Record(Vectors, Many, metaclass=_Registry):
         uid = self.uid
 
         def plan(txn: Transaction) -> None:
+            refuse_parents(self, txn.snapshot)
             txn.delete(self.meta.table, [uid])
             self.forget_row()
 
-        home.change([self], plan)
+        try:
+            home.change([self], plan)
+        except StillReferenced as error:
+            raise in_use(self, error) from error
 
     def _changed(self) -> dict[str, Any]:
         return {name: value for name, value in self._values.items() if value != self._read.get(name)}
@@ -414,6 +412,7 @@ class Record(Vectors, Many, metaclass=_Registry):
             raise Duplicate(
                 f"another {self.meta.name} has {shape} already (uid {other['uid']}): choose another"
             ).final()
+        keep_old_name(row, before, self.meta.title)
         txn.upsert(self.meta.table, [row], as_read=[before])
         return Saved(row)
 

@@ -88,7 +88,7 @@ class Dataset(
 
     # Saving
 
-    def save(self, *, near: bool = False) -> Self:
+    def save(self, *, near: bool | None = None) -> Self:
         """Save the dataset, in one commit with the artifacts that come of frames; see the class for versions.
 
         Raises

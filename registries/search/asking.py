@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from registries.meta import Meta
     from registries.record import Record
 
-__all__ = ["LEAST", "MOST", "index_of", "is_searched", "search", "search_all", "searched"]
+__all__ = ["LEAST", "MOST", "index_of", "is_indexed", "is_searched", "search", "search_all", "searched"]
 
 R = TypeVar("R", bound="Record")
 MOST = 20
@@ -62,6 +62,11 @@ class _Kept:
 
 
 _kept = _Kept()
+
+
+def is_indexed(home: Instance, meta: Meta) -> bool:
+    """Whether a registry was searched before in this process."""
+    return _kept.holds(home, meta.table)
 
 
 def index_of(home: Instance, meta: Meta, snapshot: Snapshot) -> Index:
