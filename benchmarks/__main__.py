@@ -24,6 +24,7 @@ GROUPS = {
     "bulk": "bulk",
     "scan": "scan",
     "tail": "tail",
+    "lineage": "lineage",
     "open": "opening",
     "validate": "validation",
     "import": "importing",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from formats import keys
 from formats.pixels import ImageFile
@@ -20,6 +21,10 @@ from registries.content import Content, Source
 from registries.describe import ArtifactDescription, describe
 from registries.features import Features
 from registries.label import ULabel
+from registries.lineage.edges import INPUT, OUTPUT
+from registries.lineage.lookups import LINEAGE
+from registries.lineage.traced import Traced
+from registries.meta import Link, Lookup
 from registries.record import Record, Saved
 from registries.relocate import copied, moved
 from registries.retrieve import live, newest
@@ -38,12 +43,18 @@ _LATEST = (
     '"deleted_at" is null and "uid" in '
     '(select max("uid") from "artifact" where "deleted_at" is null group by substr("uid", 1, 16))'
 )
+_READERS = {
+    "read_by": Link(INPUT, "artifact", "subject", "run"),
+    "recreated_by": Link(OUTPUT, "artifact", "subject", "run"),
+}
 
 
 class Artifact(
     Stored,
+    Traced,
     unique=(("key", "version"),),
     derived={"is_latest": _LATEST},
+    links=_READERS,
 ):
     """A file, folder, table or array, kept whole and never changed; new content under a key is a new version.
 
@@ -79,6 +90,7 @@ class Artifact(
     >>> lake.close()
     """
 
+    _computed: ClassVar[Mapping[str, Lookup]] = LINEAGE
     _source: Source | None = None
     _content: Content | None = None
     _target: str | StorageRecord | None = None  # the storage that was asked for

@@ -12,8 +12,11 @@ from registries.column import Column, Reference, column, reference
 from registries.features import Features
 from registries.label import ULabel
 from registries.lineage.edges import INPUT, OUTPUT
+from registries.lineage.ends import Ends, inputs_of, outputs_of
+from registries.lineage.lookups import LINEAGE
 from registries.lineage.parameters import PARAM, read_parameter, with_params
 from registries.lineage.process import is_gone
+from registries.lineage.traced import Traced
 from registries.meta import Link, Lookup
 from registries.record import Record
 
@@ -21,11 +24,12 @@ __all__ = ["Run"]
 
 _EDGES = {
     "inputs": Link(INPUT, "subject", "artifact", "artifact"),
+    "outputs": Link("artifact", "run", "uid", "artifact"),
     "recreated": Link(OUTPUT, "subject", "artifact", "artifact"),
 }
 
 
-class Run(Record, links=_EDGES):
+class Run(Record, Traced, links=_EDGES):
     """One execution of a transform; records saved by it refer to it.
 
     Examples
@@ -54,7 +58,7 @@ class Run(Record, links=_EDGES):
     )
     external_id: Column[str | None] = column(doc="Its id in the pipeline that told of it.", default=None)
 
-    _computed: ClassVar[Mapping[str, Lookup]] = {"params": with_params}
+    _computed: ClassVar[Mapping[str, Lookup]] = {"params": with_params, **LINEAGE}
 
     def __enter__(self) -> Self:
         return self
@@ -78,6 +82,16 @@ class Run(Record, links=_EDGES):
         if self.outcome is not None:
             return self.outcome
         return "aborted" if self.process is not None and is_gone(self.process, self.host) else "running"
+
+    @property
+    def inputs(self) -> Ends:
+        """What it read; ``run.inputs.add(artifact)`` records more by hand."""
+        return inputs_of(self)
+
+    @property
+    def outputs(self) -> Ends:
+        """What it made, also of what another run had made before; ``run.outputs.add(artifact)`` records more by hand."""
+        return outputs_of(self)
 
     @property
     def labels(self) -> Labels:

@@ -6,6 +6,7 @@ from lakehouse.errors import InputError, did_you_mean, shown
 from registries.annotate import Labels
 from registries.column import Column, Reference, column, reference
 from registries.label import ULabel
+from registries.lineage.traced import Traced
 from registries.names import check_name
 from registries.record import Record
 
@@ -14,7 +15,7 @@ __all__ = ["Transform"]
 KINDS = ("script", "notebook", "pipeline", "function", "upload", "query")
 
 
-class Transform(Record, natural=("name", "version"), unique=(("name", "version"),)):
+class Transform(Record, Traced, natural=("name", "version"), unique=(("name", "version"),)):
     """A version of a script, notebook, pipeline or function.
 
     Examples

@@ -8,7 +8,7 @@ from lakehouse.ids import derived_uid
 from registries.column import Column, Reference, column, reference
 from registries.record import Record
 
-__all__ = ["INPUT", "OUTPUT", "RunInput", "RunOutput", "edge_uid", "lineage_views"]
+__all__ = ["EDGES", "INPUT", "OUTPUT", "RunInput", "RunOutput", "edge_uid", "lineage_views"]
 
 INPUT: Final = "run_input"
 OUTPUT: Final = "run_output"
@@ -34,7 +34,7 @@ def edge_uid(table: str, run: str, artifact: str) -> str:
     return derived_uid(table, run, artifact)
 
 
-_EDGES: Final = (
+EDGES: Final = (
     "select artifact as source, 'artifact' as source_type, subject as target, 'run' as target_type, 'input' as kind "
     "from run_input union all "
     "select run, 'run', uid, 'artifact', 'output' from artifact where run is not null union all "
@@ -51,4 +51,4 @@ to the run around it. ``passed``: a step was handed data by the run around it.
 
 def lineage_views(query: str) -> dict[str, str]:
     """Return the views of edges that a statement may mean, by name."""
-    return {"lineage_edge": _EDGES} if "lineage_edge" in query.lower() else {}
+    return {"lineage_edge": EDGES} if "lineage_edge" in query.lower() else {}

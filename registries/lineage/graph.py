@@ -1,0 +1,260 @@
+"""A part of the lineage as a value: nodes, edges, and what is known of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from lakehouse.engine.pruning import Among
+from lakehouse.engine.scan import quoted
+from registries.lineage.network import Edge, network_of
+
+if TYPE_CHECKING:
+    from lakehouse.engine import Snapshot
+    from registries.instance import Instance
+    from registries.record import Record
+
+__all__ = ["Graph", "Node", "graph_of"]
+
+_MOST: Final = 20_000
+_ARTIFACT: Final = (
+    "uid",
+    "key",
+    "version",
+    "kind",
+    "format",
+    "size",
+    "n_rows",
+    "description",
+    "created_at",
+    "created_by",
+    "run",
+    "deleted_at",
+)
+_RUN: Final = (
+    "uid",
+    "transform",
+    "started_at",
+    "finished_at",
+    "outcome",
+    "error",
+    "host",
+    "created_by",
+    "run",
+    "git_commit",
+    "process",
+    "report",
+)
+
+
+@dataclass(frozen=True)
+class Node:
+    """An artifact or a run.
+
+    Attributes
+    ----------
+    uid
+        Its uid; of a group, that of its first member.
+    table
+        artifact or run.
+    title
+        What it is called: a key, or the name of a transform.
+    note
+        A second line.
+    kind
+        Of an artifact its kind, or ``deleted``; of a run that of its transform.
+    state
+        Of a run its outcome, ``running`` or ``aborted``.
+    details
+        What is shown on asking.
+    members
+        Of a group, the uids of all nodes in it, and what they are called.
+    """
+
+    uid: str
+    table: str
+    title: str
+    note: str = ""
+    kind: str = ""
+    state: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+    members: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes by uid, and the edges between them.
+
+    Attributes
+    ----------
+    roots
+        The nodes that were asked about.
+    nodes, edges
+        All of them; an edge leads from what data came from to where it went.
+    is_cut
+        Whether there is more than was asked for.
+    """
+
+    roots: tuple[str, ...]
+    nodes: Mapping[str, Node]
+    edges: tuple[Edge, ...]
+    is_cut: bool = False
+
+    def upstream(self) -> Mapping[str, list[str]]:
+        """Return what each node's data came from."""
+        found: dict[str, list[str]] = {uid: [] for uid in self.nodes}
+        for edge in self.edges:
+            if edge.source not in found[edge.target]:
+                found[edge.target].append(edge.source)
+        return found
+
+    def downstream(self) -> Mapping[str, list[str]]:
+        """Return where each node's data went."""
+        found: dict[str, list[str]] = {uid: [] for uid in self.nodes}
+        for edge in self.edges:
+            if edge.target not in found[edge.source]:
+                found[edge.source].append(edge.target)
+        return found
+
+
+def graph_of(
+    home: Instance,
+    roots: Sequence[Record],
+    *,
+    upstream: bool = True,
+    downstream: bool = True,
+    depth: int | None = None,
+    snapshot: Snapshot | None = None,
+) -> Graph:
+    """Return the lineage around records: artifacts, runs, or transforms, which stand for their runs.
+
+    Parameters
+    ----------
+    home
+        The instance.
+    roots
+        The records.
+    upstream, downstream
+        The directions that are followed.
+    depth
+        How many steps; from an artifact to the run that made it is one.
+    snapshot
+        As of when; now, where none is given.
+    """
+    home.settle_runs()
+    snapshot = home.snapshot() if snapshot is None else snapshot
+    network = network_of(snapshot)
+    uids = _start(snapshot, roots)
+    edges: dict[tuple[str, str, str], Edge] = {}
+    walks = [walk for walk, wanted in ((network.upstream, upstream), (network.downstream, downstream)) if wanted]
+    for walk in walks:
+        for edge in walk(uids, depth=depth, most=_MOST):
+            edges[edge.source, edge.target, edge.kind] = edge
+    named = dict.fromkeys([*uids, *(uid for edge in edges.values() for uid in (edge.source, edge.target))])
+    nodes = nodes_of(home, snapshot, list(named))
+    kept = tuple(edge for edge in edges.values() if edge.source in nodes and edge.target in nodes)
+    cut = len(named) >= _MOST or (
+        depth is not None and _leads_on(network, uids, depth, upstream, downstream, len(edges))
+    )
+    return Graph(tuple(uids), nodes, kept, cut)
+
+
+def _leads_on(network: Any, uids: list[str], depth: int, up: bool, down: bool, found: int) -> bool:  # noqa: FBT001
+    more: set[Edge] = set()
+    if up:
+        more.update(network.upstream(uids, depth=depth + 1, most=_MOST))
+    if down:
+        more.update(network.downstream(uids, depth=depth + 1, most=_MOST))
+    return len(more) > found
+
+
+def _start(snapshot: Snapshot, roots: Sequence[Record]) -> list[str]:
+    found: list[str] = []
+    for root in roots:
+        if root.meta.table == "transform":
+            found += snapshot.lookup("run", "transform", [root.uid])["uid"].to_pylist()
+        else:
+            found.append(root.uid)
+    return list(dict.fromkeys(found))
+
+
+def nodes_of(home: Instance, snapshot: Snapshot, uids: Sequence[str]) -> dict[str, Node]:
+    """Return what is known of artifacts and runs; what is neither was an artifact that is deleted."""
+    runs = _rows(snapshot, "run", _RUN, uids)
+    artifacts = _rows(snapshot, "artifact", _ARTIFACT, [uid for uid in uids if uid not in runs])
+    transforms = _rows(
+        snapshot, "transform", ("uid", "name", "version", "kind"), {r["transform"] for r in runs.values()}
+    )
+    users = {row["uid"]: row["handle"] for row in snapshot.rows("user").to_pylist()} if len(uids) else {}
+    statuses = {
+        uid: home.Run.from_row(dict.fromkeys(home.Run.meta.columns) | row, home).status for uid, row in runs.items()
+    }
+    found: dict[str, Node] = {}
+    for uid in uids:
+        if uid in runs:
+            found[uid] = _run(runs[uid], transforms.get(runs[uid]["transform"], {}), users, statuses[uid])
+        elif uid in artifacts:
+            found[uid] = _artifact(artifacts[uid], users)
+        else:
+            found[uid] = Node(uid, "artifact", f"deleted {uid}", "was deleted for good", "deleted", "", {"uid": uid})
+    return found
+
+
+def _rows(snapshot: Snapshot, table: str, columns: Sequence[str], uids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    wanted = list(uids)
+    if not wanted:
+        return {}
+    if snapshot.is_large(table):
+        listed = ", ".join(map(quoted, columns))
+        statement = f"select {listed} from {quoted(table)} where uid in (select unnest(?::VARCHAR[]))"
+        found = snapshot.arrow(statement, [wanted], [table], bounds={table: (Among("uid", sorted(wanted)),)})
+    else:
+        found = snapshot.lookup(table, "uid", wanted)
+    rows = found.select(list(columns)).to_pylist()
+    return {row["uid"]: row for row in rows}
+
+
+def _artifact(row: Mapping[str, Any], users: Mapping[str, str]) -> Node:
+    title = row["key"] or row["description"] or row["uid"]
+    shape = f"{row['n_rows']:,} rows" if row["n_rows"] is not None else f"{row['size']:,} bytes"
+    trash = "in the trash" if row["deleted_at"] is not None else None
+    details = _details(
+        uid=row["uid"],
+        key=row["key"],
+        version=row["version"],
+        kind=f"{row['kind']} ({row['format']})",
+        size=f"{row['size']:,} bytes",
+        rows=row["n_rows"],
+        description=row["description"],
+        created=_time(row["created_at"]),
+        by=users.get(row["created_by"]),
+        state=trash,
+    )
+    note = f"version {row['version']}, {shape}" + (f", {trash}" if trash else "")
+    return Node(row["uid"], "artifact", title, note, row["kind"], "", details)
+
+
+def _run(row: Mapping[str, Any], transform: Mapping[str, Any], users: Mapping[str, str], status: str) -> Node:
+    name = str(transform.get("name", row["transform"]))
+    details = _details(
+        uid=row["uid"],
+        transform=f"{name}, version {transform.get('version')}",
+        outcome=status,
+        started=_time(row["started_at"]),
+        finished=_time(row["finished_at"]),
+        host=row["host"],
+        by=users.get(row["created_by"]),
+        commit=row["git_commit"],
+        error=(row["error"] or "").strip().rpartition("\n")[2] or None,
+    )
+    note = f"version {transform.get('version')}, {status}"
+    return Node(row["uid"], "run", name, note, str(transform.get("kind", "")), status, details)
+
+
+def _details(**values: Any) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def _time(moment: Any) -> str | None:
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC") if moment is not None else None

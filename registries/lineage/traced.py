@@ -1,0 +1,46 @@
+"""What artifacts, runs and transforms have in common: a lineage that can be seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from lakehouse.errors import InputError
+from registries.lineage.view import LineageView, viewed
+
+if TYPE_CHECKING:
+    from registries.record import Record
+
+__all__ = ["Traced"]
+
+
+class Traced:
+    """Beside a record's columns: what it came from and where it went."""
+
+    def view_lineage(self, *, direction: str = "both", depth: int | None = None, collapse: bool = True) -> LineageView:
+        """Return what it came from and where it went: a picture in notebooks, a tree in a terminal.
+
+        Parameters
+        ----------
+        direction
+            ``both``, ``upstream`` or ``downstream``.
+        depth
+            How many steps are followed; from an artifact to the run that made it is one. All, where none is given.
+        collapse
+            Whether many artifacts or runs that play the same part are shown as one.
+
+        Returns
+        -------
+        LineageView
+            With ``svg``, ``html``, ``mermaid``, ``dot``, ``to_dict()`` and ``save(path)``.
+        """
+        record = cast("Record", self)
+        if not record.is_saved:
+            raise InputError(f"{record!r} is not saved: call its save() first")
+        title = f"Lineage of {record.meta.table} {_title(record)}"
+        return viewed(record.home_of(), [record], title, direction=direction, depth=depth, collapse=collapse)
+
+
+def _title(record: Any) -> str:
+    if record.meta.table == "transform":
+        return f"{record.name}, version {record.version}"
+    return str(record.value("key") or record.uid)

@@ -1,0 +1,193 @@
+"""Lineage is seen and asked: pictures, trees, exports, look-ups and SQL."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+
+import lakehouse as lh
+from registries.lineage.collapse import collapsed
+from registries.lineage.graph import Graph, Node
+from registries.lineage.layout import HEIGHT, WIDTH, laid_out
+from registries.lineage.network import Edge
+
+
+@lh.step
+def clean(raw):
+    return lh.Artifact(raw.load() + b" clean", key=raw.key.replace("raw", "clean")).save()
+
+
+@pytest.fixture
+def study(lake):
+    """Twenty files, cleaned one by one, merged, and used by a model; a run that failed."""
+    with lh.track("download"):
+        raw = lh.save([lh.Artifact(str(n).encode(), key=f"raw/{n}.txt") for n in range(20)])
+    with lh.track("clean"):
+        cleaned = [clean(one) for one in raw]
+    with lh.track("merge"):
+        for one in cleaned:
+            one.load()
+        merged = lh.Artifact(b"merged", key="merged.txt").save()
+    with pytest.raises(ValueError, match="plot"), lh.track("plots"):
+        merged.open().close()
+        raise ValueError("no plot")
+    with lh.track("model", params={"depth": 3}):
+        merged.stage()
+        lh.Artifact(b"model", key="model.bin").save()
+    return merged
+
+
+def titles(view) -> set[str]:
+    return {node.title for node in view.graph.nodes.values()}
+
+
+def test_large_fan_outs_are_one_group_and_the_tree_reads_from_the_artifact_on(study):
+    view = study.view_lineage()
+    assert len(view.whole.nodes) == 1 + 20 + 20 + 20 + 1 + 1 + 1 + 1 + 1
+    assert len(view.graph.nodes) == 9
+    text = str(view)
+    assert text.startswith("merged.txt (version 0, 6 bytes)\n  came from:\n  └─ run merge (version 1, finished)")
+    assert "20 artifacts: clean/….txt" in text and "20 artifacts: raw/….txt" in text
+    assert "run plots (version 1, failed)" in text and "model.bin" in text
+    assert len(study.view_lineage(collapse=False).graph.nodes) == len(view.whole.nodes)
+
+
+def test_direction_and_depth_say_what_is_followed(study):
+    assert titles(study.view_lineage(direction="downstream")) == {"merged.txt", "model", "plots", "model.bin"}
+    near = study.view_lineage(direction="upstream", depth=1)
+    assert titles(near) == {"merged.txt", "merge"} and near.graph.is_cut
+    assert "there is more" in str(near)
+    assert not study.view_lineage(direction="downstream", depth=3).graph.is_cut
+    for wrong in ({"direction": "sideways"}, {"depth": 0}, {"depth": True}, {"depth": 1.5}):
+        with pytest.raises(lh.errors.InputError):
+            study.view_lineage(**wrong)
+
+
+def test_runs_and_transforms_have_a_lineage_too(study):
+    run = lh.Run.get(study.run)
+    assert titles(run.view_lineage(depth=1)) >= {"merge", "merged.txt"}
+    assert "merge" in str(lh.Transform.get(run.transform).view_lineage(depth=1))
+    with pytest.raises(lh.errors.InputError, match="not saved"):
+        lh.Artifact(b"1", key="x").view_lineage()
+
+
+def test_every_export_holds_the_graph_and_escapes_what_names_hold(study, tmp_path):
+    with lh.track('evil"] --> x; <script>alert(1)</script>'):
+        study.load()
+    view = study.view_lineage()
+    picture = ET.fromstring(view.svg)
+    assert len(picture.findall("{http://www.w3.org/2000/svg}g")) == len(view.graph.nodes)
+    assert "<script>alert" not in view.html and "<script>alert" not in view._repr_html_()
+    assert '\\"] --> x' in view.dot
+    assert "#34;#93; --#62; x" in view.mermaid
+    found = json.loads(view.to_text("json"))
+    assert {node["uid"] for node in found["nodes"]} == set(view.graph.nodes)
+    assert found["roots"] == [study.uid]
+    for suffix in ("svg", "html", "mmd", "dot", "json", "txt"):
+        assert view.save(tmp_path / f"lineage.{suffix}").stat().st_size > 100
+    with pytest.raises(lh.errors.InputError, match="pass format"):
+        view.save(tmp_path / "lineage.png")
+    with pytest.raises(lh.errors.InputError, match="did you mean 'svg'"):
+        view.to_text("svgg")
+
+
+def test_no_two_boxes_overlap_and_data_goes_from_left_to_right(study):
+    graph = study.view_lineage(collapse=False).graph
+    layout = laid_out(graph)
+    places = sorted(layout.places.values())
+    for at, (x, y) in enumerate(places):
+        for x2, y2 in places[at + 1 :]:
+            assert abs(x - x2) >= WIDTH or abs(y - y2) >= HEIGHT
+    for edge in graph.edges:
+        assert layout.places[edge.source][0] < layout.places[edge.target][0]
+
+
+def test_look_ups_find_what_came_before_and_after(study):
+    model = lh.Artifact.get(key="model.bin")
+    assert lh.Artifact.filter(upstream_of=model).count() == 41
+    assert lh.Artifact.filter(upstream_of="model.bin", key__startswith="raw/").count() == 20
+    assert {a.key for a in lh.Artifact.filter(downstream_of="raw/3.txt")} == {"clean/3.txt", "merged.txt", "model.bin"}
+    assert lh.Run.filter(upstream_of=study, transform__name="download").count() == 1
+    assert lh.Artifact.filter(read_by__transform__name="model").one() == study
+    assert lh.Run.filter(outputs=model).one().params == {"depth": 3}
+    assert lh.Artifact.filter(key__startswith="clean/").exclude(downstream_of="raw/3.txt").count() == 19
+    with pytest.raises(lh.errors.RecordNotFound, match=r"did you mean 'model\.bin'"):
+        lh.Artifact.filter(upstream_of="model.bim").all()
+    with pytest.raises(lh.errors.InputError):
+        lh.Artifact.filter(upstream_of=7).all()
+
+
+def test_sql_sees_the_edges(study):
+    found = lh.sql("select kind, count(*) from lineage_edge group by 1 order by 1").fetchall()
+    assert found == [("input", 42), ("output", 42), ("step", 20)]
+
+
+def test_inputs_and_outputs_are_added_by_hand_and_content_made_again_is_an_output(study):
+    reference = lh.Artifact(b"reference", key="reference.txt").save()
+    with lh.track("by hand") as run:
+        again = lh.Artifact(b"merged", key="merged.txt").save()
+        run.inputs.add([reference, reference])
+    run.outputs.add(lh.Artifact.get(key="model.bin"))
+    assert again == study and again.run != run.uid
+    assert [a.key for a in run.inputs] == ["reference.txt"]
+    assert {a.key for a in run.outputs} == {"merged.txt", "model.bin"} and len(run.outputs) == 2
+    assert lh.Artifact.filter(recreated_by=run, key="merged.txt").one() == study
+    assert ("re-created", "run by hand") in {
+        (edge.kind, f"run {node.title}")
+        for view in [study.view_lineage()]
+        for edge in view.whole.edges
+        for node in [view.whole.nodes[edge.source]]
+    }
+    with pytest.raises(lh.errors.InputError, match="saved artifacts"):
+        run.inputs.add("reference.txt")
+
+
+def test_a_circle_through_re_creation_ends(lake):
+    first = lh.Artifact(b"1", key="first.txt").save()
+    with lh.track("forth"):
+        first.load()
+        second = lh.Artifact(b"2", key="second.txt").save()
+    with lh.track("back"):
+        second.load()
+        lh.Artifact(b"1", key="first.txt").save()
+    view = first.view_lineage()
+    assert len(view.graph.nodes) == 4 and view.svg and str(view)
+    assert lh.Artifact.filter(upstream_of=first).one() == second
+    assert lh.sql("select count(*) from lineage_edge").fetchall() == [(4,)]
+
+
+def test_what_is_deleted_for_good_stays_in_the_lineage_of_what_came_of_it(lake):
+    gone = lh.Artifact(b"private", key="private.txt").save()
+    with lh.track("use"):
+        gone.load()
+        made = lh.Artifact(b"made", key="made.txt").save()
+    gone.delete(permanent=True)
+    assert f"deleted {gone.uid}" in str(made.view_lineage())
+    assert lh.Run.get(made.run).inputs.all() == []
+
+
+def many(count: int) -> Graph:
+    nodes = {"root": Node("root", "artifact", "root.csv", kind="dataframe")}
+    edges = []
+    for number in range(count // 2):
+        run, artifact = f"r{number}", f"a{number}"
+        nodes[run] = Node(run, "run", f"step_{number % 3}", state="finished")
+        nodes[artifact] = Node(
+            artifact, "artifact", f"part/{number}.{'csv' if number % 2 else 'h5ad'}", kind="dataframe"
+        )
+        before = "root" if number < 100 else f"a{number // 7}"
+        edges += [Edge(before, run, "input"), Edge(run, artifact, "output")]
+    return Graph(("root",), nodes, tuple(edges))
+
+
+def test_a_graph_of_five_thousand_nodes_becomes_a_picture_that_can_be_taken_in():
+    whole = many(5_000)
+    graph = collapsed(whole)
+    assert len(graph.nodes) <= 80
+    assert sum(
+        max(1, int(n.details.get("members", "1").split()[0].replace(",", ""))) for n in graph.nodes.values()
+    ) == len(whole.nodes)
+    assert all(edge.source in graph.nodes and edge.target in graph.nodes for edge in graph.edges)
+    laid_out(graph)
