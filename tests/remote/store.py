@@ -20,6 +20,12 @@ SLOW_DOWN = (
 INTERNAL = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>We erred.</Message></Error>"
 
 
+DENIED = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+EXPIRED = (
+    b"<?xml version='1.0'?><Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+)
+
+
 class S3Process(ServerProcess):
     """moto's server in a process of its own."""
 
@@ -33,7 +39,7 @@ class Rule:
     """What happens to requests that match, the next ``times`` of them."""
 
     action: str
-    """before, after, dropped, slow, truncated, throttled, unconditional, stale"""
+    """before, after, dropped, slow, truncated, throttled, denied, expired, unconditional, stale"""
     method: str = ".*"
     path: str = ".*"
     times: int = 1
@@ -106,6 +112,9 @@ def _handler(proxy: Proxy, port: int) -> type[http.server.BaseHTTPRequestHandler
                 return self._answer(500, {}, INTERNAL)
             if action == "throttled":
                 return self._answer(503, {"Content-Type": "application/xml"}, SLOW_DOWN)
+            if action in ("denied", "expired"):
+                status, told = (403, DENIED) if action == "denied" else (400, EXPIRED)
+                return self._answer(status, {"Content-Type": "application/xml"}, told)
             if action == "slow":
                 time.sleep(0.5)
             if action == "unconditional":

@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from formats import limits
 from formats.anndata import H5adFormat
 from formats.base import ColumnInfo
+from formats.registry import format_for
 from formats.testing import FormatConformance
 from lakehouse.errors import InvalidFile, UnknownFormat
 
@@ -386,3 +387,16 @@ def test_a_file_locked_by_another_process_is_described(tmp_path: Path) -> None:
         assert other.stdout is not None and other.stdout.readline() == "held\n"
         assert FORMAT.describe(path).n_rows == 4
         other.communicate()
+
+
+@pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
+def test_an_anndata_without_a_matrix_is_as_good_as_any(tmp_path: Path, suffix: str) -> None:
+    adata = anndata.AnnData(obs=pd.DataFrame({"kind": ["T", "B"]}, index=["c0", "c1"]), var=pd.DataFrame(index=["g0"]))
+    fmt: Any = format_for(adata, suffix=suffix)
+    fmt.write(adata, tmp_path / f"x{suffix}")
+    described = fmt.describe(tmp_path / f"x{suffix}")
+    assert (described.shape, "X" in described.slots) == ((2, 1), False)
+    assert fmt.load(tmp_path / f"x{suffix}").X is None
+    with fmt.open(tmp_path / f"x{suffix}") as opened:
+        assert opened.shape == (2, 1)
+    assert fmt.obs_table(tmp_path / f"x{suffix}")["kind"].to_pylist() == ["T", "B"]
