@@ -21,9 +21,11 @@ from registries.content import Content, Source
 from registries.describe import ArtifactDescription, describe
 from registries.features import Features
 from registries.label import ULabel
+from registries.lineage.difference import Difference, difference_of
 from registries.lineage.edges import INPUT, OUTPUT
 from registries.lineage.lookups import LINEAGE
 from registries.lineage.traced import Traced
+from registries.lineage.withdrawal import Withdrawal, withdrawal_of
 from registries.meta import Link, Lookup
 from registries.record import Record, Saved
 from registries.relocate import copied, moved
@@ -422,6 +424,16 @@ class Artifact(
             Is told of the bytes done.
         """
         return copied(self._need_saved(), storage, key, progress)
+
+    # Lineage
+
+    def compare_lineage(self, other: Artifact) -> Difference:
+        """Return what tells the lineage of two artifacts apart: inputs, parameters, code and packages."""
+        return difference_of(self._need_saved().home_of(), self, other)
+
+    def withdrawal(self) -> Withdrawal:
+        """Return what would break if it were withdrawn: all that came of it, and who ran that; nothing is done."""
+        return withdrawal_of(self._need_saved().home_of(), self)
 
     # Labels and description
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lakehouse import config
-from lakehouse.cli import registering, storing
+from lakehouse.cli import provenance, registering, storing
 from lakehouse.cli.later import EVERYWHERE, Later
 from lakehouse.cli.screen import LogLines, Options, Screen
 from lakehouse.cli.text import Format
@@ -440,3 +440,4 @@ app.add_typer(storing.storage, name="storage")
 app.add_typer(storing.cache, name="cache")
 app.add_typer(registering.registry, name="registry")
 app.add_typer(registering.migrate, name="migrate")
+provenance.add_to(app)

@@ -27,6 +27,7 @@ _LONGEST: Final = 4_000  # characters of a message
 
 _FLAGS = ("--json", "--verbose")
 _VALUED = "--instance"
+_PROGRAMS = (".py", ".ipynb")
 # The library's advice is Python; here is what the same advice is in a shell.
 _SPOKEN = (
     (r"(?:lh|lakehouse)\.(init|connect)\('([^']*)'\)", r"`lakehouse \1 \2`"),
@@ -97,6 +98,10 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
     waiting = iter(arguments)
     for argument in waiting:
         if argument == "--":
+            return [*front, *rest, argument, *waiting]
+        if rest[:1] == ["run"] and (
+            argument == "-m" or argument.endswith(_PROGRAMS)
+        ):  # what follows is the program's own
             return [*front, *rest, argument, *waiting]
         if argument in _FLAGS or argument.startswith(_VALUED + "="):
             front.append(argument)

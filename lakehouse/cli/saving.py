@@ -19,6 +19,7 @@ from lakehouse.errors import InputError, InvalidFile, LakehouseError, NotFound, 
 from lakehouse.types import Progress
 from registries.artifact import Artifact
 from registries.instance import Instance
+from registries.lineage.active import VARIABLE
 
 __all__ = ["load", "save"]
 
@@ -71,7 +72,7 @@ def save(
 
 def load(screen: Screen, key: str, to: Path | None) -> None:
     """Bring an artifact near, or copy it to a place; tell where it lies."""
-    with opened(screen, read_only=True) as lake:
+    with opened(screen, read_only=not os.environ.get(VARIABLE)) as lake:  # it is an input of the run that asks
         artifact = lake.Artifact.get(key=key)
         if to is not None and os.path.lexists(to):
             raise InputError(f"{shown(str(to))} is there already: name a new file or folder")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from lakehouse.errors import InputError
+from registries.lineage.recipe import Recipe, recipe_of
 from registries.lineage.view import LineageView, viewed
 
 if TYPE_CHECKING:
@@ -38,6 +39,17 @@ class Traced:
             raise InputError(f"{record!r} is not saved: call its save() first")
         title = f"Lineage of {record.meta.table} {_title(record)}"
         return viewed(record.home_of(), [record], title, direction=direction, depth=depth, collapse=collapse)
+
+    def recipe(self, *, deep: bool = False) -> Recipe:
+        """Return how it is made again: code, parameters, inputs and environment of the run that made it.
+
+        Parameters
+        ----------
+        deep
+            Whether to go back to the very beginning.
+        """
+        record = cast("Record", self)
+        return recipe_of(record.home_of(), record, deep=deep)
 
 
 def _title(record: Any) -> str:

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -126,8 +126,22 @@ class Tracking:
         parameters: Mapping[str, Parameter],
         log: bool = False,
         report: bool | str | os.PathLike[str] | None = None,
+        arguments: Sequence[str] | None = None,
+        detached: bool = False,
     ) -> Run:
-        """Begin the run of a script, notebook or pipeline, durably, and make it that of this process."""
+        """Begin the run of a script, notebook or pipeline, durably, and make it that of this process.
+
+        Parameters
+        ----------
+        wanted
+            Its transform.
+        parameters
+            By name.
+        log, report, arguments
+            As for ``lh.track``; the command line is that of this process where none is given.
+        detached
+            Whether it takes place elsewhere: it goes on when this process ends, and somebody says how it ended.
+        """
         home = self._home
         home.refuse_reading_only()
         self._own()
@@ -135,9 +149,13 @@ class Tracking:
         began, now = time.monotonic(), dt.datetime.now(dt.UTC)
         if wanted.source.repository is not None:
             wanted.source.repository.ask()
-        row = self._row(wanted, now, parent)
+        row = self._row(wanted, now, parent, arguments)
+        if detached:
+            row |= {"process": None, "arguments": None, "variables": None}
         running = Active(home, row["uid"], parent)
         record = self._save_start(wanted, row, parameters, running)
+        if detached:
+            return record
         active.push(running)
         active.begin(running)
         tracked = _Tracked(running, record, wanted, began, ScreenLog() if log else None, report)
@@ -163,9 +181,12 @@ class Tracking:
             self.finish()
         return self.current
 
-    def _row(self, wanted: Wanted, now: dt.datetime, parent: Active | None) -> dict[str, Any]:
+    def _row(
+        self, wanted: Wanted, now: dt.datetime, parent: Active | None, given: Sequence[str] | None
+    ) -> dict[str, Any]:
         source = wanted.source
-        arguments = without_secrets_in_arguments([os.fsdecode(one) for one in sys.argv]) if source.argued else None
+        line = given if given is not None else [os.fsdecode(one) for one in sys.argv] if source.argued else None
+        arguments = without_secrets_in_arguments(line) if line is not None else None
         found = {name: os.environ[name] for name in process.VARIABLES if os.environ.get(name)}
         return _blank(self._home) | {
             "uid": new_uid(),
@@ -227,8 +248,12 @@ class Tracking:
         *,
         error: BaseException | None = None,
         report: bool | str | os.PathLike[str] | None = None,
+        final: Mapping[str, Any] | None = None,
     ) -> Run | None:
-        """End a tracked run, the innermost where none is given; return it, or None where nothing is tracked."""
+        """End a tracked run, the innermost where none is given; return it, or None where nothing is tracked.
+
+        ``final`` are columns that the caller knows better.
+        """
         self._own()
         tracked = next((t for t in reversed(self._stack) if record is None or t.record.uid == record.uid), None)
         if tracked is None:
@@ -238,6 +263,7 @@ class Tracking:
         self._stack.remove(tracked)
         if report is not None:
             tracked.report = report
+        tracked.extra |= final or {}
         try:
             self._end(tracked, error)
         finally:
