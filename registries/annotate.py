@@ -1,4 +1,4 @@
-"""The labels of an artifact, a run or a transform."""
+"""The labels of an artifact, a run, a transform or a dataset."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from registries.names import check_name
 from registries.query import Query
 from registries.record import Record
 from registries.retrieve import near_misses
+from registries.values import HOLDERS as VALUED
+from registries.values import value_table
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot, Transaction
     from registries.instance import Instance
 
-__all__ = ["Labels", "Under", "attach", "feature_row", "names_of", "saved_in"]
+__all__ = ["Labels", "Under", "attach", "feature_row", "names_of", "remove_annotations", "saved_in"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Under:
 
 
 class Labels:
-    """What ``artifact.labels`` is: the labels that a saved artifact carries; the same of a run and a transform.
+    """What ``artifact.labels`` is: the labels that a saved artifact carries; the same of a run, a transform and a dataset.
 
     ``artifact.labels`` is of all registries, ``artifact.ulabels`` and its like of one.
 
@@ -101,7 +103,7 @@ class Labels:
         home.run(plan)
 
     def add_from(self, other: Record) -> None:
-        """Add all labels of another artifact, run or transform, under the same features."""
+        """Add all labels of another artifact, run, transform or dataset, under the same features."""
         if getattr(getattr(other, "meta", None), "table", None) not in HOLDERS:
             raise InputError(f"add_from({shown(other)}): one of {', '.join(HOLDERS.values())} is accepted")
         home = self._home()
@@ -258,7 +260,7 @@ class Labels:
 
 
 def attach() -> None:
-    """Give artifacts, runs and transforms an attribute for the labels of each registry that is declared by now."""
+    """Give what carries labels an attribute for the labels of each registry that is declared by now."""
     complete()
     complete_members()
     for holder in HOLDERS:
@@ -267,6 +269,15 @@ def attach() -> None:
             if not hasattr(cls, name):
                 doc = f"The labels out of {registry.meta.name} that it carries."
                 setattr(cls, name, property(partial(Labels, registry=registry), doc=doc))
+
+
+def remove_annotations(txn: Transaction, holder: Record) -> None:
+    """Delete the labels and values of a record, which go with it."""
+    mine, column = holder.meta.table, holder.meta.link_column
+    tables = [link_table(mine, registry.meta.table) for registry in label_registries()]
+    for table in (*tables, *([value_table(mine)] if mine in VALUED else [])):
+        if uids := txn.snapshot.lookup(table, column, [holder.uid])["uid"].to_pylist():
+            txn.delete(table, uids)
 
 
 def _several(labels: object) -> list[str | Record]:

@@ -1,4 +1,4 @@
-"""The values of features that an artifact or a run has, and what was measured in it."""
+"""The values of features that an artifact, a run or a dataset has, and what was measured in it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _log = logging.getLogger("lakehouse")
 
 
 class Features:
-    """What ``artifact.features`` is: values by feature; the same of a run.
+    """What ``artifact.features`` is: values by feature; the same of a run and a dataset.
 
     Values of categorical features are labels and gather; another value of any other feature replaces the one before.
 

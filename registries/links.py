@@ -15,7 +15,7 @@ from registries.record import Record
 
 __all__ = ["HOLDERS", "ArtifactULabel", "complete", "label_registries", "link_table", "link_uid"]
 
-HOLDERS: dict[str, str] = {"artifact": "artifacts", "run": "runs", "transform": "transforms"}
+HOLDERS: dict[str, str] = {"artifact": "artifacts", "run": "runs", "transform": "transforms", "dataset": "datasets"}
 """Tables of what carries labels, and the name by which labels look them up."""
 _FEATURE = "The feature that the label is a value of."
 

@@ -349,17 +349,20 @@ class Record(Vectors, Many, metaclass=_Registry):
         home.refuse_reading_only()
         if not self._read:
             raise InputError(f"{self!r} is not saved: there is nothing to delete")
-        uid = self.uid
 
         def plan(txn: Transaction) -> None:
             refuse_parents(self, txn.snapshot)
-            txn.delete(self.meta.table, [uid])
+            self.plan_delete(txn)
             self.forget_row()
 
         try:
             home.change([self], plan)
         except StillReferenced as error:
             raise in_use(self, error) from error
+
+    def plan_delete(self, txn: Transaction) -> None:
+        """Delete the row, with what belongs to it alone."""
+        txn.delete(self.meta.table, [self.uid])
 
     def _changed(self) -> dict[str, Any]:
         return {name: value for name, value in self._values.items() if value != self._read.get(name)}

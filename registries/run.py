@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from registries.annotate import Labels
+from registries.annotate import Labels, remove_annotations
 from registries.column import Column, Reference, column, reference
 from registries.features import Features
 from registries.label import ULabel
@@ -19,6 +19,9 @@ from registries.lineage.process import is_gone
 from registries.lineage.traced import Traced
 from registries.meta import Link, Lookup
 from registries.record import Record
+
+if TYPE_CHECKING:
+    from lakehouse.engine import Transaction
 
 __all__ = ["Run"]
 
@@ -107,3 +110,8 @@ class Run(Record, Traced, links=_EDGES):
     def features(self) -> Features:
         """The values of features, such as parameters."""
         return Features(self)
+
+    def plan_delete(self, txn: Transaction) -> None:
+        """Delete the row, with its labels and values."""
+        remove_annotations(txn, self)
+        super().plan_delete(txn)

@@ -49,7 +49,8 @@ def keep_old_name(row: dict[str, Any], before: Mapping[str, Any], title: str) ->
     old, new = before.get(title), row.get(title)
     if not old or old == new or "synonyms" not in row:
         return
-    synonyms, scopes = list(row["synonyms"] or ()), list(row.get("synonym_scopes") or ())
+    synonyms: list[str] = list(row["synonyms"] or ())
+    scopes: list[str] = list(row.get("synonym_scopes") or ())
     if new in synonyms:  # it is given back the name that it had once
         place = synonyms.index(new)
         del synonyms[place], scopes[place : place + 1]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lakehouse.errors import InputError, did_you_mean, shown
-from registries.annotate import Labels
+from registries.annotate import Labels, remove_annotations
 from registries.column import Column, Reference, column, reference
 from registries.label import ULabel
 from registries.lineage.traced import Traced
 from registries.names import check_name
 from registries.record import Record
+
+if TYPE_CHECKING:
+    from lakehouse.engine import Transaction
 
 __all__ = ["Transform"]
 
@@ -48,3 +53,8 @@ class Transform(Record, Traced, natural=("name", "version"), unique=(("name", "v
         self._values["version"] = check_name(self.version, "Transform.version")
         if self.kind not in KINDS:
             raise InputError(f"Transform.kind {shown(self.kind)} is not known{did_you_mean(self.kind, KINDS)}")
+
+    def plan_delete(self, txn: Transaction) -> None:
+        """Delete the row, with its labels."""
+        remove_annotations(txn, self)
+        super().plan_delete(txn)

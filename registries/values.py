@@ -1,4 +1,4 @@
-"""Tables of feature values: which value a feature has for an artifact or a run."""
+"""Tables of feature values: which value a feature has for an artifact, a run or a dataset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from registries.record import Record
 
 __all__ = ["HOLDERS", "value_table", "value_uid"]
 
-HOLDERS = ("artifact", "run")
+HOLDERS = ("artifact", "run", "dataset")
 """Tables of what has values of features."""
 
 

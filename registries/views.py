@@ -61,6 +61,7 @@ _LABELS = {
     "artifact": "h.key, h.uid as artifact",
     "run": "h.uid as run, h.transform",
     "transform": "h.name, h.version, h.uid as transform",
+    "dataset": "h.name, h.version, h.uid as dataset",
 }
 """By table: what the view of its labels says of what carries them."""
 

@@ -144,6 +144,7 @@ class Transaction:
             collected.upserts.extend(collected.add(rows))
             collected.as_read.extend(as_read)
             return
+        self._write_pending(table)
         batches = self._batches(table, rows)
         if as_read is not None:
             own = self._own(table)

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Self
 from lakehouse.errors import InputError, StillReferenced, shown
 from lakehouse.ids import stem, version_of, with_version
 from lakehouse.types import Progress
+from registries.annotate import Labels, remove_annotations
 from registries.artifact import Artifact
 from registries.column import Column, Reference, column, reference
 from registries.dataset import consolidate, loading, scanning
 from registries.dataset.mapped import MappedDataset
 from registries.dataset.members import Members, artifacts_of, latest_row, member_uid
 from registries.dataset.selection import Selection
+from registries.features import Features
+from registries.label import ULabel
 from registries.meta import Link
 from registries.names import check_name
 from registries.record import Record, Saved
@@ -198,10 +201,28 @@ class Dataset(
                     "delete the newest first"
                 ).final()
             Members(self.to_row()).remove(txn)
+            remove_annotations(txn, self)
             txn.delete("dataset", [self.uid])
             self.forget_row()
 
         home.change([self], plan)
+
+    # Annotation
+
+    @property
+    def labels(self) -> Labels:
+        """The labels that it carries itself; those of its members are theirs."""
+        return Labels(self)
+
+    @property
+    def ulabels(self) -> Labels:
+        """The universal labels that it carries itself."""
+        return Labels(self, ULabel)
+
+    @property
+    def features(self) -> Features:
+        """The values of features that it has itself."""
+        return Features(self)
 
     # Members
 

@@ -102,8 +102,11 @@ def test_deletes_savepoints_and_arrow_rows_come_after_what_was_collected(lake: L
                 txn.insert("label", [label("d")])
                 raise ZeroDivisionError
             txn.insert("label", pa.Table.from_pylist([label("e")]))
+            txn.upsert("label", [label("c", "replaced")])
+            assert txn.snapshot.get("label", "c")["name"] == "replaced"
 
     lake.run(plan)
+    assert lake.snapshot().get("label", "c")["name"] == "replaced"
     assert sorted(row["uid"] for row in lake.snapshot().rows("label").to_pylist()) == ["b", "c", "e"]
 
 
