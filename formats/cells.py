@@ -98,7 +98,7 @@ class _GroupCells(Cells):
         self._top: Any
         if name == "h5ad":
             with reading(path, name):
-                self._top = opened_checked(path)
+                self._top = opened_checked(path)[0]
             self._close = self._top.close
         else:
             with reading(path, name), quiet():
