@@ -57,7 +57,8 @@ def validate(
     schema
         A schema or its name.
     save
-        Whether to save files that conform as annotated artifacts, all in one commit.
+        Whether to save files that conform as annotated artifacts, all in one commit, each under its name as the key,
+        or its path within the folder that was given.
     on_invalid
         With ``save``: ``refuse`` saves nothing at all, ``register`` saves files that do not conform as invalid. With or
         without: ``quarantine`` moves them to a folder, with a report beside each.

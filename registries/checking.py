@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,27 +69,40 @@ def check_files(
         raise InputError("on_invalid='quarantine' needs the folder that files are moved to: pass quarantine=")
     if isinstance(schema, str):
         schema = known_schema(home, schema)
-    files = list(_files(paths))
-    curators = {path: Curator(str(path), schema, home) for path in files}
+    keys = _keyed(paths)
+    curators = {path: Curator(str(path), schema, home) for path in keys}
     found = [Checked(str(path), _report(one), "valid") for path, one in curators.items()]
     found = [one if one.report.ok else Checked(one.name, one.report, "invalid") for one in found]
     if save:
-        found = _saved(home, found, curators, on_invalid)
+        found = _saved(home, found, curators, keys, on_invalid)
     if on_invalid == "quarantine" and quarantine is not None:
         found = [_moved(one, Path(quarantine)) if one.outcome == "invalid" else one for one in found]
     return found
 
 
-def _files(paths: Iterable[str | os.PathLike[str]]) -> Iterable[Path]:
+def _keyed(paths: Iterable[str | os.PathLike[str]]) -> dict[Path, str]:
+    """Return the key that each file is saved under: its name, or its path within the folder that was given."""
+    keys = dict(_files(paths))
+    under: dict[str, Path] = {}
+    for path, key in keys.items():
+        if (other := under.setdefault(key, path)) != path:
+            raise InputError(
+                f"{shown(str(other))} and {shown(str(path))} would both be saved under the key {shown(key)}: name the "
+                "folder above them, or validate them one after the other"
+            )
+    return keys
+
+
+def _files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[tuple[Path, str]]:
     for given in paths:
         path = Path(check_source(given, folders=True))
         if path.is_dir() and format_of(path, suffix_of(path)).name == "folder":
             inner = sorted(one for one in path.rglob("*") if one.is_file() and not one.name.startswith("."))
             if not inner:
                 raise NotFound(f"{shown(str(path))} holds no file to validate")
-            yield from inner
+            yield from ((one, one.relative_to(path).as_posix()) for one in inner)
         else:
-            yield path
+            yield path, path.name
 
 
 def _report(curator: Curator) -> Report:
@@ -103,7 +116,13 @@ def _report(curator: Curator) -> Report:
         return Report(curator.name, (Fault("unreadable", "file", None, told),))
 
 
-def _saved(home: Instance, found: Sequence[Checked], curators: dict[Path, Curator], on_invalid: str) -> list[Checked]:
+def _saved(
+    home: Instance,
+    found: Sequence[Checked],
+    curators: Mapping[Path, Curator],
+    keys: Mapping[Path, str],
+    on_invalid: str,
+) -> list[Checked]:
     bad = [one for one in found if one.outcome == "invalid"]
     if bad and on_invalid == "refuse":
         listed = ", ".join(shown(one.name) for one in bad[:5]) + (", …" if len(bad) > 5 else "")
@@ -120,7 +139,7 @@ def _saved(home: Instance, found: Sequence[Checked], curators: dict[Path, Curato
                 made.append(one)
                 continue
             artifact: Artifact = curators[Path(one.name)].save_artifact(
-                key=Path(one.name).name, on_invalid=on_invalid if on_invalid == "register" else "refuse"
+                key=keys[Path(one.name)], on_invalid=on_invalid if on_invalid == "register" else "refuse"
             )
             outcome = "saved" if one.report.ok else "registered"
             made.append(Checked(one.name, one.report, outcome, artifact.uid))

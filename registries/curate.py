@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 from lakehouse.errors import InputError, RecordNotFound, Unsupported, did_you_mean, shown
 from registries.artifact import Artifact
-from registries.curated import annotate, column_of, replaced
+from registries.curated import annotate, column_of, index_of, reindexed, replaced
+from registries.newcomers import add_values, public_hint
 from registries.parts import kind_of, loaded, opened_parts, spec_faults
 from registries.retrieve import newest
 from registries.schema import ArtifactSchema, Schema, resolver, spec_of
 from registries.standards import STANDARDS, standard_faults
 from validation import Fault, Report, Rule, Spec
+from validation.checks import Resolver
 from validation.columns import values_of
 from validation.compile import failures, is_pandera
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from registries.record import Record
 
 __all__ = ["Curator", "Fix", "find_schema", "known_schema"]
+
+_log = logging.getLogger("lakehouse")
 
 
 @dataclass(frozen=True)
@@ -105,9 +110,21 @@ class Curator:
         else:
             with opened_parts(self.data) as parts:
                 found = spec_faults(self.definition, parts, resolver(self._home))
+            found = [self._hinted(fault) for fault in found]
             found += standard_faults(self.definition, self.data, self._home)
         self.report = Report.of(self.name, found)
         return self.report
+
+    def _hinted(self, fault: Fault) -> Fault:
+        """Say of values that a public source on this machine has them."""
+        if fault.reason != "not_in_registry" or (fault.suggestion or "").startswith("standardize"):
+            return fault
+        for slot, rule in self._member_rules():
+            if (slot, rule.name) == (fault.slot, fault.column) and rule.field is None:
+                registry = getattr(cast(Any, self._home), rule.registries[0].partition("(")[0])
+                hint = public_hint(registry, fault, rule.organism)
+                return fault if hint is None else replace(fault, suggestion=hint)
+        return fault
 
     # Mending
 
@@ -137,13 +154,41 @@ class Curator:
                     made = vocabulary.standardize(made, field=rule.field)
             if made is not values:
                 self.data = replaced(self.data, slot, rule.name, made)
+        for slot, part in self.definition.slots.items():
+            if part.index is not None and part.index.registries:
+                fixes += self._standardize_index(slot, part.index, resolve)
         self.report = None
         return fixes
 
-    def add_new_from(self, column: str, *, slot: str | None = None) -> list[Record]:
-        """Save the values of a column that its registry does not know as new records, in one commit.
+    def _standardize_index(self, slot: str, rule: Rule, resolve: Resolver) -> list[Fix]:
+        """Mend an index, such as gene ids with versions, unless rows would come under one name."""
+        values = index_of(self.data, slot)
+        if values is None:
+            return []
+        made, fixes = values, []
+        for choice in rule.registries:
+            vocabulary = resolve(choice, rule)
+            mapper = vocabulary.standardize(made, field=rule.field, return_mapper=True)
+            fixes += [Fix(slot, "index", before, after) for before, after in mapper.items()]
+            made = vocabulary.standardize(made, field=rule.field) if mapper else made
+        if not fixes:
+            return []
+        if made.nunique() < values.nunique():
+            _log.warning(
+                "%s: its index stays as it is: standardized, %s rows would have the name of another",
+                slot,
+                values.nunique() - made.nunique(),
+            )
+            return []
+        self.data = reindexed(self.data, slot, made)
+        return fixes
 
-        What only is another spelling of a record, or ambiguous, is left to :meth:`standardize`.
+    def add_new_from(self, column: str, *, slot: str | None = None) -> list[Record]:
+        """Save the values of a column that its registry does not know, in one commit, and return the records.
+
+        Terms of a public source that is on this machine are imported, with all that is above them, also where a value
+        is another spelling of one; the rest become records of their own. What only is another spelling of a record, or
+        ambiguous, is left to :meth:`standardize`.
 
         Parameters
         ----------
@@ -162,14 +207,8 @@ class Curator:
             raise InputError(f"{shown(column)} holds the field {rule.field!r} of records, from which none can be made")
         unknown = self._unknown(where, rule)
         made: Any = self._home
-        choice = rule.registries[0].partition("(")[0]
-        registry: Any = getattr(made, choice)
-        options = {"organism": made.Organism.get(name=rule.organism)} if rule.organism else {}
-        label = registry.meta.title
-        records = [registry(**{label: name, **options}) for name in unknown]
-        self._home.save(records)
         self.report = None
-        return records
+        return add_values(getattr(made, rule.registries[0].partition("(")[0]), self._home, unknown, rule.organism)
 
     def _unknown(self, slot: str, rule: Rule) -> list[str]:
         resolve = resolver(self._home)

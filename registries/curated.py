@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from registries.artifact import Artifact
     from registries.instance import Instance
 
-__all__ = ["annotate", "column_of", "replaced"]
+__all__ = ["annotate", "column_of", "index_of", "reindexed", "replaced"]
 
 _FEATURES = {"number": "float", "any": "str", "json": "json"}
 
@@ -66,6 +66,21 @@ def replaced(data: Any, slot: str, name: str, values: Any) -> Any:
         data[name] = values
         return data
     frame[name] = values
+    return data
+
+
+def index_of(data: Any, slot: str) -> Any:
+    """Return the index of a slot that has one which can be replaced, or None."""
+    frame = None if slot.startswith("raw/") else _frame_of(data, slot)
+    return frame.index if frame is not None and hasattr(frame, "iloc") else None
+
+
+def reindexed(data: Any, slot: str, values: Any) -> Any:
+    """Return data with another index; a frame is copied, an AnnData or MuData changed in place."""
+    if kind_of(data) == "frame":
+        return data.set_axis(values, axis="index")
+    *modality, axis = slot.split("/")
+    setattr(data.mod[modality[0]] if modality else data, f"{axis}_names", values)
     return data
 
 

@@ -65,8 +65,8 @@ class Vectors:
         return vocabulary_of(registry, cls.home(), field=field, fields=fields, organism=organism, where=where)
 
     @classmethod
-    def _nearby(cls, organism: str | Record | None) -> Callable[[], Any] | None:
-        """Return what reads the public source that is at hand; registries with public sources may have one."""
+    def at_hand(cls, organism: str | Record | None) -> Callable[[], Any] | None:
+        """Return what reads the entries of a public source that is on this machine; None where there is none."""
         del organism
         return None
 
@@ -84,7 +84,7 @@ class Vectors:
             As for :meth:`vocabulary`.
         """
         own = cls.vocabulary(field=field, fields=fields, organism=organism)
-        read = cls._nearby(organism)
+        read = cls.at_hand(organism)
         if read is None or not len(missing := own.unresolved(values)):
             return own
         entries = read()

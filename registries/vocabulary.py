@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from registries.instance import Instance
     from registries.record import Record
 
-__all__ = ["label_field", "public_vocabulary", "text_fields", "vocabulary_of"]
+__all__ = ["label_field", "organism_of", "public_vocabulary", "text_fields", "vocabulary_of"]
 
 _LABELS = ("handle", "name", "key", "symbol")
 _STATES: weakref.WeakKeyDictionary[Any, dict[tuple[str, ...], tuple[Any, Vocabulary]]] = weakref.WeakKeyDictionary()
@@ -83,7 +83,7 @@ def vocabulary_of(
     """
     asked = _checked(registry, field), *(_checked(registry, name) for name in fields)
     snapshot = home.snapshot()
-    under = _organism(registry, home, organism)
+    under = organism_of(registry, home, organism)
     if where:
         return _made(registry, _filtered(registry, home, where), asked, under)
     key, state = (registry.meta.table, *asked, under or ""), snapshot.state(registry.meta.table)
@@ -168,8 +168,8 @@ def _synonyms(registry: type[Record], frame: Any, field: str) -> Any:
     return frame.select(pl.col(name).str.split("|").list.eval(pl.element().str.strip_chars())).to_series()
 
 
-def _organism(registry: type[Record], home: Instance, given: Any) -> str | None:
-    """Return the uid of the organism that is meant."""
+def organism_of(registry: type[Record], home: Instance, given: Any) -> str | None:
+    """Return the uid of the organism that is meant: by its name, a synonym, its id or a record."""
     if given is None:
         return None
     declared = registry.meta.columns.get("organism")

@@ -18,17 +18,13 @@ from typing import Any
 from validation.cellxgene_counts import matrix_faults, raw_faults, repeated_cells, wants_raw
 from validation.cellxgene_perturbations import perturbation_faults
 from validation.cellxgene_spatial import Spatial, spatial_faults, spatial_of
-from validation.cellxgene_terms import HUMAN, MOUSE, Terms, admitted, suspensions
+from validation.cellxgene_terms import HUMAN, MOUSE, ORGANISMS, Terms, admitted, suspensions
 from validation.report import Fault
 from validation.rules import Rule, Slot
 from validation.spec import Spec
 
 __all__ = ["CELLXGENE", "Terms", "cellxgene_faults"]
 
-_ORGANISMS = {
-    f"NCBITaxon:{n}" for n in (9606, 10090, 7227, 7955, 6239, 9541, 9986, 9483, 9595, 9544, 9598, 9823, 30608)
-}
-_ORGANISMS |= {"NCBITaxon:10116"}
 _BELOW = tuple(f"NCBITaxon:{n}" for n in (9541, 9544, 10090, 9986, 9598, 10116, 9823))
 _TISSUE_TYPES = ("primary cell culture", "organoid", "tissue", "cell line")
 _DEPRECATED_UNS: tuple[str, ...] = (
@@ -152,9 +148,11 @@ def _condition_faults(obs: Any) -> list[Fault]:
 
 
 def _is_organism(organism: object, terms: Terms) -> bool:
+    if isinstance(organism, str) and organism in ORGANISMS:
+        return True
     if not isinstance(organism, str) or not terms.is_in(organism, ["NCBITaxon"]) or terms.is_deprecated(organism):
         return False
-    return organism in _ORGANISMS or terms.below(organism, _BELOW)
+    return terms.below(organism, _BELOW)
 
 
 def _term_faults(obs: Any, name: str, organism: str, terms: Terms) -> list[Fault]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,9 +87,21 @@ class Imported:
     enriched: int = 0
 
 
+def common_name(organism: str | None) -> str | None:
+    """Return how sources call an organism that is given by its scientific name or identifier.
+
+    Examples
+    --------
+    >>> common_name("Homo sapiens"), common_name("NCBITaxon:10090"), common_name("all")
+    ('human', 'mouse', 'all')
+    """
+    return next((common for common, names in ORGANISMS.items() if organism in names), organism)
+
+
 def chosen(registry: type[Entry], snapshot: Snapshot | None, wanted: Wanted) -> PublicSource:
     """Return the source that is meant: what an instance has pinned, the newest that is installed, or the known one."""
     entity = registry.meta.name
+    wanted = replace(wanted, organism=common_name(wanted.organism))
     pinned, others = _registered(snapshot, entity) if snapshot is not None else ([], [])
     mine = [*pinned, *public_sources(entity), *others]
     if wanted.path is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lakehouse.errors import UnknownFormat, did_you_mean, shown
+from registries.ontology.biosample import read_biosample
 from registries.ontology.cxg import read_cxg
 from registries.ontology.files import texts
 from registries.ontology.genes import GENES
@@ -30,6 +31,7 @@ TERMS: Mapping[str, Callable[[Path], Iterator[Parsed]]] = {
     "cellosaurus": read_cellosaurus,
     "ensembl-species": read_species,
     "icd": read_icd,
+    "biosample": read_biosample,
 }
 """Readers of terms by the name of their format."""
 
@@ -51,6 +53,8 @@ _SHAPES = {
     "gtf": r"^[^\t\n#]+\t[^\t\n]*\t[^\t\n]*\t\d+\t\d+\t",
     "ensembl-species": r"\A#name\tspecies\t",
     "cellosaurus": r"^ID   .*\nAC   CVCL_",
+    "cellmarker": r"\APK\x03\x04|\A(?=[^\n]*\b(?:cell_)?marker\b)(?=[^\n]*\b(?:Symbol|GeneID|UNIPROTID)\b)",
+    "biosample": r"<BioSampleAttributes",
     "genes-csv": r"\A[^,\s]+,[^,\n]*,[^,\n]*,\d+,",
 }
 """How tables begin, by the name of their format."""

@@ -9,17 +9,16 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lakehouse.errors import InvalidFile, UnknownFormat, shown
+from lakehouse.errors import InvalidFile, shown
 from registries.ontology.files import chunks, lines
 from registries.ontology.parsed import Parsed
+from registries.ontology.workbook import is_workbook, sheet_rows
 
 __all__ = ["read_cellmarker", "read_cellosaurus", "read_icd", "read_species"]
 
 
 def read_cellmarker(path: Path) -> Iterator[pa.Table]:
-    """Yield the markers of a table of CellMarker, as tab- or comma-separated text: one for each marker's name."""
-    if next(chunks(path, 4), b"").startswith(b"PK"):
-        raise UnknownFormat(f"{shown(str(path))} is a workbook: save its sheet as tab-separated text, and name that")
+    """Yield the markers of a table of CellMarker, one for each name: a workbook, or tab- or comma-separated text."""
     found: dict[str, dict[str, str | None]] = {}
     for row in _rows(path):
         name = row.get("marker") or row.get("cell_marker") or row.get("cellmarker") or ""
@@ -36,12 +35,18 @@ def read_cellmarker(path: Path) -> Iterator[pa.Table]:
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
-    source = lines(path)
-    header = next(source, "").removeprefix("#")
-    separator = "\t" if "\t" in header else ","
-    names = [name.strip().lower() for name in header.split(separator)]
-    for fields in csv.reader(source, delimiter=separator):
+    rows = sheet_rows(path) if is_workbook(next(chunks(path, 4), b"")) else _separated(path)
+    names = [name.removeprefix("#").strip().lower() for name in next(rows, [])]
+    for fields in rows:
         yield dict(zip(names, (field.strip() for field in fields), strict=False))
+
+
+def _separated(path: Path) -> Iterator[list[str]]:
+    source = lines(path)
+    header = next(source, "")
+    separator = "\t" if "\t" in header else ","
+    yield header.split(separator)
+    yield from csv.reader(source, delimiter=separator)
 
 
 def read_species(path: Path) -> Iterator[Parsed]:

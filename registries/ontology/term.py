@@ -122,7 +122,8 @@ class Entry(Record, abstract=True):
         return public_entries(cls, wanted)
 
     @classmethod
-    def _nearby(cls, organism: str | Record | None) -> Callable[[], PublicEntries] | None:
+    def at_hand(cls, organism: str | Record | None) -> Callable[[], PublicEntries] | None:
+        """Return what reads the entries of the source that would be imported from; None where no file of it is here."""
         name = organism if isinstance(organism, str) or organism is None else str(organism.value("name"))
         return nearby(cls, cls.home(), name)
 

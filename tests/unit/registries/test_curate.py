@@ -197,6 +197,59 @@ def test_a_soma_experiment_is_validated_where_it_lies(lake, cells, tmp_path):
     assert [(f.reason, f.slot, f.rows) for f in report] == [("not_in_registry", "obs", (0,))]
 
 
+# Public terms
+
+
+@pytest.fixture
+def public(lake, tmp_path):
+    """A public source in a file of this machine, nothing of which is imported."""
+    file = tmp_path / "cl.obo"
+    terms = ["CL:0000000\nname: cell", 'CL:0000084\nname: T cell\nsynonym: "T lymphocyte" EXACT []\nis_a: CL:0000000']
+    terms += ['CL:1\nname: a\nsynonym: "twin" EXACT []', 'CL:2\nname: b\nsynonym: "twin" EXACT []']
+    file.write_text("format-version: 1.2\n\n" + "".join(f"[Term]\nid: {term}\n\n" for term in terms))
+    lake.Source(entity="CellType", name="cl", version="1", url=str(file), format="obo", prefix="CL", pinned=True).save()
+    return lake.Schema([Rule("cell_type", "cat[CellType]")], name="cells").save()
+
+
+def test_public_terms_are_imported_and_others_become_records_of_their_own(lake, public):
+    curator = Curator(pl.DataFrame({"cell_type": ["T lymphocyte", "my cell", "CELL", "twin"]}), public, lake)
+    assert "'T lymphocyte' is in cl 1: add_new_from('cell_type') imports it" in str(curator.validate())
+    before = lake.snapshot().commit
+    added = curator.add_new_from("cell_type")
+    assert lake.snapshot().commit == before + 1
+    assert {one.name: one.ontology_id for one in added} == {
+        "T cell": "CL:0000084",
+        "cell": "CL:0000000",
+        "my cell": None,
+    }
+    assert [one.name for one in lake.CellType.get(name="T cell").parents.all()] == ["cell"]
+    assert {(fix.before, fix.after) for fix in curator.standardize()} == {("T lymphocyte", "T cell"), ("CELL", "cell")}
+    left = curator.validate().faults
+    assert [(one.reason, one.examples) for one in left] == [("not_in_registry", ("twin",))]
+    assert curator.add_new_from("cell_type") == []
+
+
+def test_versions_of_gene_ids_are_taken_off_an_index_unless_two_would_be_one(lake):
+    import anndata
+
+    human = lake.Organism(name="Homo sapiens", ontology_id="NCBITaxon:9606", synonyms=["human"]).save()
+    lake.save([lake.Gene(symbol=s, ensembl_gene_id=f"ENSG0000000000{n}", organism=human) for n, s in enumerate("ABC")])
+    rule = Rule("index", "cat[Gene]", field="ensembl_gene_id")
+    for ids, fixed in (
+        (["ENSG00000000001.2", "ENSG00000000002"], True),
+        (["ENSG00000000001.2", "ENSG00000000001"], False),
+    ):
+        data = anndata.AnnData(np.eye(2, dtype="float32"), var=pd.DataFrame(index=ids))
+        curator = Curator(data, {"var": Slot((), index=rule)}, lake)
+        assert not curator.validate().ok
+        assert [(fix.slot, fix.after) for fix in curator.standardize()] == ([("var", ids[0][:-2])] if fixed else [])
+        assert curator.validate().ok == fixed
+    frame = pd.DataFrame({"n": [1]}, index=["ensg00000000002.1"])
+    curator = Curator(frame, {"columns": Slot((), index=rule, extra="allow")}, lake)
+    assert curator.standardize()[0].after == "ENSG00000000002"
+    assert list(frame.index) == ["ensg00000000002.1"] and list(curator.data.index) == ["ENSG00000000002"]
+
+
 # Files on their way in
 
 
@@ -230,6 +283,18 @@ def test_bad_files_are_moved_with_their_reports(lake, samples, folder, tmp_path)
     ]
     assert [p.name for p in folder.iterdir()] == ["good.csv"]
     assert lake.Artifact.filter().one().key == "good.csv"
+
+
+def test_files_of_a_folder_are_saved_under_their_paths_in_it(lake, samples, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        frame(age=[len(name), ord(name)]).write_csv(tmp_path / "in" / name / "x.csv")
+    check_files(lake, [tmp_path / "in"], "samples", save=True)
+    assert sorted(one.key for one in lake.Artifact.filter().all()) == ["a/x.csv", "b/x.csv"]
+    before = lake.snapshot().commit
+    with pytest.raises(InputError, match=r"would both be saved under the key 'x\.csv'"):
+        check_files(lake, [tmp_path / "in" / "a", tmp_path / "in" / "b"], "samples", save=True)
+    assert lake.snapshot().commit == before
 
 
 def test_artifacts_that_no_longer_conform_are_listed(lake, samples):

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import gzip
+import zipfile
 
 import pytest
 
-from lakehouse.errors import InvalidFile, UnknownFormat
+from lakehouse.errors import InvalidFile
 from registries.ontology.readers import read_source, sniff
 
 GTF = """#!genome-build GRCh38.p14
@@ -112,10 +113,52 @@ def test_markers_are_known_by_name_and_organism(lake, tmp_path):
     human = lake.Organism.get(name="Homo sapiens")
     marker = lake.CellMarker(name="CD8", organism=human).save()
     assert (marker.uniprot_id, marker.ncbi_gene_id) == ("P01732", "925")
-    with pytest.raises(UnknownFormat, match="is a workbook: save its sheet as tab-separated text"):
-        lake.CellMarker.import_source(
-            "2.0", organism="human", path=write(tmp_path, "m.xlsx", "PK\x03\x04"), format="cellmarker"
-        )
+
+
+def test_markers_come_out_of_workbooks(lake, tmp_path):
+    openpyxl = pytest.importorskip("openpyxl", reason="the extra excel is not installed")
+    book = openpyxl.Workbook()
+    for row in (["species", "marker", "Symbol", "GeneID", "UNIPROTID"], ["Human", "CD8", "CD8A", 925.0, "P01732"]):
+        book.active.append(row)
+    book.save(tmp_path / "Cell_marker_Human.xlsx")
+    assert lake.CellMarker.import_source("2.0", organism="human", path=tmp_path / "Cell_marker_Human.xlsx").added == 1
+    marker = lake.CellMarker.get(name="CD8")
+    assert (marker.gene_symbol, marker.ncbi_gene_id, marker.uniprot_id) == ("CD8A", "925", "P01732")
+    whole = (tmp_path / "Cell_marker_Human.xlsx").read_bytes()
+    (tmp_path / "half.xlsx").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InvalidFile, match="is no workbook, or is cut off"):
+        lake.CellMarker.import_source("2.0", organism="human", path=tmp_path / "half.xlsx")
+    assert lake.CellMarker.filter().count() == 1
+
+
+def test_a_workbook_that_would_unpack_to_gigabytes_is_refused(tmp_path, monkeypatch):
+    pytest.importorskip("openpyxl", reason="the extra excel is not installed")
+    with zipfile.ZipFile(tmp_path / "bomb.xlsx", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("xl/worksheets/sheet1.xml", b" " * 3_000_000)
+    monkeypatch.setattr("registries.ontology.workbook._LARGEST", 1_000_000)
+    with pytest.raises(InvalidFile, match="would unpack to 3,000,000 bytes"):
+        list(read_source(tmp_path / "bomb.xlsx", "cellmarker"))
+
+
+SAMPLES = """<?xml version="1.0"?><BioSampleAttributes><Attribute><Name>sex</Name><HarmonizedName>sex</HarmonizedName>
+<Description>physical sex</Description><Synonym>gender</Synonym><Package use="optional">Human.1.0</Package></Attribute>
+<Attribute><Name>geographic location</Name><HarmonizedName>geo_loc_name</HarmonizedName><Format/></Attribute>
+</BioSampleAttributes>"""
+
+
+def test_attributes_of_samples_are_known_by_their_harmonized_names(lake, tmp_path):
+    file = write(tmp_path, "attributes.xml", SAMPLES)
+    assert sniff(file) == "biosample"
+    assert lake.BioSample.import_source("2026-11", path=file).source == "ncbi 2026-11"
+    sex = lake.BioSample.get(name="sex")
+    assert (sex.ontology_id, sex.definition, sex.synonyms) == ("sex", "physical sex", ["gender"])
+    assert lake.BioSample.standardize(["geo_loc_name", "Gender"]) == ["geographic location", "sex"]
+    for text, told in ((SAMPLES[:200], "cut off"), ("<a/>", "no Attribute with a HarmonizedName")):
+        with pytest.raises(InvalidFile, match=told):
+            list(read_source(write(tmp_path, "x.xml", text), "biosample"))
+    bomb = '<!DOCTYPE a [<!ENTITY b "c">]>' + SAMPLES.partition("?>")[2]
+    with pytest.raises(InvalidFile, match="declares the entity 'b'"):
+        list(read_source(write(tmp_path, "x.xml", bomb), "biosample"))
 
 
 def test_smaller_tables_are_read(lake, tmp_path):

@@ -170,6 +170,14 @@ PAIRS = [
         27,
         0,
     ),
+    (
+        "CellLine",
+        "cellosaurus",
+        "cxg/CVCL-ontology-53.0.json.zst",
+        "cxg/CVCL-ontology-55.0.json.zst",
+        1239,
+        0,
+    ),
     ("Pathway", "pw", "obo/pw_7.96.obo", "obo/pw_7.97.obo", 0, 0),
     ("CellLine", "depmap", "obo/depmap_24Q4.obo", "obo/depmap_25Q3.obo", 0, 0),
 ]
