@@ -88,5 +88,5 @@ def _attribute(fields: dict[str, list[str]]) -> Parsed:
     name, harmonized = (fields.get(one) or [""] for one in ("Name", "HarmonizedName"))
     known = (name[0] or harmonized[0], harmonized[0])
     synonyms = [one for one in dict.fromkeys((harmonized[0], *fields.get("Synonym", ()))) if one != known[0]]
-    definition = (fields.get("Description") or [None])[0]
+    definition = " ".join(fields.get("Description", ())) or None
     return Parsed(harmonized[0], known[0], definition, synonyms, ["EXACT"] * len(synonyms))
