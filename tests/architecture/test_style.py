@@ -104,7 +104,7 @@ def test_every_package_ships_its_types(root: Path, package: str):
 def test_every_requirement_has_a_lower_bound_and_every_promised_extra_exists(root: Path):
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    assert set(extras) == {"gcs", "azure", "postgres", "tiledbsoma", "mudata", "ontologies", "test"}
+    assert set(extras) == {"gcs", "azure", "postgres", "tiledbsoma", "mudata", "ontologies", "excel", "test"}
     for requirement in [*project["dependencies"], *(one for extra in extras.values() for one in extra)]:
         assert ">=" in requirement
 
