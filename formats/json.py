@@ -19,6 +19,7 @@ from formats.frames import FRAME_TYPES, columns_of, to_arrow
 from formats.jsonlines import json_lines
 from formats.keys import suffix_of
 from formats.limits import refuse_oversize
+from formats.opened import closing
 from formats.packed import open_unpacked, packing
 from lakehouse.errors import UnknownFormat
 
@@ -65,8 +66,9 @@ class JsonFormat(Format):
             return convert(self.load(path), form, path)
 
     def open(self, path: Path) -> Any:
-        """Return the value: JSON can only be read whole."""
-        return self.load(path)
+        """Return the value, since JSON can only be read whole; a dict or list works in a ``with`` block, too."""
+        found = self.load(path)
+        return closing(found) if isinstance(found, dict | list) else found
 
     def table(self, path: Path) -> pa.Table | None:
         """Return a list of objects as a table, or ``None`` for anything else."""

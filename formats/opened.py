@@ -59,6 +59,8 @@ def _rebuilt(obj: Any) -> Any:
     wanted = _class_of(type(obj))
     if hasattr(obj, "_async_array"):  # a zarr array
         return wanted(obj._async_array)
+    if type(obj) in (dict, list):  # a copy of the outermost level alone
+        return wanted(obj)
     if is_instance_of(obj, "numpy.ndarray"):
         return obj.view(wanted)
     if type(obj).__name__ == "InMemoryDataset":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from formats.base import ColumnInfo, Description
@@ -113,11 +114,7 @@ def describe(artifact: Artifact) -> ArtifactDescription:
     return ArtifactDescription(
         title=artifact.key or artifact.uid,
         general=_general(artifact, content),
-        storage=(
-            ("storage", str(home.stores.of(artifact.storage).root)),
-            ("path", str(path)),
-            ("hash", f"{artifact.hash_kind} {artifact.hash}"),
-        ),
+        storage=_lies(artifact, path),
         provenance=_pairs(
             ("created", artifact.created_at.strftime("%Y-%m-%d %H:%M:%S UTC")),
             ("by", user.get("handle")),
@@ -128,6 +125,17 @@ def describe(artifact: Artifact) -> ArtifactDescription:
         values=_values(artifact, snapshot),
         measured=_measured(artifact, snapshot),
         registries=_registries(artifact),
+    )
+
+
+def _lies(artifact: Artifact, path: Path) -> tuple[tuple[str, str], ...]:
+    store, relative = artifact.place()
+    here = store.protocol in ("file", "memory")
+    return _pairs(
+        ("storage", store.root),
+        ("path", path if here else store.uri(relative)),
+        ("copy", path if not here and isinstance(path, Path) else None),
+        ("hash", f"{artifact.hash_kind} {artifact.hash}"),
     )
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from formats.base import Format
+from formats.remote import READ_ONLY
 from formats.storage import Storage as ObjectStore
-from lakehouse.errors import DataLoss, NotFound, shown
+from lakehouse.errors import DataLoss, NotFound, Unsupported, shown
 from lakehouse.types import Progress
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def staged(artifact: Stored, progress: Progress | None = None) -> Path:
         10,000 files only its presence is checked.
     """
     store, relative = artifact.place()
+    _refuse_unlisted(artifact, store, relative)
     ours = artifact.hash_kind.startswith("blake3")
     try:
         if not ours:
@@ -46,6 +48,16 @@ def staged(artifact: Stored, progress: Progress | None = None) -> Path:
             f"{store.uri(relative)} holds {size:,} bytes, {artifact.size:,} were saved for {title_of(artifact)}: {_MEND}"
         )
     return path
+
+
+def _refuse_unlisted(artifact: Stored, store: ObjectStore, relative: str) -> None:
+    """Refuse folders of web servers, unless there is a copy: nobody can tell which files they have."""
+    web = artifact.n_files is not None and store.protocol in READ_ONLY
+    if web and store.cached(relative, artifact.size) is None:
+        raise Unsupported(
+            f"{title_of(artifact)} is a folder, and {store.root} is a web server, which cannot list its files: open the "
+            "instance where it lies (a path, s3://...), or save the folder packed, such as .zarr.zip"
+        )
 
 
 def _refuse_other(artifact: Stored, store: ObjectStore, relative: str) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -91,19 +92,25 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 def test_a_published_folder_is_read_over_plain_http(machine: Path, tmp_path: Path) -> None:
     with filled(tmp_path / "lab") as lake:
+        lake.Artifact(np.arange(4), key="a.zarr").save()
         lake.flush()
-        folder = functools.partial(_Quiet, directory=str(tmp_path))
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), folder)
+        served = functools.partial(_Quiet, directory=str(tmp_path))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), served)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
             with lh.open(f"http://127.0.0.1:{server.server_address[1]}/lab", read_only=True) as theirs:
                 assert theirs.lake.id == lake.lake.id
                 assert [a.key for a in theirs.Artifact.filter().order_by("key").all()] == [
+                    "a.zarr",
                     "raw/a.csv",
                     "samples.parquet",
                 ]
                 assert theirs.Artifact.get(key="samples.parquet").load().equals(SAMPLES)
+                folder = theirs.Artifact.get(key="a.zarr")
+                for look in (folder.load, folder.open, folder.describe, folder.stage):
+                    with pytest.raises(Unsupported, match="cannot list its files"):
+                        look()
             with pytest.raises(Unsupported, match="read_only=True"):
                 lh.open(f"http://127.0.0.1:{server.server_address[1]}/lab")
         finally:

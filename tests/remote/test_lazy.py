@@ -101,8 +101,10 @@ def test_a_subset_of_a_remote_h5ad_costs_that_subset(lake: Instance, cold: Stora
     adata = annotated()
     saved = lake.Artifact.from_anndata(adata, key="x.h5ad", storage=cold).save()
     meter.bytes = 0
-    described = saved.describe().content
-    assert described.shape == adata.shape
+    described = saved.describe()
+    assert described.content.shape == adata.shape
+    assert [name for name, _ in described.storage] == ["storage", "path", "hash"]
+    assert dict(described.storage)["path"].startswith(f"{cold.root}/objects/")
     assert meter.bytes < 2_000_000
     meter.bytes = 0
     with saved.open() as lazy:

@@ -259,3 +259,11 @@ def test_of_an_arrow_file_those_columns_are_read_that_a_statement_needs(tmp_path
         writer.write_table(table)
     assert ARROW.table(tmp_path / "x.arrow", columns={"c", "a", "other"}).equals(table.select(["A", "c"]))
     assert ARROW.table(tmp_path / "x.arrow", columns={"other"}).equals(table), "rows are counted by some column"
+
+
+@pytest.mark.parametrize("value", [{"a": [1]}, [1, {"b": None}]])
+def test_a_json_document_opens_in_a_block(tmp_path: Path, value: Any) -> None:
+    JSON.write(value, tmp_path / "x.json")
+    with JSON.open(tmp_path / "x.json") as opened:
+        assert opened == value
+        assert isinstance(opened, type(value))
