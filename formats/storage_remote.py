@@ -20,7 +20,7 @@ from formats.remote import READ_ONLY, RemoteOptions, address_in, filesystem, rea
 from formats.remotepath import RemotePath
 from formats.storage_fsspec import FsspecPlace
 from formats.storehash import BYTES, digest_of, folder_hash, hash_in_store
-from lakehouse.errors import NotFound, ReadOnly, Unavailable, Unsupported, shown
+from lakehouse.errors import LakehouseError, NotFound, ReadOnly, Unavailable, Unsupported, shown
 from lakehouse.types import Progress
 
 __all__ = ["RemotePlace"]
@@ -131,9 +131,12 @@ class RemotePlace(FsspecPlace):
             with reaching(self.uri(path), writing=True):
                 target.close()
                 target.commit()
-        except BaseException:
-            with reaching(self.uri(path), writing=True):
-                target.discard()
+        except BaseException as error:
+            try:
+                with reaching(self.uri(path), writing=True):
+                    target.discard()
+            except LakehouseError as another:  # the first is the one to tell
+                error.add_note(f"What was begun could not be given up: {another}")
             target.closed = True  # else it is sent after all when it is collected
             raise
 

@@ -1,10 +1,9 @@
-"""Artifacts in a container of Azure: files large and small, ranges of them, and hashes that lie there."""
+"""Artifacts in containers of Azure and buckets of Google: files large and small, ranges of them, and hashes that lie there."""
 
 from __future__ import annotations
 
-import contextlib
 import io
-import time
+import itertools
 from pathlib import Path
 
 import anndata as ad
@@ -18,19 +17,22 @@ from formats.hashing import hash_bytes
 from formats.registry import by_name, format_in_store
 from formats.remote import RemoteOptions, filesystem
 from formats.storage import Storage
-from lakehouse.errors import NotFound
+from lakehouse.errors import InvalidFile, NotFound
 from tests.remote.azure import PROGRAM
 
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="azurite, which `make test` fetches with npm, is not here")
+_numbers = itertools.count(1)
+_azurite = pytest.mark.skipif(not PROGRAM.exists(), reason="azurite, which `make test` fetches with npm, is not here")
 
 
-@pytest.fixture
-def storage(azure: None) -> Storage:
-    with contextlib.suppress(FileExistsError):
-        filesystem("az://shelf", RemoteOptions()).mkdir("shelf")
-    return Storage(f"az://shelf/{time.time_ns()}")
+@pytest.fixture(params=[pytest.param("az", marks=_azurite), "gs"])
+def storage(request: pytest.FixtureRequest) -> Storage:
+    request.getfixturevalue({"az": "azure", "gs": "google"}[request.param])
+    name = f"shelf-{next(_numbers)}"
+    filesystem(f"{request.param}://{name}", RemoteOptions()).mkdir(name)
+    return Storage(f"{request.param}://{name}/below")
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body directly")  # which gcsfs does
 def test_files_large_and_small_come_back_and_are_read_in_ranges(
     storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -50,6 +52,17 @@ def test_files_large_and_small_come_back_and_are_read_in_ranges(
     assert not storage.exists(path)
     with pytest.raises(NotFound):
         storage.local_path("absent.txt")
+
+
+@pytest.mark.parametrize("storage", [pytest.param("az", marks=_azurite)], indirect=True)
+def test_a_large_file_that_changed_since_it_was_hashed_leaves_nothing(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "PART", 1 << 20)
+    (tmp_path / "x.bin").write_bytes(bytes(5_000_000))
+    with pytest.raises(InvalidFile, match="changed"):
+        storage.put_object(hash_bytes(b"other"), ".bin", tmp_path / "x.bin")
+    assert list(storage.list()) == []
 
 
 def test_a_file_that_lies_there_has_its_hash_and_a_folder_is_opened_there(storage: Storage, tmp_path: Path) -> None:
@@ -79,7 +92,7 @@ def test_arrays_of_tiledb_are_opened_where_they_lie(storage: Storage, tmp_path: 
 
 def test_polars_reads_with_the_options_of_a_root(storage: Storage) -> None:
     filesystem(storage.root, RemoteOptions()).pipe_file(f"{storage.root}/t.parquet", parquet())
-    options = RemoteOptions().object_store("az")
+    options = RemoteOptions().object_store(storage.protocol)
     assert pl.read_parquet(f"{storage.root}/t.parquet", storage_options=options).rows() == [(1,), (2,)]
 
 
