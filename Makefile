@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PACKAGES := lakehouse registries formats validation
 WHEELS := .cache/demo
+LAMIN := env -u LAMIN_API_KEY LAMIN_SETTINGS_DIR=$$PWD/settings LAMIN_CACHE_DIR=$$PWD/cache HOME=$$PWD/home
 AZURITE := .cache/azurite/.ready
 
 .DEFAULT_GOAL := help
@@ -48,12 +49,19 @@ scale: $(READY) ## Measure at growing sizes: make scale ROWS="1000000 10000000 1
 torture: $(READY) ## Kill writers for a long time and look for harm; CATALOG=postgres on a server
 	$(BIN)/python -m tests.torture --kills $(KILLS) --catalog $(CATALOG)
 
-conformance: $(READY) ## Ask the official CELLxGENE validator about mutated files; records its verdicts
+conformance: $(READY) ## Ask the official CELLxGENE validator and the real LaminDB; records what they say
 	rm -rf .cache/conformance && $(PYTHON) -m venv .cache/conformance/venv
 	.cache/conformance/venv/bin/python -m pip install --quiet --disable-pip-version-check cellxgene-schema==7.1.2
 	$(BIN)/python -m tests.conformance.cellxgene_files .cache/conformance/files
 	.cache/conformance/venv/bin/python tests/conformance/cellxgene_oracle.py .cache/conformance/files
 	cp .cache/conformance/files/verdicts.json tests/conformance/cellxgene_verdicts.json
+	$(PYTHON) -m venv .cache/conformance/lamindb/venv
+	.cache/conformance/lamindb/venv/bin/python -m pip install --quiet --disable-pip-version-check lamindb==2.12.1 bionty==2.5.2
+	mkdir -p $(addprefix .cache/conformance/lamindb/,settings cache home)
+	cd .cache/conformance/lamindb && $(LAMIN) venv/bin/lamin init --storage ./storage --name x --modules bionty
+	cd .cache/conformance/lamindb && $(LAMIN) venv/bin/python $(CURDIR)/tests/conformance/lamindb_instance.py .
+	cp .cache/conformance/lamindb/expected.json tests/conformance/lamindb_expected.json
+	cp .cache/conformance/lamindb/lamindb.sql tests/conformance/lamindb.sql
 	$(BIN)/python -m pytest -q tests/conformance
 
 format: $(READY) ## Mend what ruff can mend

@@ -28,6 +28,7 @@ GROUPS = {
     "open": "opening",
     "validate": "validation",
     "import": "importing",
+    "moving": "moving",
 }
 """What ``--only`` takes, and the module of each."""
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         sql,
         transaction,
     )
-    from lakehouse.customizing import add_registry, create_registry, migrate, migration, registry
+    from lakehouse.customizing import add_registry, create_registry, import_lamindb, migrate, migration, registry
     from lakehouse.maintenance import backup, check, compact, rebuild, restore, vacuum
     from lakehouse.timeline import batch, changes, revert, tag, tags, untag
     from lakehouse.tracing import finish, flow, step, track
@@ -139,6 +139,7 @@ __all__ = [
     "finish",
     "flow",
     "flush",
+    "import_lamindb",
     "init",
     "migrate",
     "migration",
@@ -179,7 +180,7 @@ if not TYPE_CHECKING:
         "transaction",
     )
     _MAINTENANCE = ("backup", "check", "compact", "rebuild", "restore", "vacuum")
-    _CUSTOM = ("add_registry", "create_registry", "migrate", "migration", "registry")
+    _CUSTOM = ("add_registry", "create_registry", "import_lamindb", "migrate", "migration", "registry")
     _DECLARING = ("Column", "Record", "Reference", "Term")
     _TIMELINE = ("batch", "changes", "revert", "tag", "tags", "untag")
     _TRACING = ("finish", "flow", "step", "track")

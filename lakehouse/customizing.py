@@ -1,19 +1,23 @@
-"""What stands behind ``lh.add_registry``, ``lh.create_registry``, ``lh.registry``, ``lh.migration`` and ``lh.migrate``."""
+"""What stands behind ``lh.add_registry``, ``lh.create_registry``, ``lh.import_lamindb``, ``lh.registry``, ``lh.migration`` and ``lh.migrate``."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from lakehouse import api
 from lakehouse.errors import InstanceNotFound
+from lakehouse.types import Progress, StrPath
 from registries import adding, binding, sheets
 from registries.instance import Instance
+from registries.lamindb import MovingReport
+from registries.lamindb import import_lamindb as moved_in
 from registries.migration import Applied, Migration, planned
 from registries.record import Record
 from registries.sheets import SheetReport
 
-__all__ = ["add_registry", "create_registry", "migrate", "migration", "registry"]
+__all__ = ["add_registry", "create_registry", "import_lamindb", "migrate", "migration", "registry"]
 
 
 def add_registry(*registries: type[Record], allow_loss: bool = False) -> Applied:
@@ -92,6 +96,32 @@ def create_registry(name: str, source: Any, *, key: str, dry_run: bool = False) 
     >>> lh.disconnect()
     """
     return sheets.create(binding.current(), name, source, key=key, dry_run=dry_run)
+
+
+def import_lamindb(path: StrPath, *, progress: Progress | None = None) -> MovingReport:
+    """Move in what a LaminDB instance holds: artifacts where they lie, labels, features, runs, terms and their links.
+
+    Each registry is one transaction, and records that are here already stay as they are, so that an import which broke
+    off, or one of an instance that has grown since, can be run again. LaminDB's database is only read.
+
+    Parameters
+    ----------
+    path
+        The SQLite file, such as ``storage/.lamindb/lamin.db``.
+    progress
+        Is told of the steps done.
+
+    Returns
+    -------
+    MovingReport
+        What was added, what was decided on the way, and what has no counterpart here.
+
+    Raises
+    ------
+    InvalidFile
+        When it is no database of LaminDB 2.
+    """
+    return moved_in(binding.current(), Path(path), progress=progress)
 
 
 def registry(name: str) -> type[Record]:

@@ -20,6 +20,7 @@ from lakehouse.engine.check import check
 from lakehouse.engine.findings import CheckReport, Finding, Severity
 from lakehouse.errors import Busy, InputError, InvalidFile, LakehouseError, shown
 from lakehouse.types import Progress
+from registries.whereabouts import FOREIGN
 
 if TYPE_CHECKING:
     from registries.instance import Instance
@@ -197,6 +198,8 @@ def _has_size(store: ObjectStore, row: dict[str, Any]) -> bool:
 
 def _has_content(store: ObjectStore, row: dict[str, Any]) -> bool:
     kind, digest = row["hash_kind"], row["hash"]
+    if kind.startswith(FOREIGN):  # of parts of the content, by another program
+        return True
     if not kind.startswith(("blake3", *BYTES)):
         return store.known_hash(row["path"]) == (kind, digest)
     path = store.local_path(row["path"])

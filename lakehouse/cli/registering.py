@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 else:
     registries = Later("lakehouse.cli.registries")
 
-__all__ = ["migrate", "registry"]
+__all__ = ["imports", "migrate", "registry"]
 
 registry = typer.Typer(help="Registries of your own, beside the built-in ones.", no_args_is_help=True)
 migrate = typer.Typer(
     help="Bring an instance up to date with this version, and with your registries.", no_args_is_help=True
 )
+
+imports = typer.Typer(help="Move in from another tool.", no_args_is_help=True)
 
 _CLASSES = "mymodule:Class, of a module in the working folder or installed; or the name of a plug-in"
 _LOSS = "Let values go that the new columns cannot hold; --at still shows them."
@@ -97,3 +99,15 @@ def migrate_check(
 def migrate_list(ctx: typer.Context) -> None:
     """List the changes of tables that the instance has recorded, the newest first."""
     registries.history(ctx.obj)
+
+
+@imports.command("lamindb", epilog=EVERYWHERE)
+def import_lamindb(
+    ctx: typer.Context,
+    path: Annotated[Path, typer.Argument(help="The SQLite file of the instance: storage/.lamindb/lamin.db.")],
+) -> None:
+    """Move in what a LaminDB instance holds; artifacts stay where they lie, and its database is only read.
+
+    Records that are here already stay as they are: it can be run again.
+    """
+    registries.import_lamindb(ctx.obj, path)

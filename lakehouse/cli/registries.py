@@ -1,4 +1,4 @@
-"""``registry list``, ``show``, ``add`` and ``create``; ``migrate plan``, ``apply``, ``check`` and ``list``."""
+"""``registry list``, ``show``, ``add`` and ``create``; ``migrate plan``, ``apply``, ``check``, ``list``; ``import lamindb``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from lakehouse import api, customizing
+from lakehouse.cli.progress import counted
 from lakehouse.cli.screen import Screen
 from lakehouse.cli.session import opened
 from registries.adding import add as add_all
@@ -19,7 +20,7 @@ from registries.migrated import broken_rules, recorded
 from registries.migration import Step, planned
 from registries.record import Record
 
-__all__ = ["add", "apply", "check", "create", "history", "list_all", "plan", "show"]
+__all__ = ["add", "apply", "check", "create", "history", "import_lamindb", "list_all", "plan", "show"]
 
 
 def list_all(screen: Screen) -> None:
@@ -134,6 +135,21 @@ def history(screen: Screen) -> None:
         return
     columns = ("commit", "at", "user", "tables", "message")
     screen.table(columns, [[row[c] for c in columns] for row in rows], right=("commit", "tables"), spare=("user",))
+
+
+def import_lamindb(screen: Screen, path: Path) -> None:
+    """Move in what a LaminDB instance holds."""
+    with opened(screen), counted(screen, "moving in") as progress:
+        report = customizing.import_lamindb(path, progress=progress)
+    if screen.options.json:
+        screen.document(asdict(report))
+        return
+    rows = [[name, moved.there, moved.added, moved.known] for name, moved in report.moved.items()]
+    screen.table(("registry", "in LaminDB", "added", "known"), rows, right=("in LaminDB", "added", "known"))
+    for note in report.notes:
+        screen.line(f"note: {note}")
+    for name, count in report.lacking.items():
+        screen.line(f"no counterpart: {name} ({count:,})")
 
 
 def _classes(texts: Sequence[str]) -> list[type[Record]]:
