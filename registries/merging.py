@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lakehouse.errors import Duplicate, InputError, Unsupported, shown
-from registries.feature_set import member_uid
-from registries.links import HOLDERS, link_table, link_uid
+from lakehouse.errors import InputError, Unsupported, shown
 from registries.ontology.hierarchy import hierarchy_of
-from registries.query import Query
 from registries.record import Saved
-from registries.values import value_table, value_uid
+from registries.repointing import repoint
 
 if TYPE_CHECKING:
     from lakehouse.engine import Transaction
@@ -32,10 +29,7 @@ def merge(gone: R, kept: R) -> R:
     def plan(txn: Transaction) -> None:
         before, other = (_now(txn, record) for record in (kept, gone))
         _refuse_relatives(txn, gone, kept)
-        for table, column in home.lake.schemas.referring_to(gone.meta.table):
-            _move(txn, home, table, column, gone.uid, kept.uid)
-        if "parent_uids" in gone.meta.columns:
-            _adopt(txn, home, gone, kept)
+        repoint(txn, home, gone.meta, {gone.uid: kept.uid})
         row = _joined(gone, before, other)
         if row != before:
             txn.upsert(kept.meta.table, [row], as_read=[before])
@@ -83,65 +77,6 @@ def _refuse_relatives(txn: Transaction, gone: Record, kept: Record) -> None:
     if kept.uid in tree.descendants([gone.uid]) or gone.uid in tree.descendants([kept.uid]):
         names = [shown(record.value(record.meta.title)) for record in (gone, kept)]
         raise InputError(f"{' and '.join(names)} are above one another: change parents first, then merge them")
-
-
-def _move(txn: Transaction, home: Instance, table: str, column: str, gone: str, kept: str) -> None:
-    """Let the rows of a table that refer to one record refer to another."""
-    rows = txn.snapshot.lookup(table, column, [gone]).to_pylist()
-    moved = [row | {column: kept} for row in rows]
-    for row in moved:
-        row["uid"] = _own_uid(table, row)
-    same = [row for row, before in zip(moved, rows, strict=True) if row["uid"] == before["uid"]]
-    if same:
-        txn.upsert(table, same)
-    others = {row["uid"]: row for row, before in zip(moved, rows, strict=True) if row["uid"] != before["uid"]}
-    there = set(txn.snapshot.lookup(table, "uid", list(others))["uid"].to_pylist()) if others else set()
-    if there and table in {value_table(holder) for holder in HOLDERS}:
-        raise Duplicate(
-            f"{len(there):,} records have values under both features: remove those of one of them, then merge"
-        ).final()
-    if others:
-        txn.delete(table, [row["uid"] for row, new in zip(rows, moved, strict=True) if row["uid"] != new["uid"]])
-        if new := [row for uid, row in others.items() if uid not in there]:
-            txn.insert(table, new)
-    if there and table.startswith("feature_set_"):
-        _count(txn, [others[uid]["feature_set"] for uid in there])
-
-
-def _own_uid(table: str, row: Mapping[str, Any]) -> str:
-    """Return the uid of a row, which of links, values and members follows from what they refer to."""
-    for holder in HOLDERS:
-        near = "subject" if holder == "run" else holder
-        if table == value_table(holder):
-            return value_uid(row[near], row["feature"], row["position"])
-        label = table.removeprefix(f"{holder}_")
-        if "feature" in row and label in row and table == link_table(holder, label):
-            return link_uid(row[near], row[label], row["feature"], table)
-    member = table.removeprefix("feature_set_")
-    if member != table and member in row:
-        return member_uid(row[member], row["feature_set"])
-    return str(row["uid"])
-
-
-def _count(txn: Transaction, sets: list[str]) -> None:
-    """Say of sets that had both that they have one member fewer."""
-    rows = txn.snapshot.lookup("feature_set", "uid", sets).to_pylist()
-    txn.upsert("feature_set", [row | {"n": row["n"] - 1} for row in rows])
-
-
-def _adopt(txn: Transaction, home: Instance, gone: Record, kept: Record) -> None:
-    """Let the children of one term be those of another."""
-    query = Query.of(type(kept), home).filter(parent_uids__contains=gone.uid)
-    rows = query.rows(txn.snapshot).to_pylist()
-    for row in rows:
-        links = dict(
-            zip(row["parent_uids"], [*row["parent_relations"], *([""] * len(row["parent_uids"]))], strict=False)
-        )
-        relation = links.pop(gone.uid)
-        links.setdefault(kept.uid, relation)
-        row.update(parent_uids=list(links), parent_relations=list(links.values()))
-    if rows:
-        txn.upsert(kept.meta.table, rows)
 
 
 def _joined(gone: Record, kept: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -11,10 +11,7 @@ import pyarrow.compute as _compute
 
 from lakehouse.engine.requirements import RowsUntouched
 from lakehouse.engine.scan import quoted
-from registries.binding import REGISTRIES
-from registries.conditions import SHARE
-from registries.feature_set import member_table
-from registries.links import HOLDERS, link_table, link_uid
+from registries.repointing import repoint
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot, Transaction
@@ -103,53 +100,8 @@ def take_places(registry: type[Entry], txn: Transaction, home: Instance, own: Ma
     if not own:
         return
     name, moves = registry.meta.table, {row["uid"]: uid for uid, row in own.items()}
-    for table, column in home.lake.schemas.referring_to(name):
-        rows = txn.snapshot.lookup(table, column, list(moves)).to_pylist()
-        if rows:
-            _refer(txn, table, column, rows, moves)
-    if "parent_uids" in registry.meta.columns:
-        _below(txn, name, moves)
+    repoint(txn, home, registry.meta, moves)
     txn.require(RowsUntouched(name, frozenset(moves)))
     txn.delete(name, list(moves))
     for uid, row in own.items():
-        _log.info(
-            "%s %r is the public entry %s: its labels moved there", registry.meta.name, row[registry.label_field], uid
-        )
-
-
-def _refer(txn: Transaction, table: str, column: str, rows: Sequence[dict[str, Any]], moves: Mapping[str, str]) -> None:
-    """Point rows to other entries; those whose uid follows from what they link are made anew."""
-    made: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        moved = row | {column: moves[row[column]]}
-        moved["uid"] = _uid_of(table, column, moved)
-        made[moved["uid"]] = moved
-    if all(row["uid"] in made for row in rows):
-        txn.upsert(table, list(made.values()), as_read=rows)
-        return
-    there = set(txn.snapshot.lookup(table, "uid", list(made))["uid"].to_pylist())
-    txn.delete(table, [row["uid"] for row in rows])
-    if new := [row for uid, row in made.items() if uid not in there]:
-        txn.insert(table, new)
-
-
-def _uid_of(table: str, column: str, row: Mapping[str, Any]) -> str:
-    for holder in HOLDERS:
-        if table == link_table(holder, column):
-            return link_uid(row[REGISTRIES[holder].meta.link_column], row[column], row["feature"], table)
-    if table == member_table(column):
-        return str(row[column][SHARE] + row["feature_set"][SHARE])
-    return str(row["uid"])
-
-
-def _below(txn: Transaction, table: str, moves: Mapping[str, str]) -> None:
-    """Let entries below others be below those in their stead."""
-    statement = f"select * from {quoted(table)} where list_has_any(parent_uids, ?::VARCHAR[])"
-    rows = txn.snapshot.arrow(statement, [list(moves)], [table]).to_pylist()
-    changed = []
-    for row in rows:
-        pairs = zip(row["parent_uids"], row["parent_relations"], strict=False)
-        parents = {moves.get(uid, uid): relation for uid, relation in reversed(list(pairs))}
-        changed.append(row | {"parent_uids": [*parents][::-1], "parent_relations": [*parents.values()][::-1]})
-    if changed:
-        txn.upsert(table, changed, as_read=rows)
+        _log.info("%s %r is the public entry %s: its labels moved there", name, row[registry.label_field], uid)

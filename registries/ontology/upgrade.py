@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,14 +14,14 @@ import pyarrow.compute as _compute
 from lakehouse.engine.requirements import RowsUntouched
 from lakehouse.engine.scan import quoted
 from lakehouse.errors import InputError, shown
-from registries.binding import REGISTRIES
-from registries.links import HOLDERS, link_table, link_uid
+from registries.links import HOLDERS, link_table
 from registries.ontology.enriching import replaced, with_synonyms
 from registries.ontology.identity import entry_uid
 from registries.ontology.importing import Wanted, add_rows, chosen, ensure_source, read_rows, resolved, stamped
 from registries.ontology.ingest import Rows
 from registries.ontology.published import PublicSource
 from registries.ontology.source import source_uid
+from registries.repointing import repoint_column
 
 if TYPE_CHECKING:
     import polars as pl
@@ -221,20 +221,5 @@ def _move(txn: Transaction, home: Instance, registry: type[Entry], stead: Mappin
     moves = {old: new for old, new in stead.items() if new not in missing}
     for holder in HOLDERS:
         table = link_table(holder, far)
-        links = txn.snapshot.lookup(table, far, list(moves)).to_pylist()
-        _relink(txn, table, REGISTRIES[holder].meta.link_column, far, links, moves)
-
-
-def _relink(
-    txn: Transaction, table: str, near: str, far: str, links: Sequence[dict[str, Any]], moves: Mapping[str, str]
-) -> None:
-    made: dict[str, dict[str, Any]] = {}
-    for link in links:
-        uid = link_uid(link[near], moves[link[far]], link["feature"], table)
-        made[uid] = link | {"uid": uid, far: moves[link[far]]}
-    there = set(txn.snapshot.lookup(table, "uid", list(made))["uid"].to_pylist())
-    if links:
-        txn.delete(table, [link["uid"] for link in links])
-    if new := [row for uid, row in made.items() if uid not in there]:
-        txn.insert(table, new)
-    _log.info("%d labels of %s moved to the entries in their stead", len(links), table)
+        if moved := repoint_column(txn, table, far, moves):
+            _log.info("%d labels of %s moved to the entries in their stead", moved, table)
