@@ -6,6 +6,7 @@ of its buffer would crash whoever follows it; so ``open`` and SQL read batch by 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -114,7 +115,7 @@ class ArrowFormat(TableFormat):
 @contextmanager
 def _reader(path: Path, options: ipc.IpcReadOptions | None = None) -> Iterator[Any]:
     """Open a file or stream; plain reads, since a map of a file that shrinks would kill this process."""
-    with pa.PythonFile(path.open("rb"), "r") if is_remote_path(path) else pa.OSFile(str(path)) as source:
+    with pa.PythonFile(path.open("rb"), "r") if is_remote_path(path) else pa.OSFile(os.fsencode(path)) as source:
         start = source.read(len(_MAGIC))
         source.seek(0)
         if start.startswith(_OLD_FEATHER):

@@ -16,6 +16,7 @@ import pyarrow.fs as pafs
 from formats.base import Description, new_path, reading
 from formats.frames import columns_of, to_arrow
 from formats.limits import refuse_oversize
+from formats.paths import text_of
 from formats.tables import TableFormat
 from lakehouse.errors import InvalidFile, LakehouseError, NotFound, UnknownFormat, shown
 
@@ -72,7 +73,7 @@ class DeltaFormat(TableFormat):
         """Return a dataset that SQL scans piecewise."""
         with reading(path, self.name):
             # a file system of its own: the table's takes some names of folders for hosts
-            here = pafs.SubTreeFileSystem(str(path.absolute()), pafs.LocalFileSystem())
+            here = pafs.SubTreeFileSystem(text_of(path, "delta-rs"), pafs.LocalFileSystem())
             return self._opened(path).to_pyarrow_dataset(filesystem=here)
 
     def describe(self, path: Path) -> Description:
@@ -108,7 +109,7 @@ class DeltaFormat(TableFormat):
 
 def _refuse_name(path: Path) -> None:
     """Refuse paths that delta-rs takes for others or panics at."""
-    name = str(path.absolute())
+    name = text_of(path, "delta-rs")
     if unquote(name) != name or set("*?[]\\") & set(name):
         raise InvalidFile(f"{shown(name)} cannot be read as a Delta table for the %, *, ?, [ or ] in it: rename it")
 

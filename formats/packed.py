@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,7 +76,7 @@ class _Zstd(io.RawIOBase):
         import pyarrow as pa
 
         self._path, self._done, self._bound = path, 0, bomb_bound(path)
-        self._stream = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+        self._stream = pa.CompressedInputStream(pa.OSFile(os.fsencode(path)), "zstd")
 
     def readable(self) -> bool:
         return True

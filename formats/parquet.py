@@ -7,6 +7,7 @@ index again.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -64,7 +65,7 @@ class ParquetFormat(TableFormat):
 
     def read(self, path: Path) -> pa.Table:
         """Read a whole file as an Arrow table."""
-        with reading(path, self.name), path.open("rb") as file:
+        with reading(path, self.name), pa.OSFile(os.fsencode(path)) as file:
             parquet = pq.ParquetFile(file)
             refuse_oversize(path, _least_bytes(parquet), hint="open() reads it lazily")
             return parquet.read()

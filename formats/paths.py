@@ -13,7 +13,7 @@ from formats.hashing import Hasher, read_stable
 from lakehouse.errors import InvalidFile, InvalidKey, NotFound, shown
 from lakehouse.types import Progress
 
-__all__ = ["copy_path", "file_size", "path_of_url", "relative_parts", "report", "verified"]
+__all__ = ["copy_path", "file_size", "path_of_url", "relative_parts", "report", "text_of", "verified"]
 
 
 def relative_parts(path: str) -> str:
@@ -33,6 +33,24 @@ def relative_parts(path: str) -> str:
     if not parts or "\0" in path or ".." in parts or path.startswith("/") or (os.name == "nt" and "\\" in path):
         raise InvalidKey(f"{shown(path)} is no path inside a storage: write it relative to the root, without '..'")
     return "/".join(parts)
+
+
+def text_of(path: Path, library: str) -> str:
+    """Return the absolute path as text, for a library that takes UTF-8 names only.
+
+    Raises
+    ------
+    InvalidFile
+        It is not UTF-8.
+    """
+    text = str(path.absolute())
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidFile(
+            f"{shown(text)} has a name that is not UTF-8, which {library} cannot open: rename it"
+        ) from None
+    return text
 
 
 def path_of_url(url: str) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from formats.base import ColumnInfo, Description, Format, is_instance_of, new_path, reading
 from formats.convert import convert
 from formats.limits import refuse_oversize
+from formats.paths import text_of
 from formats.remotepath import RemotePath
 from lakehouse.errors import InvalidFile, LakehouseError, NotFound, UnknownFormat, shown
 
@@ -230,7 +231,7 @@ def uri_of(path: Path) -> str:
     if isinstance(found, RemotePath):
         container, _, inside = found.uri.partition("://")[2].partition("/")  # the account is told by the context
         return f"{_SCHEMES[found.scheme]}://{container.partition('@')[0]}/{inside}"
-    return str(path.absolute())  # a relative one may hold what TileDB takes for a scheme
+    return text_of(path, "TileDB")  # absolute, since a relative one may hold what TileDB takes for a scheme
 
 
 def _check(path: Path) -> None:

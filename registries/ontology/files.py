@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
 
 def chunks(path: Path, size: int = _CHUNK) -> Iterator[bytes]:
     """Yield the bytes of a file, unpacked where they are gzip, zstd or bzip2."""
-    with reading(path), pa.OSFile(str(path)) as plain:
+    with reading(path), pa.OSFile(os.fsencode(path)) as plain:
         start = plain.read(4)
         plain.seek(0)
         codec = next((codec for magic, codec in _MAGIC.items() if start.startswith(magic)), None)

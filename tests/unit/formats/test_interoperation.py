@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from PIL import Image
 
 from formats.pixels import ImageFile
 from formats.registry import format_for, names
+from lakehouse.errors import InvalidFile
 
 ROWS = [{"a": 1, "b": "x,\n"}, {"a": 2, "b": None}]
 TABLE = pa.Table.from_pylist(ROWS)
@@ -122,6 +124,9 @@ CASES: list[tuple[str, Any, Read, Any]] = [
 ]
 
 
+CASES_OF_SUFFIXES = {f"{suffix} of {type(obj).__name__}": (suffix, obj) for suffix, obj, _, _ in CASES}
+
+
 @pytest.mark.filterwarnings("ignore")  # what libraries say of formats that they read
 @pytest.mark.parametrize(("suffix", "obj", "read", "expected"), CASES, ids=[f"{n}{c[0]}" for n, c in enumerate(CASES)])
 def test_what_is_written_opens_in_the_formats_own_libraries(
@@ -154,3 +159,21 @@ def test_pixels_of_an_image_open_in_zarr(tmp_path: Path) -> None:
     image = ImageFile(tmp_path / "x.png")
     format_for(image).write(image, tmp_path / "x.zarr")
     assert np.asarray(zarr.open(tmp_path / "x.zarr", mode="r")[:]).tolist() == np.arange(12).reshape(3, 4).tolist()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("suffix", "obj"), CASES_OF_SUFFIXES.values(), ids=CASES_OF_SUFFIXES)
+def test_a_name_that_is_not_utf8_is_read_or_refused_with_the_way_out(suffix: str, obj: Any, tmp_path: Path) -> None:
+    fmt = format_for(obj, suffix=suffix)
+    fmt.write(obj, tmp_path / f"x{suffix}")
+    try:
+        path = (tmp_path / f"x{suffix}").rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9" + suffix.encode()))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    if fmt.name in ("tiledb", "soma", "delta"):
+        for call in (fmt.describe, fmt.load, fmt.open):
+            with pytest.raises(InvalidFile, match=r"not UTF-8, which .* cannot open: rename it"):
+                call(path)
+        return
+    assert fmt.describe(path).kind == fmt.kind
+    assert fmt.load(path) is not None
