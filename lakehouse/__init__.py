@@ -166,74 +166,42 @@ __all__ = [
 logging.getLogger("lakehouse").addHandler(logging.NullHandler())
 
 if not TYPE_CHECKING:
-    _API = (
-        "connect",
-        "current",
-        "disconnect",
-        "flush",
-        "init",
-        "open",
-        "save",
-        "search",
-        "snapshots",
-        "sql",
-        "transaction",
-    )
-    _MAINTENANCE = ("backup", "check", "compact", "rebuild", "restore", "vacuum")
-    _CUSTOM = ("add_registry", "create_registry", "import_lamindb", "migrate", "migration", "registry")
-    _DECLARING = ("Column", "Record", "Reference", "Term")
-    _TIMELINE = ("batch", "changes", "revert", "tag", "tags", "untag")
-    _TRACING = ("finish", "flow", "step", "track")
-    _REGISTRIES = (
-        "Artifact",
-        "Dataset",
-        "Environment",
-        "Feature",
-        "FeatureSet",
-        "Modality",
-        "Q",
-        "Run",
-        "Schema",
-        "Storage",
-        "Transform",
-        "ULabel",
-        "User",
-        "View",
-    )
-    _VALIDATION = ("Relation", "Rule", "Slot", "Vocabulary")
-    _BIOLOGY = (
-        "BFXPipeline",
-        "BioSample",
-        "CellLine",
-        "CellMarker",
-        "CellType",
-        "DevelopmentalStage",
-        "Disease",
-        "Drug",
-        "Ethnicity",
-        "ExperimentalFactor",
-        "Gene",
-        "Organism",
-        "Pathway",
-        "Phenotype",
-        "Protein",
-        "Source",
-        "Tissue",
-    )
-
-    # Where each name is found: its module and its name there.
+    # Where names are found that are not in registries; the names there are those of __all__ that stand nowhere here.
+    _PLACES = {
+        "lakehouse.api": (
+            "connect",
+            "current",
+            "disconnect",
+            "flush",
+            "init",
+            "open",
+            "save",
+            "search",
+            "snapshots",
+            "sql",
+            "transaction",
+        ),
+        "lakehouse.customizing": (
+            "add_registry",
+            "create_registry",
+            "import_lamindb",
+            "migrate",
+            "migration",
+            "registry",
+        ),
+        "lakehouse.maintenance": ("backup", "check", "compact", "rebuild", "restore", "vacuum"),
+        "lakehouse.timeline": ("batch", "changes", "revert", "tag", "tags", "untag"),
+        "lakehouse.tracing": ("finish", "flow", "step", "track"),
+        "lakehouse.validating": ("curate", "validate"),
+        "validation": ("Relation", "Rule", "Slot", "Vocabulary"),
+        "registries.column": ("column", "reference"),
+        "formats.remote": ("RemoteOptions",),
+    }
+    # Each name with its module and its name there.
     _TABLE = {
-        **{name: ("lakehouse.api", name) for name in _API},
-        **{name: ("lakehouse.maintenance", name) for name in _MAINTENANCE},
-        **{name: ("lakehouse.customizing", name) for name in _CUSTOM},
-        **{name: ("lakehouse.timeline", name) for name in _TIMELINE},
-        **{name: ("lakehouse.tracing", name) for name in _TRACING},
-        **{name: ("lakehouse.validating", name) for name in ("curate", "validate")},
-        **{name: ("validation", name) for name in _VALIDATION},
-        **{name: ("registries", name) for name in (*_REGISTRIES, *_BIOLOGY, *_DECLARING)},
+        **{name: ("registries", name) for name in __all__},
+        **{name: (module, name) for module, names in _PLACES.items() for name in names},
         "File": ("registries", "Artifact"),
-        **{name: ("registries.column", name) for name in ("column", "reference")},
-        "RemoteOptions": ("formats.remote", "RemoteOptions"),
     }
     _MODULES = ("errors",)
     _SIBLINGS = ("registries", "formats", "validation")
@@ -254,10 +222,10 @@ if not TYPE_CHECKING:
         """Find a name at its first use, and keep it."""
         if name == "__version__":
             value = _version()
-        elif name in _TABLE:
-            value = _found(name)
         elif name in _MODULES:
             value = import_module(f"lakehouse.{name}")
+        elif name in _TABLE:
+            value = _found(name)
         else:
             raise AttributeError(_no_such(name))
         globals()[name] = value
