@@ -148,6 +148,8 @@ def _column(meta: Meta, column: Column[Any], values: pa.ChunkedArray) -> pa.Arra
 
 def _cast(column: Column[Any], values: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     kind = column.arrow_type
+    if values.null_count == len(values):  # pandas has no other type for a column without values than float
+        return pa.chunked_array([pa.nulls(len(values), kind)])
     texts = pa.types.is_string(kind) and not (
         pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type) or pa.types.is_null(values.type)
     )

@@ -30,12 +30,24 @@ class _Path:
     column: str = ""
     many: bool = False
 
+    def kin(self, table: str, before: str, near: str, far: str) -> str:
+        """Join parents or children out of the same table, and return its alias."""
+        alias = f"t{len(self.joins) + 1}"
+        pairs = f"(select uid, unnest(parent_uids) as parent from {quoted(table)})"
+        self.joins.append(f"left join {pairs} {alias} on {alias}.{near} = {before}.uid")
+        self.tables.add(table)
+        return self.step(table, far, alias)
+
     def step(self, table: str, column: str, before: str, *, far: str = "uid") -> str:
         """Join a table, and return its alias."""
         alias = f"t{len(self.joins) + 1}"
         self.joins.append(f"left join {quoted(table)} {alias} on {alias}.{quoted(far)} = {before}.{quoted(column)}")
         self.tables.add(table)
         return alias
+
+
+_KIN = {"parents": ("uid", "parent"), "children": ("parent", "uid")}
+"""Relatives of records with parents: the column of a pair of child and parent that stands for the record, and theirs."""
 
 
 def include_in(snapshot: Snapshot, meta: Meta, rows: pa.Table, include: str | Sequence[str]) -> pa.Table:
@@ -84,9 +96,13 @@ def _walked(meta: Meta, text: str) -> _Path:
             alias, path.many = _over(path, here.links[part], alias), True
             here = registry_of(here.links[part].target).meta
             continue
+        if part in _KIN and "parent_uids" in here.columns:
+            alias, path.many = path.kin(here.table, alias, *_KIN[part]), True
+            continue
         declared = here.columns.get(part)
         if declared is None:
-            raise UnknownField(f"{here.name} has no field {shown(part)}{did_you_mean(part, here.entrances)}")
+            choices = [*here.columns, *here.links, *(_KIN if "parent_uids" in here.columns else ())]
+            raise UnknownField(f"{here.name} has no field {shown(part)}{did_you_mean(part, choices)}")
         if declared.references is not None:
             here = registry_of(declared.references).meta
             alias = path.step(here.table, part, alias)

@@ -52,6 +52,8 @@ def upserted(
         raise Unsupported(
             f"{meta.name}.upsert_df: its records need more than columns: save them with lh.save([{meta.name}(...), ...])"
         )
+    if isinstance(frame, list) and not frame:
+        return Upserted(0, 0, 0)
     parts = [arrow_of(part, f"{meta.name}.upsert_df") for part in _alike(frame)]
     keys = _keys(registry, on, parts[0].column_names)
     checked = [checked_columns(meta, _having(meta, part, keys), partial=True) for part in parts]
@@ -89,9 +91,11 @@ def _having(meta: Meta, part: pa.Table, keys: tuple[str, ...]) -> pa.Table:
 def _keys(registry: type[Record], on: str | Sequence[str] | None, given: Sequence[str]) -> tuple[str, ...]:
     """Return the fields that tell records apart, which the frame must have."""
     meta = registry.meta
+    if on is not None and not isinstance(on, str | Sequence):
+        raise InputError(f"{meta.name}.upsert_df(on={shown(on)}): the name of a field, or several, is accepted")
     keys = registry.upsert_key(given) if on is None else (on,) if isinstance(on, str) else tuple(on)
     for key in keys:
-        column = meta.columns.get(key)
+        column = meta.columns.get(str(key))  # whatever it is, the message names it
         if column is None or not column.init:
             raise UnknownField(f"{meta.name} has no field {shown(key)}{did_you_mean(str(key), meta.columns)}")
     if not keys:

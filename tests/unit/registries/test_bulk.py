@@ -182,6 +182,24 @@ def test_rows_as_dicts_give_each_its_own_fields(lake):
         lake.ULabel.upsert_df([{"name": "x"}, {"name": "x", "description": "y"}])
 
 
+@pytest.mark.parametrize(
+    "on", ["'; drop table ulabel;--", "nothing", 3, [3], [], ["name", "nothing"], "created_at", "x" * 10**6]
+)
+def test_what_is_no_field_says_no_record(lake, on):
+    with pytest.raises(InputError) as caught:
+        lake.ULabel.upsert_df([{"name": "a"}], on=on)
+    assert len(str(caught.value)) < 1_000
+    assert lake.ULabel.filter().count() == 0
+
+
+def test_columns_and_frames_without_values_are_taken_as_such(lake):
+    assert lake.ULabel.upsert_df(pd.DataFrame({"name": []})) == lake.ULabel.upsert_df([])
+    frame = pd.DataFrame({"name": ["a", "b"], "description": [None, np.nan]})
+    assert lake.ULabel.upsert_df(frame).inserted == 2
+    assert lake.ULabel.get(name="a").description is None
+    assert len(lake.ULabel.from_df(pd.DataFrame({"name": []})).save()) == 0
+
+
 def test_terms_of_a_frame_are_known_by_their_public_identifier(lake):
     frame = pd.DataFrame({"ontology_id": ["CL:1", "CL:2"], "name": ["T cell", "B cell"], "synonyms": [["T"], []]})
     assert repr(lake.CellType.upsert_df(frame)) == "2 inserted, 0 updated, 0 unchanged"

@@ -38,6 +38,16 @@ def test_labels_are_looked_up_by_what_is_above_or_below(projects):
         find(descendant_of="lnug").all()
 
 
+def test_names_of_parents_and_children_come_along_in_frames(projects):
+    frame = projects.ULabel.filter().order_by("name").df(include=["parents__name", "children__name"])
+    listed = {kind: [[] if found is None else list(found) for found in frame[kind]] for kind in frame.columns[-2:]}
+    assert frame.name.tolist() == ["atlas", "heart", "lung", "lung fibrosis"]
+    assert listed["parents__name"] == [[], ["atlas"], ["atlas"], ["lung"]]
+    assert listed["children__name"] == [["heart", "lung"], [], ["lung fibrosis"], []]
+    with pytest.raises(UnknownField, match="did you mean 'parents'"):
+        projects.ULabel.filter().df(include="parent__name")
+
+
 def test_artifacts_are_found_by_labels_below_another(projects):
     artifact = projects.Artifact(b"1", key="a.txt").save()
     artifact.labels.add("lung fibrosis")
