@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.errors import ConfigurationError, InputError, NotFound, did_you_mean, shown
+from lakehouse.errors import ConfigurationError, InputError, InvalidName, NotFound, did_you_mean, shown
 from registries.annotate import attach
 from registries.binding import REGISTRIES
 from registries.checked import check_references
@@ -28,6 +28,7 @@ def add(home: Instance, registries: Sequence[type[Record]], *, allow_loss: bool 
     home.refuse_reading_only()
     classes = [_unbound(registry) for registry in registries]
     check_references([cls.meta for cls in classes], [t for t in REGISTRIES if home.has(t)])
+    _refuse_views(home, [cls.meta.table for cls in classes])
     for cls in classes:
         REGISTRIES[cls.meta.table] = cls
     attach()
@@ -35,6 +36,13 @@ def add(home: Instance, registries: Sequence[type[Record]], *, allow_loss: bool 
     done = plan.apply(allow_loss=allow_loss)
     home.bind_all(plan.own)
     return done
+
+
+def _refuse_views(home: Instance, tables: Sequence[str]) -> None:
+    rows = home.snapshot().lookup("saved_view", "name", list(tables))
+    if len(rows):
+        name = rows["name"][0].as_py()
+        raise InvalidName(f"a saved view is called {shown(name)}: delete it first, or pass table='...' to the class")
 
 
 def _unbound(registry: Any) -> type[Record]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import pyarrow as pa
 
 from registries.binding import REGISTRIES
@@ -12,8 +14,8 @@ COLUMNS = "registry_column"
 """What SQL calls the table."""
 
 
-def column_table() -> pa.Table:
-    """Return the columns of all registries with their comments.
+def column_table(tables: Container[str] | None = None) -> pa.Table:
+    """Return the columns of all registries, or of those with certain tables, with their comments.
 
     Examples
     --------
@@ -32,6 +34,7 @@ def column_table() -> pa.Table:
             "comment": column.doc,
         }
         for table, registry in REGISTRIES.items()
+        if tables is None or table in tables
         for column in registry.meta.columns.values()
     ]
     return pa.Table.from_pylist(rows)

@@ -135,7 +135,7 @@ def search_all(home: Instance, text: str, *, limit: int = MOST, min_score: float
     _check(text, limit, min_score)
     hits: list[Hit[Any]] = []
     for registry in REGISTRIES.values():
-        if is_searched(registry.meta) and registry.meta.table not in _QUIET:
+        if home.has(registry.meta.table) and is_searched(registry.meta) and registry.meta.table not in _QUIET:
             hits += search(home.bound(registry), home, text, limit=limit, min_score=min_score).hits
     return Hits(text, sorted(hits, key=lambda hit: -hit.score)[:limit])
 

@@ -49,7 +49,7 @@ def run_sql(
     }
     given: dict[TableName, Any] = {name: content.table for name, content in contents.items()}
     if COLUMNS in whole.lower():
-        given[COLUMNS] = column_table()
+        given[COLUMNS] = column_table(snapshot.tables)
     for name, table in (tables or {}).items():
         given[name] = table.arrow() if isinstance(table, Query) else getattr(table, "relation", table)
     shows = {**seen(home, snapshot, whole, now=moment is None), **saved}

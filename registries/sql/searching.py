@@ -47,9 +47,9 @@ def search_macros(home: Instance, query: str, snapshot: Snapshot, *, now: bool) 
     called = set(_CALLED.findall(query.lower()))
     found = {}
     for table, registry in REGISTRIES.items():
-        if table in called and is_searched(registry.meta):
+        if table in called and home.has(table) and is_searched(registry.meta):
             function = f"_ask_{table}"
-            ask = partial(_ask, _Asking(home, registry.meta, snapshot, now=now))
+            ask = partial(_ask, _Asking(home, home.bound(registry).meta, snapshot, now=now))
             macro = _OF_ONE.format(function=function, table=quoted(table))
             found[f"search_{table}"] = Macro(macro, [Function(function, _two(ask), ("VARCHAR", "BIGINT"), _HIT)])
     if "" in called and now:

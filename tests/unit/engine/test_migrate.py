@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ import pytest
 
 from lakehouse.engine import Lake, TableSpec
 from lakehouse.engine.backup import back_up
+from lakehouse.engine.faults import POINTS, install
 from lakehouse.engine.migrate import TableChange, migrate
 from lakehouse.engine.rebuild import rebuild
 from lakehouse.engine.restore import restore
 from lakehouse.errors import ChangedSinceRead, Duplicate, InputError, ReadOnly, ReferenceMissing
+from tests.faults.scene import Die, die_at
 from tests.unit.engine.support import LABEL, SPECS, UID, add, label, once_at, plain, quiet, renames, rows_of, uids
 
 LISTED = TableSpec(
@@ -164,3 +167,42 @@ def test_a_rewritten_table_survives_a_lost_catalog_and_a_backup_from_before(lake
         add(older, "b")
         older.flush()
         assert rows_of(older) == plain(older)
+
+
+@pytest.mark.catalogs("sqlite")
+@pytest.mark.parametrize("point", ["lock.mid_append", "commit.checked"])
+def test_a_migration_that_is_killed_leaves_everything_as_it_was(lake: Lake, point: str) -> None:
+    add(lake, "a")
+    before = rows_of(lake), lake.head()
+    install(die_at(point))
+    with pytest.raises(Die):
+        migrate(lake, [TableChange(LISTED, listed)], message="x")
+    install(None)
+    with Lake.open(lake.root, options=quiet()) as again:
+        assert (rows_of(again), again.head()) == before
+        migrate(again, [TableChange(LISTED, listed)], message="x")
+        again.flush()
+        assert rows_of(again) == plain(again)
+
+
+@pytest.mark.catalogs("sqlite")
+@pytest.mark.parametrize("bulk_rows", [3, 10_000])
+@pytest.mark.parametrize("point", sorted(p for p in POINTS if p.startswith("publish.") and p != "publish.created"))
+def test_publishing_a_rewrite_that_is_killed_goes_on_where_it_broke_off(make: Any, point: str, bulk_rows: int) -> None:
+    lake: Lake = make(bulk_rows=bulk_rows, lease=0.2)
+    lake.run(lambda txn: txn.insert("label", [label(f"s{n}", n=n) for n in range(6)]))
+    lake.flush()
+    old, before = rows_of(lake), lake.head()
+    lake.run(renames("s2", "renamed"))
+    migrate(lake, [TableChange(LISTED, listed)], message="x")
+    lake.run(lambda txn: txn.insert("label", [{"uid": "z", "name": "last", "n": ["x"]}]))
+    now = rows_of(lake)
+    for turn in range(1, 4):  # each of the three Delta commits of this round
+        install(die_at(point, turn))
+        with suppress(Die):
+            lake.flush()
+        install(None)
+    with Lake.open(lake.root, options=quiet(lease=0.2)) as again:
+        again.flush()
+        assert rows_of(again) == plain(again) == now
+        assert rows_of(again, at=before) == old

@@ -12,6 +12,7 @@ import pytest
 
 import lakehouse as lh
 from lakehouse import plugins
+from lakehouse.engine.findings import Severity
 from lakehouse.errors import (
     ConfigurationError,
     Duplicate,
@@ -113,6 +114,15 @@ def test_an_instance_without_the_registry_says_how_to_add_it_and_asks_it_nothing
     artifact = lake.Artifact(b"\1", key="b.bin").save()
     artifact.labels.add("x", create=True)
     assert artifact.labels.all() == {None: ["x"]}
+    assert len(lake.search("x")) == 1
+    with lake.transaction(serializable=True):
+        assert lake.sql("select label from artifact_label").fetchall() == [("x",)]
+    assert lake.sql("select count(*) from lineage_edge").fetchall() == [(0,)]
+    assert not lake.check().of(Severity.HARM)
+    assert lake.sql("select count(*) from registry_column where registry = 'assay'").fetchall() == [(0,)]
+    lake.View(name="gadget", query="select 1 as one").save()
+    with pytest.raises(InvalidName, match="a saved view is called 'gadget'"):
+        add(lake, [declared("Gadget")])
     assert not hasattr(lake, "Assay")
     assert "assay" not in lake.snapshot().tables
     before = binding.set_current(lake)
