@@ -15,6 +15,9 @@ from registries.record import Record
 if TYPE_CHECKING:
     from lakehouse.engine import Transaction
 
+if TYPE_CHECKING:
+    from lakehouse.engine import Snapshot
+
 __all__ = ["Transform"]
 
 KINDS = ("script", "notebook", "pipeline", "function", "upload", "query")
@@ -46,6 +49,11 @@ class Transform(Record, Traced, natural=("name", "version"), unique=(("name", "v
     def ulabels(self) -> Labels:
         """The universal labels that it carries."""
         return Labels(self, ULabel)
+
+    def lineage_start(self, snapshot: Snapshot) -> list[str]:
+        """Return its runs."""
+        found: list[str] = snapshot.lookup("run", "transform", [self.uid])["uid"].to_pylist()
+        return found
 
     def check(self) -> None:
         """Check name, version and kind."""

@@ -17,6 +17,8 @@ from registries.dataset.members import Members, artifacts_of, latest_row, member
 from registries.dataset.selection import Selection
 from registries.features import Features
 from registries.label import ULabel
+from registries.lineage.graph import Node
+from registries.lineage.traced import Traced
 from registries.meta import Link
 from registries.names import check_name
 from registries.record import Record, Saved
@@ -34,6 +36,7 @@ __all__ = ["Dataset", "DatasetFeatureSet", "DatasetMember"]
 
 class Dataset(
     Record,
+    Traced,
     unique=(("name", "version"),),
     links={"artifacts": Link("dataset_member", "dataset", "artifact", "artifact")},
 ):
@@ -88,6 +91,18 @@ class Dataset(
         if declared.name == "name" and self.is_saved:
             raise InputError(f"{self!r} keeps its name: save its members under another one instead")
         super().assign(declared, value)
+
+    # Lineage
+
+    def lineage_start(self, snapshot: Snapshot) -> list[str]:
+        """Return its members."""
+        return Members(self.to_row()).uids(snapshot)
+
+    def lineage_node(self) -> Node:
+        """Return how it is shown."""
+        details = {"uid": self.uid, "name": self.name, "version": str(self.version), "members": f"{self.n_artifacts:,}"}
+        note = f"dataset, version {self.version}, {self.n_artifacts:,} members"
+        return Node(self.uid, "dataset", self.name, note, "dataset", "", details)
 
     # Saving
 

@@ -14,7 +14,7 @@ from registries.lineage.layout import HEIGHT, WIDTH, Layout, laid_out
 
 __all__ = ["html", "svg"]
 
-_FILLS: Final = {"artifact": "#eff6ff", "run": "#f4f4f5", "deleted": "#ffffff"}
+_FILLS: Final = {"artifact": "#eff6ff", "dataset": "#ecfdf5", "run": "#f4f4f5", "deleted": "#ffffff"}
 _LINES: Final = {
     "artifact": "#3b82f6",
     "run": "#71717a",
@@ -29,7 +29,7 @@ _FONT: Final = "font-family='system-ui,sans-serif'"
 
 
 def svg(graph: Graph) -> str:
-    """Return the picture as SVG: blue boxes are artifacts, grey ones runs; red and amber ones failed and were aborted.
+    """Return the picture as SVG: blue boxes are artifacts, green ones datasets, grey ones runs; red and amber ones failed and were aborted.
 
     The boxes that were asked about have a thick border, groups a second one behind. A dashed line leads to what was
     made once more; a dotted one to or from a part of a run.
@@ -68,7 +68,7 @@ def _box(graph: Graph, node: Node, layout: Layout) -> str:
     fill = _FILLS.get(node.kind, _FILLS[node.table])
     line = _LINES.get(node.state) or _LINES.get(node.kind) or _LINES[node.table]
     width = 3 if node.uid in graph.roots else 1.2
-    radius = 4 if node.table == "artifact" else HEIGHT / 2
+    radius = HEIGHT / 2 if node.table == "run" else 4
     dashed = ' stroke-dasharray="4 3"' if node.kind == "deleted" or node.state == "running" else ""
     shape = f'width="{WIDTH}" height="{HEIGHT}" rx="{radius:g}" fill="{fill}" stroke="{line}"'
     behind = f'<rect x="{x + 4:g}" y="{y + 4:g}" {shape}/>' if node.members else ""

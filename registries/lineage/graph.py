@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 from lakehouse.engine.pruning import Among
 from lakehouse.engine.scan import quoted
 from registries.lineage.network import Edge, network_of
+from registries.lineage.process import is_gone
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot
     from registries.instance import Instance
-    from registries.record import Record
+    from registries.lineage.traced import Traced
 
 __all__ = ["Graph", "Node", "graph_of"]
 
@@ -50,14 +51,14 @@ _RUN: Final = (
 
 @dataclass(frozen=True)
 class Node:
-    """An artifact or a run.
+    """An artifact, a run or a dataset.
 
     Attributes
     ----------
     uid
         Its uid; of a group, that of its first member.
     table
-        artifact or run.
+        artifact, run or dataset.
     title
         What it is called: a key, or the name of a transform.
     note
@@ -120,7 +121,7 @@ class Graph:
 
 def graph_of(
     home: Instance,
-    roots: Sequence[Record],
+    roots: Sequence[Traced],
     *,
     upstream: bool = True,
     downstream: bool = True,
@@ -145,19 +146,26 @@ def graph_of(
     home.settle_runs()
     snapshot = home.snapshot() if snapshot is None else snapshot
     network = network_of(snapshot)
-    uids = _start(snapshot, roots)
+    uids = list(dict.fromkeys(uid for root in roots for uid in root.lineage_start(snapshot)))
     edges: dict[tuple[str, str, str], Edge] = {}
     walks = [walk for walk, wanted in ((network.upstream, upstream), (network.downstream, downstream)) if wanted]
     for walk in walks:
         for edge in walk(uids, depth=depth, most=_MOST):
             edges[edge.source, edge.target, edge.kind] = edge
     named = dict.fromkeys([*uids, *(uid for edge in edges.values() for uid in (edge.source, edge.target))])
-    nodes = nodes_of(home, snapshot, list(named))
+    nodes = nodes_of(snapshot, list(named))
     kept = tuple(edge for edge in edges.values() if edge.source in nodes and edge.target in nodes)
     cut = len(named) >= _MOST or (
         depth is not None and _leads_on(network, uids, depth, upstream, downstream, len(edges))
     )
-    return Graph(tuple(uids), nodes, kept, cut)
+    sets = {
+        node.uid: (node, root.lineage_start(snapshot)) for root in roots if (node := root.lineage_node()) is not None
+    }
+    if not sets:
+        return Graph(tuple(uids), nodes, kept, cut)
+    nodes |= {uid: node for uid, (node, _) in sets.items()}
+    members = tuple(Edge(uid, node.uid, "member") for node, inside in sets.values() for uid in inside if uid in nodes)
+    return Graph(tuple(sets), nodes, kept + members, cut)
 
 
 def _leads_on(network: Any, uids: list[str], depth: int, up: bool, down: bool, found: int) -> bool:  # noqa: FBT001
@@ -169,17 +177,7 @@ def _leads_on(network: Any, uids: list[str], depth: int, up: bool, down: bool, f
     return len(more) > found
 
 
-def _start(snapshot: Snapshot, roots: Sequence[Record]) -> list[str]:
-    found: list[str] = []
-    for root in roots:
-        if root.meta.table == "transform":
-            found += snapshot.lookup("run", "transform", [root.uid])["uid"].to_pylist()
-        else:
-            found.append(root.uid)
-    return list(dict.fromkeys(found))
-
-
-def nodes_of(home: Instance, snapshot: Snapshot, uids: Sequence[str]) -> dict[str, Node]:
+def nodes_of(snapshot: Snapshot, uids: Sequence[str]) -> dict[str, Node]:
     """Return what is known of artifacts and runs; what is neither was an artifact that is deleted."""
     runs = _rows(snapshot, "run", _RUN, uids)
     artifacts = _rows(snapshot, "artifact", _ARTIFACT, [uid for uid in uids if uid not in runs])
@@ -187,18 +185,21 @@ def nodes_of(home: Instance, snapshot: Snapshot, uids: Sequence[str]) -> dict[st
         snapshot, "transform", ("uid", "name", "version", "kind"), {r["transform"] for r in runs.values()}
     )
     users = {row["uid"]: row["handle"] for row in snapshot.rows("user").to_pylist()} if len(uids) else {}
-    statuses = {
-        uid: home.Run.from_row(dict.fromkeys(home.Run.meta.columns) | row, home).status for uid, row in runs.items()
-    }
     found: dict[str, Node] = {}
     for uid in uids:
         if uid in runs:
-            found[uid] = _run(runs[uid], transforms.get(runs[uid]["transform"], {}), users, statuses[uid])
+            found[uid] = _run(runs[uid], transforms.get(runs[uid]["transform"], {}), users, _status(runs[uid]))
         elif uid in artifacts:
             found[uid] = _artifact(artifacts[uid], users)
         else:
             found[uid] = Node(uid, "artifact", f"deleted {uid}", "was deleted for good", "deleted", "", {"uid": uid})
     return found
+
+
+def _status(row: Mapping[str, Any]) -> str:
+    if row["outcome"] is not None:
+        return str(row["outcome"])
+    return "aborted" if row["process"] is not None and is_gone(row["process"], row["host"]) else "running"
 
 
 def _rows(snapshot: Snapshot, table: str, columns: Sequence[str], uids: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What artifacts, runs and transforms have in common: a lineage that can be seen."""
+"""What artifacts, datasets, runs and transforms have in common: a lineage that can be seen."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from registries.lineage.recipe import Recipe, recipe_of
 from registries.lineage.view import LineageView, viewed
 
 if TYPE_CHECKING:
+    from lakehouse.engine import Snapshot
+    from registries.lineage.graph import Node
     from registries.record import Record
 
 __all__ = ["Traced"]
@@ -38,7 +40,16 @@ class Traced:
         if not record.is_saved:
             raise InputError(f"{record!r} is not saved: call its save() first")
         title = f"Lineage of {record.meta.table} {_title(record)}"
-        return viewed(record.home_of(), [record], title, direction=direction, depth=depth, collapse=collapse)
+        return viewed(record.home_of(), [self], title, direction=direction, depth=depth, collapse=collapse)
+
+    def lineage_start(self, snapshot: Snapshot) -> list[str]:
+        """Return the uids of the artifacts and runs that its lineage begins with."""
+        del snapshot
+        return [cast("Record", self).uid]
+
+    def lineage_node(self) -> Node | None:
+        """Return how it is shown itself, where it is neither artifact nor run, and is shown at all."""
+        return None
 
     def recipe(self, *, deep: bool = False) -> Recipe:
         """Return how it is made again: code, parameters, inputs and environment of the run that made it.
@@ -53,6 +64,6 @@ class Traced:
 
 
 def _title(record: Any) -> str:
-    if record.meta.table == "transform":
+    if record.meta.table in ("transform", "dataset"):
         return f"{record.name}, version {record.version}"
     return str(record.value("key") or record.uid)

@@ -16,7 +16,7 @@ from registries.lineage.graph import Graph, graph_of
 
 if TYPE_CHECKING:
     from registries.instance import Instance
-    from registries.record import Record
+    from registries.lineage.traced import Traced
 
 __all__ = ["DIRECTIONS", "FORMATS", "LineageView", "viewed"]
 
@@ -110,7 +110,7 @@ class LineageView:
 
 def viewed(
     home: Instance,
-    roots: Sequence[Record],
+    roots: Sequence[Traced],
     title: str,
     *,
     direction: str = "both",

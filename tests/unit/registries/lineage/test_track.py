@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import lakehouse as lh
+from registries.lineage.source import of_path
 
 
 def tracked(lake, path: str, **options):
@@ -167,6 +168,12 @@ def test_a_source_that_cannot_be_read_or_changes_meanwhile_is_said(lake, caplog)
     Path("broken.py").symlink_to("nowhere.py")
     with pytest.raises(lh.errors.NotFound, match="no such file"):
         lh.track(path="broken.py")
+
+
+def test_a_source_that_is_gone_is_said_and_the_run_recorded_without_it(lake, caplog):
+    found = of_path(Path("gone.py").absolute())
+    assert (found.name, found.hash) == ("gone.py", None)
+    assert "cannot be read (No such file or directory): the run is recorded without it" in caplog.text
 
 
 def test_a_transaction_that_is_rolled_back_takes_its_run_along(lake):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ET
 
+import polars as pl
 import pytest
 
 import lakehouse as lh
@@ -166,6 +167,56 @@ def test_what_is_deleted_for_good_stays_in_the_lineage_of_what_came_of_it(lake):
     gone.delete(permanent=True)
     assert f"deleted {gone.uid}" in str(made.view_lineage())
     assert lh.Run.get(made.run).inputs.all() == []
+
+
+def test_a_dataset_is_shown_with_its_members_and_what_they_came_from(study):
+    dataset = lh.Dataset(lh.Artifact.filter(key__startswith="clean/"), name="all of it").save()
+    view = dataset.view_lineage()
+    assert str(view).startswith("all of it (dataset, version 0, 20 members)")
+    assert {"download", "20 artifacts: clean/….txt", "all of it"} <= titles(view)
+    with lh.track("tables"):
+        tables = lh.Dataset([pl.DataFrame({"a": [1]}), pl.DataFrame({"a": [2]})], name="tables").save()
+    with lh.track("training") as run:
+        assert tables.load()["a"].tolist() == [1, 2]
+    assert len(run.inputs) == 2
+    assert {"tables", "training"} <= titles(tables.view_lineage())
+
+
+def test_a_recipe_goes_back_to_the_beginning(study):
+    model = lh.Artifact.get(key="model.bin")
+    assert [work.transform for work in model.recipe().works] == ["model"]
+    deep = model.recipe(deep=True)
+    assert [work.transform.rpartition("::")[2] for work in deep.works] == [
+        "download",
+        *["clean"] * 20,
+        "merge",
+        "model",
+    ]
+    assert "param:   depth = 3" in str(deep)
+    outside = lh.Artifact(b"x", key="outside.txt").save()
+    assert "saved outside of any run" in str(outside.recipe())
+
+
+def test_what_differs_between_two_artifacts_and_what_a_withdrawal_breaks_is_told(study):
+    lh.Artifact(b"3 again", key="raw/3.txt").save()
+    with lh.track("merge", params={"how": "other"}):
+        for number in (2, 3):
+            lh.Artifact.get(key=f"raw/{number}.txt").load()
+        other = lh.Artifact(b"merged otherwise", key="merged.txt").save()
+    told = study.compare_lineage(other)
+    assert told.parameters == {"how": (None, "other")}
+    assert list(told.other_version) == ["raw/3.txt"]
+    assert len(told.only_first) == 38 and told.only_second == ()
+    assert "nothing that is recorded" in str(study.compare_lineage(study))
+    broken = lh.Artifact.filter(key="raw/3.txt").order_by("version").first().withdrawal()
+    assert [key for _, key in broken.artifacts] == ["clean/3.txt", "merged.txt", "model.bin"]
+    assert broken.users == ("ada",) and broken.remade == ()
+    with lh.track("from elsewhere"):
+        lh.Artifact(b"merged", key="merged.txt").save()
+    again = study.versions[0].withdrawal()
+    assert [key for _, key in again.artifacts] == ["model.bin"]
+    with pytest.raises(lh.errors.InputError, match="saved artifact"):
+        study.compare_lineage("merged.txt")
 
 
 def many(count: int) -> Graph:

@@ -1,0 +1,95 @@
+"""A real notebook, executed in a real kernel: tracked, its source and report kept, versioned when it changes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import lakehouse as lh
+from lakehouse.cli import main
+
+nbclient = pytest.importorskip("nbclient", reason="nbclient and ipykernel are part of the extra `test`")
+nbformat = pytest.importorskip("nbformat")
+pytest.importorskip("ipykernel")
+
+CELLS = (
+    "import lakehouse as lh\nlake = lh.connect()\nrun = lh.track(params={'alpha': 0.5})",
+    "made = lh.Artifact(b'made', key='made.txt').save()\nmade.key",
+    "lh.finish().outcome",
+)
+
+
+def write(name: str, *cells: str) -> object:
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_markdown_cell("# Analysis"), *map(nbformat.v4.new_code_cell, cells)]
+    )
+    nbformat.write(notebook, name)
+    return notebook
+
+
+def execute(notebook: object) -> None:
+    nbclient.NotebookClient(notebook, resources={"metadata": {"path": str(Path.cwd())}}).execute()
+
+
+# Those are warnings of the kernel's client, about its own sockets.
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+def test_a_notebook_is_tracked_from_end_to_end(lake, root, monkeypatch, capfd):
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    write("other.ipynb", "1 + 1")
+    notebook = write("analysis.ipynb", *CELLS)
+    execute(notebook)
+    first = lh.Run.filter(transform__name="analysis.ipynb").one()
+    transform = lh.Transform.get(first.transform)
+    assert (transform.kind, transform.version, first.outcome, first.params) == (
+        "notebook",
+        "1",
+        "finished",
+        {"alpha": 0.5},
+    )
+    assert lh.Artifact.get(key="made.txt").run == first.uid
+    source = json.loads(lh.Artifact.get(transform.source).path.read_text())
+    assert [cell["source"] for cell in source["cells"]] == ["# Analysis", *CELLS]
+    assert b"made.txt" in lh.Artifact.get(first.report).path.read_bytes()
+
+    nbformat.write(notebook, "analysis.ipynb")  # with its outputs, which are no other source
+    assert main(["run", "--output", "../executed.ipynb", "analysis.ipynb"]) == 0
+    lh.connect("lake")
+    outer, inner = lh.Run.filter(uid__ne=first.uid).order_by("created_at")
+    assert {outer.transform, inner.transform} == {transform.uid}
+    assert (inner.run, inner.outcome, outer.outcome) == (outer.uid, "finished", "finished")
+    report = json.loads(lh.Artifact.get(outer.report).path.read_text())
+    assert ["".join(out["data"]["text/plain"]) for cell in report["cells"][2:] for out in cell["outputs"]] == [
+        "'made.txt'",
+        "'finished'",
+    ]
+    assert Path("../executed.ipynb").is_file()
+
+    with pytest.raises(nbclient.exceptions.CellExecutionError):
+        execute(write("analysis.ipynb", CELLS[0], "raise ValueError('no data')"))
+    second = lh.Run.filter(transform__name="analysis.ipynb").order_by("-created_at").first()
+    assert (second.outcome, lh.Transform.get(second.transform).version) == ("failed", "2")
+    assert "ValueError: no data" in second.error
+
+
+def test_a_notebook_without_a_name_is_tracked_all_the_same(lake, monkeypatch, caplog):
+    class Shell:
+        kernel, user_ns = object(), {"In": ["", "import lakehouse as lh", "lh.track()"], "Out": {2: "a run"}}
+        events = type("Events", (), {"register": staticmethod(lambda name, function: None)})
+
+    monkeypatch.setattr("registries.lineage.notebook.shell", lambda: Shell)
+    run = lh.track()
+    lh.finish()
+    assert "the name of this notebook cannot be found: pass lh.track(path=" in caplog.text
+    assert lh.Transform.get(run.transform).name == "untitled notebook"
+    assert b"lh.track()" in lh.Artifact.get(run.report).path.read_bytes()
+
+
+def test_what_is_no_notebook_is_refused_and_leaves_no_open_run(lake):
+    Path("wrong.ipynb").write_text("{}")
+    assert main(["run", "wrong.ipynb"]) == 1
+    lh.connect("lake")
+    assert lh.Run.filter().one().outcome == "failed"
