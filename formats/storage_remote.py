@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -19,7 +20,7 @@ from formats.paths import relative_parts, report
 from formats.remote import READ_ONLY, RemoteOptions, address_in, filesystem, reaching
 from formats.remotepath import RemotePath
 from formats.storage_fsspec import FsspecPlace
-from formats.storehash import BYTES, digest_of, folder_hash, hash_in_store
+from formats.storehash import BYTES, digest_of, folder_hash, hash_in_store, hash_of_info
 from lakehouse.errors import LakehouseError, NotFound, ReadOnly, Unavailable, Unsupported, shown
 from lakehouse.types import Progress
 
@@ -101,8 +102,9 @@ class RemotePlace(FsspecPlace):
             with reaching(self.uri(path), writing=True):
                 transfer.upload(self._fs, address, pieces, size, progress)
             return
-        self._stream(path, pieces, size, progress)
-        self._refuse_other(path, size)
+        digest = hashlib.md5(usedforsecurity=False)
+        self._stream(path, _noted(pieces, digest), size, progress)
+        self._refuse_other(path, size, digest.digest())
 
     def _send_whole(self, path: str, address: str, data: bytes) -> None:
         with reaching(self.uri(path), writing=True):
@@ -110,10 +112,12 @@ class RemotePlace(FsspecPlace):
                 transfer.put_whole(self._fs, address, data)
                 return
             self._fs.pipe_file(address, data)
-        self._refuse_other(path, len(data))
+        self._refuse_other(path, len(data), hashlib.md5(data, usedforsecurity=False).digest())
 
-    def _refuse_other(self, path: str, size: int) -> None:
-        if not self.holds(path, size):
+    def _refuse_other(self, path: str, size: int, digest: bytes) -> None:
+        """Compare what the store holds with what was sent: its size, and its MD5 where the store has made one."""
+        stated = hash_of_info(self._info(path)) if self.holds(path, size) else ("absent", "")
+        if stated not in (None, ("md5", digest.hex())):
             raise Unavailable(f"{self.uri(path)} is not as it was sent: save it again")
 
     def _stream(self, path: str, pieces: Iterator[bytes], size: int, progress: Progress | None) -> None:
@@ -275,6 +279,12 @@ class RemotePlace(FsspecPlace):
                 done += size
                 if progress:
                     progress(done, total)
+
+
+def _noted(pieces: Iterator[bytes], digest: Any) -> Iterator[bytes]:
+    for piece in pieces:
+        digest.update(piece)
+        yield piece
 
 
 def managed_hash(relative: str) -> str | None:

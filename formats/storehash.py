@@ -16,7 +16,7 @@ from typing import Any
 
 from formats.hashing import tree_hash
 
-__all__ = ["BYTES", "digest_of", "folder_hash", "hash_in_store"]
+__all__ = ["BYTES", "digest_of", "folder_hash", "hash_in_store", "hash_of_info"]
 
 BYTES = ("md5", "sha256")
 """Kinds of hashes over the bytes alone, which can be made of any copy."""
@@ -37,7 +37,7 @@ def hash_in_store(fs: Any, scheme: str, address: str) -> tuple[str, str] | None:
         What the file system calls the file.
     """
     if scheme != "s3":
-        return _of_info(fs.info(address))
+        return hash_of_info(fs.info(address))
     bucket, key, _ = fs.split_path(address)
     found = fs.call_s3("head_object", Bucket=bucket, Key=key, ChecksumMode="ENABLED")
     if found.get("ChecksumSHA256") and found.get("ChecksumType") != "COMPOSITE":
@@ -53,7 +53,7 @@ def folder_hash(fs: Any, address: str) -> tuple[str, int, int] | None:
     found = fs.find(address, detail=True)
     start, entries, size = len(address.rstrip("/")) + 1, list[tuple[str, str]](), 0
     for name, info in found.items():
-        known = _of_info(info)
+        known = hash_of_info(info)
         if known is None:
             return None
         entries.append((name[start:], f"{known[0]} {known[1]}"))
@@ -75,8 +75,8 @@ def digest_of(source: Path | bytes, kind: str) -> str:
         return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
 
 
-def _of_info(info: dict[str, Any]) -> tuple[str, str] | None:
-    """Return what an entry of fsspec says: a tag of S3, or the MD5 that Google and Azure give."""
+def hash_of_info(info: dict[str, Any]) -> tuple[str, str] | None:
+    """Return the hash that an entry of fsspec states, if it does: a tag of S3, or the MD5 that Google and Azure give."""
     if "ETag" in info and ("StorageClass" in info or "Key" in info):
         return _of_tag(info["ETag"])
     stated = info.get("md5Hash") or (info.get("content_settings") or {}).get("content_md5")

@@ -17,7 +17,7 @@ from formats.hashing import hash_bytes
 from formats.registry import by_name, format_in_store
 from formats.remote import RemoteOptions, filesystem
 from formats.storage import Storage
-from lakehouse.errors import InvalidFile, NotFound
+from lakehouse.errors import InvalidFile, NotFound, Unavailable
 from tests.remote.azure import PROGRAM
 
 _numbers = itertools.count(1)
@@ -63,6 +63,16 @@ def test_a_large_file_that_changed_since_it_was_hashed_leaves_nothing(
     with pytest.raises(InvalidFile, match="changed"):
         storage.put_object(hash_bytes(b"other"), ".bin", tmp_path / "x.bin")
     assert list(storage.list()) == []
+
+
+def test_what_the_store_holds_other_than_it_was_sent_is_found_out(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs = filesystem(storage.root, RemoteOptions())
+    plain = fs.pipe_file
+    monkeypatch.setattr(fs, "pipe_file", lambda address, data: plain(address, b"X" + data[1:]))
+    with pytest.raises(Unavailable, match="not as it was sent"):
+        storage.put_object(hash_bytes(b"bytes"), ".bin", b"bytes")
 
 
 def test_a_file_that_lies_there_has_its_hash_and_a_folder_is_opened_there(storage: Storage, tmp_path: Path) -> None:
