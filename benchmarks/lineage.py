@@ -44,7 +44,7 @@ def run(*, large: bool) -> Iterator[Row]:
             bare = BareSqlite(folder / "bare.db", ["run"])
             yield from _recording(lake, bare)
             bare.close()
-            yield from _asking(lake, 500_000 if large else 50_000)
+            yield from _asking(lake, 667_000 if large else 50_000)
         finally:
             binding.set_current(before)
 

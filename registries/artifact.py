@@ -23,7 +23,7 @@ from registries.features import Features
 from registries.label import ULabel
 from registries.lineage.difference import Difference, difference_of
 from registries.lineage.edges import INPUT, OUTPUT
-from registries.lineage.lookups import LINEAGE
+from registries.lineage.lookups import LINEAGE, made_by
 from registries.lineage.traced import Traced
 from registries.lineage.withdrawal import Withdrawal, withdrawal_of
 from registries.meta import Link, Lookup
@@ -92,7 +92,7 @@ class Artifact(
     >>> lake.close()
     """
 
-    _computed: ClassVar[Mapping[str, Lookup]] = LINEAGE
+    _computed: ClassVar[Mapping[str, Lookup]] = {**LINEAGE, "made_by": made_by}
     _source: Source | None = None
     _content: Content | None = None
     _target: str | StorageRecord | None = None  # the storage that was asked for

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from lakehouse.types import StrPath
 from registries.annotate import Labels, remove_annotations
 from registries.column import Column, Reference, column, reference
 from registries.features import Features
@@ -14,8 +15,10 @@ from registries.label import ULabel
 from registries.lineage.edges import INPUT, OUTPUT
 from registries.lineage.ends import Ends, inputs_of, outputs_of
 from registries.lineage.lookups import LINEAGE
+from registries.lineage.openlineage import events_of
 from registries.lineage.parameters import PARAM, read_parameter, with_params
 from registries.lineage.process import is_gone
+from registries.lineage.told import EventImport, import_events
 from registries.lineage.traced import Traced
 from registries.meta import Link, Lookup
 from registries.record import Record
@@ -95,6 +98,26 @@ class Run(Record, Traced, links=_EDGES):
     def outputs(self) -> Ends:
         """What it made, also of what another run had made before; ``run.outputs.add(artifact)`` records more by hand."""
         return outputs_of(self)
+
+    def to_openlineage(self) -> list[dict[str, Any]]:
+        """Return the events of OpenLineage that tell of it: of its beginning and of its end."""
+        return events_of(self.home_of(), [self.uid])
+
+    @classmethod
+    def from_openlineage(cls, events: StrPath | Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> EventImport:
+        """Record the runs that events of OpenLineage tell of, in one commit; told again, they are the same runs.
+
+        Parameters
+        ----------
+        events
+            A file (a JSON document, a list, or one event per line), an event, or several.
+
+        Raises
+        ------
+        InvalidFile, InvalidData
+            When something is no event, naming which one; nothing is recorded then.
+        """
+        return import_events(cls.home(), events)
 
     @property
     def labels(self) -> Labels:

@@ -24,20 +24,20 @@ __all__ = ["diff", "export", "recipe", "record_called", "show", "take_in", "with
 
 
 def record_called(lake: Instance, name: str) -> Any:
-    """Return the artifact, run or transform of a name: a key, a uid or its beginning, the name of a script."""
+    """Return the artifact, run, transform or dataset of a name: a key, a uid or its beginning, the name of a script or dataset."""
     try:
         return artifact_called(lake, name)
     except RecordNotFound as error:
         missing = error
-    for registry in (lake.Run, lake.Transform):
+    for registry in (lake.Run, lake.Transform, lake.Dataset):
         try:
             return registry.get(name)
         except RecordNotFound:
             continue
-    found = lake.Transform.filter(name=name).order_by("-uid").first()
-    if found is None:
-        raise missing
-    return found
+    for registry in (lake.Transform, lake.Dataset):
+        if (found := registry.filter(name=name).order_by("-uid").first()) is not None:
+            return found
+    raise missing
 
 
 def show(

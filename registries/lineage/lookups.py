@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lakehouse.engine import Snapshot
     from registries.meta import Lookup, Meta
 
-__all__ = ["LINEAGE", "reached", "uid_of"]
+__all__ = ["LINEAGE", "made_by", "reached", "uid_of"]
 
 _TABLES: Final = frozenset({"artifact", "run", "run_input", "run_output"})
 
@@ -75,6 +75,22 @@ def _upstream_of(meta: Meta, rest: list[str], value: object, lookup: Any) -> Con
 
 def _downstream_of(meta: Meta, rest: list[str], value: object, lookup: Any) -> Condition:
     return _of(meta, rest, value, lookup, up=False)
+
+
+def made_by(meta: Meta, rest: list[str], value: object, lookup: Any) -> Condition:
+    """Return the condition that an artifact was made by a version of code, or a run: also by its steps, or once more."""
+    if rest not in ([], ["exact"]):
+        raise UnknownField(f"{shown(str(lookup))}: made_by takes no further look-up")
+    uid = getattr(value, "uid", value)
+    if not isinstance(uid, str) or not is_uid(uid):
+        raise InputError(f"made_by={shown(value)}: a transform, a run or the uid of one is accepted")
+    runs = (
+        "with recursive r as (select uid from run where transform = ? or uid = ? "
+        "union select p.uid from run p join r on p.run = r.uid) select "
+    )
+    sql = f'"run" in ({runs}uid from r) or "uid" in ({runs}o.artifact from run_output o join r on o.subject = r.uid)'
+    del meta
+    return Condition(sql, (uid,) * 4, frozenset({"run", "run_output"}))
 
 
 LINEAGE: Mapping[str, Lookup] = {"upstream_of": _upstream_of, "downstream_of": _downstream_of}

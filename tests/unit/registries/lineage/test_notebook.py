@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import lakehouse as lh
 from lakehouse.cli import main
+from registries.lineage.notebook import path_of
 
 nbclient = pytest.importorskip("nbclient", reason="nbclient and ipykernel are part of the extra `test`")
 nbformat = pytest.importorskip("nbformat")
@@ -86,6 +88,23 @@ def test_a_notebook_without_a_name_is_tracked_all_the_same(lake, monkeypatch, ca
     assert "the name of this notebook cannot be found: pass lh.track(path=" in caplog.text
     assert lh.Transform.get(run.transform).name == "untitled notebook"
     assert b"lh.track()" in lh.Artifact.get(run.report).path.read_bytes()
+
+
+def test_the_file_of_a_notebook_is_told_by_editors_or_found_by_its_cells(lake, monkeypatch):
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    write("one.ipynb", "a = 1", "b = 2")
+    write("two.ipynb", "a = 1", "b = 3")
+    Path("broken.ipynb").write_text("{")
+
+    def found(**names: object) -> object:
+        return path_of(SimpleNamespace(kernel=object(), user_ns=names))
+
+    assert found(__vsc_ipynb_file__=str(Path("two.ipynb").absolute())) == Path("two.ipynb").absolute()
+    assert found(In=["", "a = 1", "b = 2  "]).name == "one.ipynb"
+    assert found(In=["", "a = 1"]) is None  # it may be either
+    assert found(In=["", "elsewhere"]) is None
+    monkeypatch.setenv("JPY_SESSION_NAME", str(Path("one.ipynb").absolute()))
+    assert found(In=[""]).name == "one.ipynb"
 
 
 def test_what_is_no_notebook_is_refused_and_leaves_no_open_run(lake):

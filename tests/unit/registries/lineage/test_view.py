@@ -120,6 +120,34 @@ def test_look_ups_find_what_came_before_and_after(study):
         lh.Artifact.filter(upstream_of=7).all()
 
 
+def test_what_a_version_of_code_made_is_found_with_what_its_steps_made_and_what_it_made_again(study):
+    code = lh.Transform.get(name="clean")
+    assert lh.Artifact.filter(run__transform=code).count() == 0
+    assert lh.Artifact.filter(made_by=code).count() == 20
+    with lh.track("again") as run:
+        lh.Artifact(b"model", key="model.bin").save()
+    assert [a.key for a in lh.Artifact.filter(made_by=run)] == ["model.bin"]
+    assert lh.Artifact.filter(made_by=run.transform, key__startswith="raw").count() == 0
+    with pytest.raises(lh.errors.InputError, match="a transform, a run"):
+        lh.Artifact.filter(made_by="clean").all()
+
+
+def test_macros_of_sql_follow_the_edges(study):
+    model = lh.Artifact.get(key="model.bin")
+    above = lh.sql("select type, count(*) from ancestors(?) group by 1 order by 1", [model.uid]).fetchall()
+    assert above == [("artifact", 41), ("run", 23)]
+    assert lh.sql("select count(*) from descendants(?)", [study.uid]).fetchall() == [(3,)]
+
+
+def test_events_of_a_run_come_back_as_that_run(study):
+    run = lh.Run.get(study.run)
+    events = run.to_openlineage()
+    assert [(event["eventType"], len(event["inputs"])) for event in events] == [("START", 0), ("COMPLETE", 20)]
+    before = lh.Run.filter().count()
+    assert lh.Run.from_openlineage(events).runs == (run.uid,)
+    assert lh.Run.filter().count() == before
+
+
 def test_sql_sees_the_edges(study):
     found = lh.sql("select kind, count(*) from lineage_edge group by 1 order by 1").fetchall()
     assert found == [("input", 42), ("output", 42), ("step", 20)]
