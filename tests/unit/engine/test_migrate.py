@@ -14,7 +14,7 @@ from lakehouse.engine.faults import POINTS, install
 from lakehouse.engine.migrate import TableChange, migrate
 from lakehouse.engine.rebuild import rebuild
 from lakehouse.engine.restore import restore
-from lakehouse.errors import ChangedSinceRead, Duplicate, InputError, ReadOnly, ReferenceMissing
+from lakehouse.errors import ChangedSinceRead, Duplicate, InputError, OlderFormat, ReadOnly, ReferenceMissing
 from tests.faults.scene import Die, die_at
 from tests.unit.engine.support import LABEL, SPECS, UID, add, label, once_at, plain, quiet, renames, rows_of, uids
 
@@ -206,3 +206,21 @@ def test_publishing_a_rewrite_that_is_killed_goes_on_where_it_broke_off(make: An
         again.flush()
         assert rows_of(again) == plain(again) == now
         assert rows_of(again, at=before) == old
+
+
+@pytest.mark.catalogs("postgres")
+def test_an_older_catalog_in_postgres_is_read_as_it_is_and_upgraded_on_demand(lake: Lake) -> None:
+    add(lake, "a")
+    root = lake.root
+    catalog: Any = lake.catalog
+    with catalog.unlocked() as db:
+        db.run("UPDATE catalog_format SET version = 1")
+    lake.close()
+    with pytest.raises(OlderFormat, match=r"has format 1.*lh\.migrate"):
+        Lake.open(root, options=quiet())
+    with Lake.open(root, options=quiet(), read_only=True) as reader:
+        assert uids(reader) == ["a"]
+    with Lake.open(root, options=quiet(), upgrade=True) as upgraded:
+        add(upgraded, "b")
+    with Lake.open(root, options=quiet()) as again:
+        assert uids(again) == ["a", "b"]
