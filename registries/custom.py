@@ -17,6 +17,7 @@ from registries.annotate import attach
 from registries.binding import REGISTRIES
 from registries.column import MISSING, TEXTS, Column, Reference, column, reference
 from registries.declared import HIERARCHY, from_json
+from registries.meta import Meta
 from registries.ontology.term import Term
 from registries.record import Record
 
@@ -166,13 +167,25 @@ def wanted(schemas: Schemas, own: Iterable[str]) -> list[TableSpec]:
     return [_wanted(schemas, REGISTRIES[table]) for table in kept]
 
 
+_specs: dict[str, tuple[Meta, TableSpec]] = {}
+
+
+def _spec_of(registry: type[Record]) -> TableSpec:
+    """Return the declaration of a registry, made once: opening an instance asks for all hundred of them."""
+    meta = registry.meta
+    known = _specs.get(meta.table)
+    if known is None or known[0] is not meta:
+        known = _specs[meta.table] = (meta, registry.spec())
+    return known[1]
+
+
 def _targets(table: str) -> list[str]:
     return [c.references for c in REGISTRIES[table].meta.columns.values() if c.references is not None]
 
 
 def _wanted(schemas: Schemas, registry: type[Record]) -> TableSpec:
     """Return a declaration; where a class was imported from does not count, as a script is ``__main__`` to itself."""
-    spec = registry.spec()
+    spec = _spec_of(registry)
     if not registry.meta.origin or spec.name not in schemas.names():
         return spec
     said = schemas.current(spec.name).spec.declaration

@@ -88,7 +88,7 @@ class Schemas:
         if spec.name not in self._tables:
             return True
         current = self.current(spec.name).spec
-        return spec.after(current) is not current
+        return not spec.says_what(current) and spec.after(current) is not current
 
     def ensure(self, specs: Iterable[TableSpec], *, user: str) -> None:
         """Make the catalog know declarations, in a commit of its own where they differ."""
