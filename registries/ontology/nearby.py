@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["nearby"]
 
+_LARGEST = 10_000_000
+"""Bytes of a file, at most: the taxonomy of NCBI has 15 MB, and takes some 20 seconds and 2 GB to be read."""
+_log = logging.getLogger("lakehouse")
 _CHOSEN: weakref.WeakKeyDictionary[Any, dict[tuple[str, str], tuple[Any, bool]]] = weakref.WeakKeyDictionary()
 """By instance, registry and organism: whether a source is at hand, and the state of the sources that says so."""
 
@@ -36,14 +40,31 @@ def nearby(registry: type[Entry], home: Instance, organism: str | None) -> Calla
 
 def _at_hand(registry: type[Entry], home: Instance, organism: str | None) -> bool:
     try:
-        return _is_here(chosen(registry, home.snapshot(), Wanted(organism=organism)))
+        source = chosen(registry, home.snapshot(), Wanted(organism=organism))
     except RecordNotFound:  # no source is known for it
         return False
+    file = _file_of(source)
+    if file is None:
+        return False
+    if (size := file.stat().st_size) > _LARGEST:
+        _log.info(
+            "%s: %s (%.0f MB) is not read by itself, since that takes long: %s.public() reads it, import_source() and "
+            "from_values() save what is needed",
+            registry.meta.name,
+            source,
+            size / 1e6,
+            registry.meta.name,
+        )
+        return False
+    return True
 
 
-def _is_here(source: PublicSource) -> bool:
+def _file_of(source: PublicSource) -> Path | None:
+    """Return the file of a source that is on this machine, or None."""
     if source.file is not None:
-        return source.file.is_file()
+        return source.file if source.file.is_file() else None
     if "://" not in source.url:
-        return bool(source.url) and Path(source.url).expanduser().is_file()
-    return any(file.is_file() and file.suffix != ".part" for file in download_folder(source).glob("*"))
+        path = Path(source.url).expanduser()
+        return path if source.url and path.is_file() else None
+    files = sorted(download_folder(source).glob("*"))
+    return next((file for file in files if file.is_file() and file.suffix != ".part"), None)

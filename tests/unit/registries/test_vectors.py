@@ -196,3 +196,11 @@ def test_what_the_registry_answers_to_goes_before_public_terms(lake, source):
     lake.CellType(name="T cell").save()
     assert lake.CellType.standardize(["T cell", "T CELL"]) == ["T cell", "T cell"]
     assert lake.CellType.standardize(["T cell"], return_field="ontology_id") == ["T cell"], "its own has no identifier"
+
+
+def test_a_source_that_takes_long_to_read_is_not_read_by_itself(lake, source, caplog, monkeypatch):
+    monkeypatch.setattr("registries.ontology.nearby._LARGEST", 10)
+    caplog.set_level("INFO", "lakehouse")
+    assert lake.CellType.validate(["neuron"]) == [False]
+    assert "cl 1 (0 MB) is not read by itself, since that takes long: CellType.public() reads it" in caplog.text
+    assert [one.name for one in lake.CellType.from_values(["neuron"])] == ["neuron"]
