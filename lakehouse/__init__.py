@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from formats.remote import RemoteOptions
     from lakehouse import errors
     from lakehouse.api import (
+        attach,
         connect,
         current,
         disconnect,
@@ -124,6 +125,7 @@ __all__ = [
     "View",
     "Vocabulary",
     "add_registry",
+    "attach",
     "backup",
     "batch",
     "changes",
@@ -169,6 +171,7 @@ if not TYPE_CHECKING:
     # Where names are found that are not in registries; the names there are those of __all__ that stand nowhere here.
     _PLACES = {
         "lakehouse.api": (
+            "attach",
             "connect",
             "current",
             "disconnect",

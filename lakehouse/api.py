@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from formats.remote import RemoteOptions
 from lakehouse import config
@@ -24,7 +24,11 @@ from registries.search.hits import Hits
 from registries.sql.answer import Answer
 from registries.times import At
 
+if TYPE_CHECKING:
+    import duckdb
+
 __all__ = [
+    "attach",
     "connect",
     "current",
     "disconnect",
@@ -243,6 +247,38 @@ def sql(
     >>> lh.disconnect()
     """
     return current().sql(query, params, at=at, tables=tables)
+
+
+def attach(connection: duckdb.DuckDBPyConnection, *, name: str = "lake", at: At = None) -> None:
+    """Make everything that ``lh.sql`` sees a database of a DuckDB connection of the caller's own.
+
+    It shows one snapshot, also after others have saved: attaching again shows the newest. Registries, views and the
+    macros ``search_...``, ``ancestors`` and ``descendants`` are there, with comments on their columns; contents of
+    artifacts are not. What the connection may do beside is its owner's business: it is not locked.
+
+    Parameters
+    ----------
+    connection
+        Such as ``duckdb.connect()``.
+    name
+        What the database is called.
+    at
+        A commit, a time or a tag; now, where none is given.
+
+    Examples
+    --------
+    >>> import duckdb, tempfile
+    >>> import lakehouse as lh
+    >>> lake = lh.init(tempfile.mkdtemp(), pointer=False)
+    >>> _ = lh.ULabel(name="treated").save()
+    >>> connection = duckdb.connect()
+    >>> lh.attach(connection)
+    >>> connection.sql("select name from lake.ulabel").fetchall()
+    [('treated',)]
+    >>> connection.close()
+    >>> lh.disconnect()
+    """
+    current().attach(connection, name=name, at=at)
 
 
 def save(records: R | Iterable[R]) -> list[R]:

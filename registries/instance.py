@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from formats.remote import RemoteOptions
 from lakehouse.config import current_user, warns_of_close_names
@@ -34,6 +34,8 @@ from registries.record import Record
 from registries.search.asking import LEAST, MOST, search_all
 from registries.search.hits import Hits
 from registries.sql.answer import Answer
+from registries.sql.attach import attach as attach_to
+from registries.sql.export import Exported, export_sql
 from registries.sql.running import run_sql
 from registries.sql.saved import View
 from registries.stored import Stored
@@ -41,6 +43,9 @@ from registries.stores import Stores
 from registries.times import At, point
 from registries.upkeep import InstanceVacuum, Upkeep
 from registries.writing import Writer
+
+if TYPE_CHECKING:
+    import duckdb
 
 __all__ = ["Instance"]
 
@@ -229,6 +234,30 @@ class Instance(BoundRegistries):
             When the statement cannot run, or reaches outside the instance.
         """
         return run_sql(self, query, params, at=at, tables=tables)
+
+    def attach(self, connection: duckdb.DuckDBPyConnection, *, name: str = "lake", at: At = None) -> None:
+        """Make everything that ``sql`` sees a database of somebody's DuckDB connection; see ``lh.attach``."""
+        attach_to(self, connection, name=name, at=at)
+
+    def export_sql(self, target: str | os.PathLike[str]) -> Exported:
+        """Write a ``.duckdb`` file, or ``.sql`` text, of views over the published files of one snapshot.
+
+        Plain DuckDB reads them, without this program. Everything is published first. The files that they name by
+        their whole paths stay until a vacuum deletes them: export again then, or tag the commit to keep them.
+
+        Parameters
+        ----------
+        target
+            A new file.
+
+        Raises
+        ------
+        InputError
+            When it is there already, or ends in something else.
+        Unsupported
+            For a ``.duckdb`` file of an instance in a bucket: ``.sql`` works there.
+        """
+        return export_sql(self, target)
 
     def search(self, text: str, *, limit: int = MOST, min_score: float = LEAST) -> Hits[Any]:
         """Return the records of all registries that are nearest to a text; see ``lh.search``."""

@@ -14,17 +14,15 @@ from lakehouse import config
 from lakehouse.cli import provenance, registering, storing
 from lakehouse.cli.later import EVERYWHERE, Later
 from lakehouse.cli.screen import LogLines, Options, Screen
-from lakehouse.cli.text import Format
 
 if TYPE_CHECKING:
-    from lakehouse.cli import granting, instances, listing, maintenance, querying, saving, timeline, trashing
+    from lakehouse.cli import granting, instances, listing, maintenance, saving, timeline, trashing
 
 else:
     granting = Later("lakehouse.cli.granting")
     instances = Later("lakehouse.cli.instances")
     listing = Later("lakehouse.cli.listing")
     maintenance = Later("lakehouse.cli.maintenance")
-    querying = Later("lakehouse.cli.querying")
     saving = Later("lakehouse.cli.saving")
     timeline = Later("lakehouse.cli.timeline")
     trashing = Later("lakehouse.cli.trashing")
@@ -205,40 +203,6 @@ def describe(
 ) -> None:
     """Show what an artifact is and holds."""
     listing.describe(ctx.obj, name)
-
-
-@app.command(epilog=EVERYWHERE)
-def sql(
-    ctx: typer.Context,
-    query: Annotated[str, typer.Argument(help="One SELECT; - reads it from standard input.")],
-    *,
-    at: Annotated[
-        str | None, typer.Option(metavar="COMMIT", help="A commit's number, a time (UTC) such as 2026-01-31, or a tag.")
-    ] = None,
-    format: Annotated[
-        Format | None,
-        typer.Option(
-            help="Default: table. csv holds the data as it is: cells that begin with = + - @ are not altered."
-        ),
-    ] = None,
-    param: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="V",
-            help="A value for the next ? of the query, or NAME=V for $NAME; repeatable. "
-            "Numbers, true, false and null are taken as such, all else as text; quote it as '\"7\"' to pass 7 as text.",
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=0, help="The most rows; 0 for all. Default: 100 for a table, all for csv, json.")
-    ] = None,
-) -> None:
-    """Run a SELECT over records and contents.
-
-    Tables: artifact, ulabel, ... (see `lakehouse info`), artifact_latest, artifact_label, and content."KEY",
-    obs."KEY" and var."KEY" for what artifacts hold.
-    """
-    querying.sql(ctx.obj, query, at=at, format=format, params=param or [], limit=limit)
 
 
 @app.command(epilog=EVERYWHERE)

@@ -1,4 +1,4 @@
-"""``sql``: rows as a table, as CSV or as JSON."""
+"""``sql``: rows as a table, as CSV or as JSON; of one statement, or in a shell."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -16,12 +18,13 @@ import typer
 
 from lakehouse.cli.screen import Screen
 from lakehouse.cli.session import moment, opened
+from lakehouse.cli.shell import paged, statements, talk
 from lakehouse.cli.text import Format, json_text, plain, visible
 from lakehouse.errors import InvalidQuery
 from registries.instance import Instance
 from registries.query import check_limit
 
-__all__ = ["sql"]
+__all__ = ["export", "sql"]
 
 _FEW = 100
 _BATCH = 10_000
@@ -29,26 +32,46 @@ _BATCH = 10_000
 
 def sql(
     screen: Screen,
-    query: str,
+    query: str | None,
     *,
     at: str | None,
     format: Format | None,
     params: Sequence[str],
     limit: int | None,
 ) -> None:
-    """Run a query and write its rows."""
+    """Run a query and write its rows; where none is given, those that are typed or piped in."""
     if screen.options.json and format not in (None, Format.JSON):
         raise typer.BadParameter(f"--json contradicts --format {format}: give one of them", param_hint="--format")
     wanted = Format.JSON if screen.options.json else format or Format.TABLE
-    text = sys.stdin.read() if query == "-" else query
     most = (_FEW if wanted is Format.TABLE else None) if limit is None else limit or None
     if most is not None:
         check_limit(most)
     with opened(screen, read_only=True) as lake:
-        try:
-            _write(screen, lake, text, at=at, wanted=wanted, params=_bound(text, params), most=most)
-        except duckdb.Error as error:  # some faults show only when rows are fetched
-            raise InvalidQuery(str(error)) from error
+
+        def answer(text: str, values: Sequence[str]) -> None:
+            try:
+                with paged(screen) if query is None else nullcontext():
+                    _write(screen, lake, text, at=at, wanted=wanted, params=_bound(text, values), most=most)
+            except duckdb.Error as error:  # some faults show only when rows are fetched
+                raise InvalidQuery(str(error)) from error
+
+        if query is None and sys.stdin.isatty() and screen.is_terminal:
+            talk(screen, lake, answer)
+            return
+        given = sys.stdin.read() if query in (None, "-") else str(query)
+        for text in statements(given) if query is None else [given]:
+            answer(text, params)
+
+
+def export(screen: Screen, target: Path) -> None:
+    """Write a file of views for plain DuckDB."""
+    with opened(screen) as lake:
+        made = lake.export_sql(target)
+    if screen.options.json:
+        left_out = list(made.left_out)
+        screen.document({"path": str(made.path), "commit": made.commit, "views": made.views, "left_out": left_out})
+    else:
+        screen.line(f"{made.path}: {made.views:,} views of commit {made.commit:,}")
 
 
 def _write(

@@ -11,7 +11,6 @@ from typing import Any, Self
 import duckdb
 
 from lakehouse.engine.forks import HELD
-from lakehouse.engine.scan import quoted
 
 __all__ = ["Function", "Macro", "define"]
 
@@ -84,10 +83,16 @@ class _Callers:
 _callers = _Callers()
 
 
-def define(connection: duckdb.DuckDBPyConnection, name: str, macro: Macro) -> None:
-    """Make a macro known to a connection, as long as that lives."""
+def define(connection: duckdb.DuckDBPyConnection, name: str, macro: Macro, *, temporary: bool = True) -> None:
+    """Make a macro known to a connection, as long as that lives.
+
+    Parameters
+    ----------
+    name
+        A quoted name, with its database where it is not to be ``temporary``.
+    """
     for function in macro.functions:
         types = [connection.type(kind) for kind in function.takes]
         connection.create_function(function.name, function.call, types, connection.type(function.gives))  # type: ignore[arg-type]
         _callers.add(connection)
-    connection.execute(f"CREATE TEMP MACRO {quoted(name)}{macro}")
+    connection.execute(f"CREATE {'TEMP ' if temporary else ''}MACRO {name}{macro}")

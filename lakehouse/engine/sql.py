@@ -203,7 +203,7 @@ def _prepared(wanted: _Wanted) -> duckdb.DuckDBPyConnection:
 def _define(connection: duckdb.DuckDBPyConnection, name: str, sql: str) -> None:
     try:
         if isinstance(sql, Macro):
-            define(connection, name, sql)
+            define(connection, quoted(name), sql)
         else:
             connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {sql.strip().rstrip(';')}")
     except duckdb.Error as error:

@@ -134,8 +134,8 @@ def search_all(home: Instance, text: str, *, limit: int = MOST, min_score: float
     """Return the records of all registries that are nearest to a text; see ``lh.search``."""
     _check(text, limit, min_score)
     hits: list[Hit[Any]] = []
-    for registry in REGISTRIES.values():
-        if home.has(registry.meta.table) and is_searched(registry.meta) and registry.meta.table not in _QUIET:
+    for table, registry in list(REGISTRIES.items()):
+        if home.has(table) and table not in _QUIET and is_searched(registry.meta):
             hits += search(home.bound(registry), home, text, limit=limit, min_score=min_score).hits
     return Hits(text, sorted(hits, key=lambda hit: -hit.score)[:limit])
 

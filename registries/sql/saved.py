@@ -17,7 +17,7 @@ from registries.record import Record
 if TYPE_CHECKING:
     from registries.instance import Instance
 
-__all__ = ["View", "saved_views"]
+__all__ = ["View", "all_saved_views", "saved_views"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _WORD = re.compile(r"\w+")
@@ -87,6 +87,13 @@ def saved_views(snapshot: Snapshot, query: str, *, instead: Mapping[str, str] | 
         for name in sorted(_named(query) & known.keys()):
             _add(name, known, found, ())
     return found
+
+
+def all_saved_views(snapshot: Snapshot) -> dict[str, str]:
+    """Return all saved views, each after those that it names itself."""
+    if "saved_view" not in snapshot.tables:
+        return {}
+    return saved_views(snapshot, "select * from " + ", ".join(snapshot.rows("saved_view")["name"].to_pylist() or ["x"]))
 
 
 def _add(name: str, known: dict[str, str], found: dict[str, str], above: tuple[str, ...]) -> None:

@@ -30,11 +30,11 @@ _OF_ONE = (
 )
 _OF_ALL = (
     "(words, most := 20) AS TABLE SELECT hit.registry, hit.uid, hit.name, hit.score, hit.field, hit.match "
-    "FROM (SELECT unnest(_ask_all(words::VARCHAR, most::BIGINT)) AS hit) ORDER BY hit.score DESC"
+    "FROM (SELECT unnest({function}(words::VARCHAR, most::BIGINT)) AS hit) ORDER BY hit.score DESC"
 )
 
 
-def search_macros(home: Instance, query: str, snapshot: Snapshot, *, now: bool) -> dict[str, Macro]:
+def search_macros(home: Instance, query: str, snapshot: Snapshot, *, now: bool, inside: str = "") -> dict[str, Macro]:
     """Return the macros that a statement calls, by name.
 
     Parameters
@@ -43,18 +43,24 @@ def search_macros(home: Instance, query: str, snapshot: Snapshot, *, now: bool) 
         What is searched.
     now
         Whether that is the newest state, whose index is kept.
+    inside
+        The database that the macros are made in, where it is not the one that is open.
     """
     called = set(_CALLED.findall(query.lower()))
     found = {}
-    for table, registry in REGISTRIES.items():
+    for table, registry in list(REGISTRIES.items()):
         if table in called and home.has(table) and is_searched(registry.meta):
-            function = f"_ask_{table}"
+            function = f"_ask_{inside}_{table}"
             ask = partial(_ask, _Asking(home, home.bound(registry).meta, snapshot, now=now))
-            macro = _OF_ONE.format(function=function, table=quoted(table))
+            macro = _OF_ONE.format(
+                function=function, table=f"{quoted(inside)}.main.{quoted(table)}" if inside else quoted(table)
+            )
             found[f"search_{table}"] = Macro(macro, [Function(function, _two(ask), ("VARCHAR", "BIGINT"), _HIT)])
     if "" in called and now:
         ask_all = _two(partial(_ask_all, home))
-        found["search"] = Macro(_OF_ALL, [Function("_ask_all", ask_all, ("VARCHAR", "BIGINT"), _ANY)])
+        function = f"_ask_{inside}_all"
+        macro = _OF_ALL.format(function=function)
+        found["search"] = Macro(macro, [Function(function, ask_all, ("VARCHAR", "BIGINT"), _ANY)])
     return found
 
 
