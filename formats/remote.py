@@ -7,7 +7,6 @@ or stored can hold them.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import re
@@ -20,6 +19,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from formats.account_azure import AzureAccount
+from formats.webguard import guarded_client, refuse_own_network
 from lakehouse.errors import (
     ConfigurationError,
     InvalidKey,
@@ -286,17 +286,8 @@ def check_url(root: str) -> str:
     if not holder or ".." in parts or any(ord(c) < 32 or ord(c) == 127 for c in root) or "\\" in rest:
         raise InvalidKey(f"{shown(root)} is no root of a storage: write it as {scheme}://bucket/prefix, without '..'")
     if scheme in READ_ONLY:
-        _refuse_metadata_service(holder)
+        refuse_own_network(holder)
     return "/".join([f"{scheme}://{holder}", *parts])
-
-
-def _refuse_metadata_service(host: str) -> None:
-    try:
-        address = ipaddress.ip_address(urlsplit("//" + host).hostname or "")
-    except ValueError:
-        return
-    if address.is_link_local:
-        raise InvalidKey(f"{host} is an address of this machine's own network: name a public server")
 
 
 def filesystem(root: str, options: RemoteOptions) -> Any:
@@ -330,7 +321,9 @@ def _new(scheme: str, options: RemoteOptions, account: AzureAccount | None) -> A
     given = options.fsspec(scheme)
     if account is not None and account.name is not None:
         given["account_name"] = account.name
-    if scheme not in READ_ONLY:
+    if scheme in READ_ONLY:
+        given["get_client"] = guarded_client
+    else:
         given["use_listings_cache"] = False
     made = _class(scheme, given)(skip_instance_cache=True, **given)
     if scheme == "s3":

@@ -169,6 +169,15 @@ def test_a_profile_serves_fsspec_and_delta_alike(machine: Path, monkeypatch: pyt
         "https://host/x?sig=SECRET",
         "abfs://me:SECRET@account.dfs.core.windows.net/x",
         "http://169.254.169.254/latest",
+        "http://169.254.169.254.:80/latest",
+        "http://2852039166/latest",
+        "http://0xA9FEA9FE/latest",
+        "http://0251.0376.0251.0376/latest",
+        "http://169.254.43518/latest",
+        "http://[::ffff:169.254.169.254]/latest",
+        "http://[fe80::1%25eth0]/latest",
+        "http://[fd00:ec2::254]/latest",
+        "https://METADATA.google.internal/latest",
         "s3://bucket/../x",
         "s3:///x",
     ],
@@ -288,3 +297,38 @@ def test_a_web_server_is_read_and_never_written(site: tuple[str, Path]) -> None:
             refused()
     with pytest.raises(Unsupported, match="cannot list"):
         list(storage.list())
+
+
+@pytest.mark.parametrize("target", ["http://169.254.169.254/latest", "//2852039166/latest"])
+def test_a_server_that_points_to_the_machines_own_network_is_not_followed(
+    site: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    def redirect(self: _Quiet) -> None:
+        self.send_response(302)
+        self.send_header("Location", target)
+        self.end_headers()
+
+    monkeypatch.setattr(_Quiet, "do_GET", redirect)
+    root = site[0]
+    with pytest.raises(InvalidKey, match="own network"):
+        filesystem(root, RemoteOptions()).cat_file(f"{root}/a.json")
+    with pytest.raises((InvalidKey, NotFound)):  # fsspec looks for a size first, and takes any error for an absent file
+        Storage(root).local_path("a.json")
+
+
+def test_a_server_that_points_elsewhere_is_followed(site: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    root, folder = site
+    (folder / "b.json").write_text("{}")
+    plain = _Quiet.do_GET
+
+    def redirect(self: _Quiet) -> None:
+        if self.path != "/a.json":
+            return plain(self)
+        self.send_response(302)
+        self.send_header("Location", "/b.json")
+        self.end_headers()
+        return None
+
+    monkeypatch.setattr(_Quiet, "do_GET", redirect)
+    monkeypatch.setattr(_Quiet, "do_HEAD", redirect)
+    assert Storage(root).local_path("a.json").read_text() == "{}"
