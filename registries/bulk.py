@@ -261,9 +261,10 @@ def plan_records(txn: Transaction, home: Instance, records: Sequence[Record]) ->
 
 def _as_columns(meta: Meta, records: Sequence[Record]) -> pa.Table:
     found = {}
+    rows = [record.given() for record in records]
     for name, column in meta.columns.items():
         if column.init:
-            values = [record.value(name) for record in records]
+            values = [row.get(name) for row in rows]
             try:
                 found[name] = pa.array(values, column.arrow_type)
             except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):

@@ -132,7 +132,7 @@ def _joined(word: str, parts: Sequence[Condition]) -> Condition:
 
 
 def settled(snapshot: Snapshot, condition: Condition, table: str) -> Condition:
-    """Return a condition on the rows of ``table`` with steps over large tables taken, unless they lead to many rows."""
+    """Return a condition on the rows of ``table`` with steps over large tables, and by values alone, taken if few."""
     if condition.settle is not None:
         return condition.settle(snapshot)
     if condition.parts:
@@ -143,8 +143,8 @@ def settled(snapshot: Snapshot, condition: Condition, table: str) -> Condition:
         return condition
     inner = settled(snapshot, step.inner, step.table)
     again = inner.within(step.column, step.selected, step.table)
-    if not (snapshot.is_large(table) or snapshot.is_large(step.table)):
-        return again
+    if not (snapshot.is_large(table) or snapshot.is_large(step.table)) and inner.equals is None:
+        return again  # a look-up by values alone is had from memory, without DuckDB
     found = _found(snapshot, step, inner)
     if len(found) > _FEW:
         return again

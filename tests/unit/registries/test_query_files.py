@@ -26,7 +26,7 @@ def big(tmp_path: Path) -> Iterator[Instance]:
         user = home.ULabel.get(name="first").created_by
         rows = [
             {"uid": f"{n:04}" + "A" * 12 + "0000", "name": f"label {n:02}", "created_by": user}
-            | {"created_at": DAY + timedelta(hours=n), "synonyms": []}
+            | {"created_at": DAY + timedelta(hours=n), "synonyms": [], "parent_uids": [], "parent_relations": []}
             for n in range(60)
         ]
         home.lake.run(lambda txn: txn.delete("ulabel", [home.ULabel.get(name="first").uid]))
