@@ -12,13 +12,14 @@ READY := $(VENV)/.ready
 PACKAGES := lakehouse registries formats validation
 WHEELS := .cache/demo
 LAMIN := env -u LAMIN_API_KEY LAMIN_SETTINGS_DIR=$$PWD/settings LAMIN_CACHE_DIR=$$PWD/cache HOME=$$PWD/home
+PEERS := .cache/peers/venv
 AZURITE := .cache/azurite/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint types docs-test bench scale torture conformance format lock clean
+.PHONY: help demo test unit lint types docs-test bench bench-peers scale torture conformance format lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) $(WHEELS)/.ready ## Register real files in a new lakehouse and ask it questions
 	@$(BIN)/python -m benchmarks.demo --wheels $(WHEELS) $(LAKE)
@@ -42,6 +43,13 @@ docs-test: $(READY) ## Run every example in the docstrings and in README
 
 bench: $(READY) ## Measure against floors taken in the same run
 	$(BIN)/python -m benchmarks
+
+bench-peers: $(READY) ## Measure the same steps by LaminDB, in an environment of its own, beside ours
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -c 'import importlib.metadata as m; m.version("lamindb")' 2>/dev/null || \
+	  $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check lamindb==2.12.1 || \
+	  { echo "pip cannot get lamindb==2.12.1 (no network?): nothing was measured; try again where it reaches an index"; exit 1; }
+	$(BIN)/python -m benchmarks.peers --venv $(PEERS)
 
 scale: $(READY) ## Measure at growing sizes: make scale ROWS="1000000 10000000 100000000"
 	$(BIN)/python -m benchmarks.scale --rows $(ROWS) --json .cache/scale.json --plot .cache/scale.svg

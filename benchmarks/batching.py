@@ -74,7 +74,8 @@ def _records(lake: Instance, *, gathered: bool) -> Side:
 
 def _label_rows() -> list[dict[str, Any]]:
     now = datetime.now(UTC)
-    made = {"created_at": now, "created_by": "bench"}
+    made: dict[str, Any] = {"created_at": now, "created_by": "bench"}
+    made |= {name: [] for name in ("synonyms", "parent_uids", "parent_relations")}
     uids = [new_uid() for _ in range(_LABELS)]
     return [{"uid": uid, "name": f"label {uid}", **made} for uid in uids]
 
@@ -126,6 +127,7 @@ class _Bare:
 
     def _values(self, row: dict[str, Any]) -> list[Any]:
         values = [row.get(name) for name in self._columns]
+        values = [str(value) if isinstance(value, list) else value for value in values]
         return [value.isoformat() if isinstance(value, datetime) else value for value in values]
 
     def close(self) -> None:

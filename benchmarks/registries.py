@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ import pyarrow as pa
 
 from benchmarks.bare import BareSqlite
 from benchmarks.harness import Limit, Row, Sample, alternate, at_most, ms, scratch
+from benchmarks.processes import ours, together
 from lakehouse.ids import new_uid
 from registries import Instance
 from registries.bulk import new_uids
@@ -28,22 +27,6 @@ _SETS = 500
 _ARTIFACTS = 10_000
 _ROUNDS = 15
 _SECONDS = 6.0
-_WORKER = """
-import sys, time
-import numpy as np, pandas as pd
-from registries import Instance
-lake = Instance.open(sys.argv[1], user=f"worker{sys.argv[2]}")
-lake.Artifact.from_df(pd.DataFrame({"n": [int(sys.argv[2])]}), key=f"warm/{sys.argv[2]}.parquet").save()
-print("ready", flush=True)
-sys.stdin.readline()
-count, end = 0, time.monotonic() + float(sys.argv[3])
-while time.monotonic() < end:
-    frame = pd.DataFrame({"n": np.arange(10) + count, "who": [sys.argv[2]] * 10})
-    lake.Artifact.from_df(frame, key=f"w{sys.argv[2]}/{count}.parquet").save()
-    count += 1
-print(count, flush=True)
-lake.close()
-"""
 
 
 def run(*, large: bool) -> Iterator[Row]:
@@ -232,23 +215,6 @@ def _genes(folder: Path) -> Iterator[Row]:
 
 
 def _processes(folder: Path) -> Iterator[Row]:
-    root = folder / "shared"
-    Instance.create(root, user="bench").close()
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", _WORKER, str(root), str(number), str(_SECONDS)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(4)
-    ]
-    for worker in workers:
-        assert worker.stdout is not None and worker.stdout.readline().strip() == "ready"
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
-    total = sum(int(worker.communicate()[0]) for worker in workers)
     limit = Limit("value", 500, least=True)
-    yield Row("registries", "four processes saving frames", total / _SECONDS, "artifacts/s", limits=(limit,))
+    found = together(ours(folder / "shared"), _SECONDS)
+    yield Row("registries", "four processes saving frames", found, "artifacts/s", limits=(limit,))

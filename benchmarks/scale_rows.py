@@ -61,8 +61,9 @@ class World:
 
     def label_rows(self) -> list[dict[str, object]]:
         """Return the labels; the same on every call."""
+        empty: dict[str, object] = {name: [] for name in ("synonyms", "parent_uids", "parent_relations")}
         return [
-            {"uid": derived_uid("label", str(i)), "name": f"label {i}", "synonyms": [], **self.stamps}
+            {"uid": derived_uid("label", str(i)), "name": f"label {i}", **empty, **self.stamps}
             for i in range(self.labels)
         ]
 
