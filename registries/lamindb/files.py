@@ -11,8 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from formats.keys import check_key
 from formats.registry import by_name, format_for
-from lakehouse.errors import InputError, LakehouseError
+from lakehouse.errors import InputError, InvalidKey, LakehouseError
 from lakehouse.ids import derived_uid, is_uid, stem, version_of
 from registries.binding import REGISTRIES
 from registries.dtypes import parse_dtype
@@ -55,7 +56,7 @@ def _columns(mover: Mover, read: Columns, storages: Sequence[str | None]) -> dic
     for suffix in set(read["suffix"]):
         fmt = format_for(suffix=suffix or "") if suffix else by_name("blob")
         formats[suffix] = (fmt.name, fmt.kind)
-    local = {uid: mover.home.stores.of(str(uid)).local for uid in set(storages)}
+    local = {uid: _folder_of(mover, uid) is not None for uid in set(storages)}
     hashed = [
         _hash(kind, digest, local=local[uid])
         for kind, digest, uid in zip(read["_hash_type"], read["hash"], storages, strict=True)
@@ -97,9 +98,17 @@ def _hash(kind: str | None, digest: str | None, *, local: bool) -> tuple[str, st
     return f"{FOREIGN}{kind or 'unknown'}", digest
 
 
+def _key(mover: Mover, key: str) -> str | None:
+    try:
+        return check_key(key)
+    except InvalidKey as error:
+        mover.note(f"an artifact has no key here: {error}")
+        return None
+
+
 def _keys(mover: Mover, read: Columns) -> list[str | None]:
     """Return keys; each version of a key is one artifact here, so others of the same key get their uid into theirs."""
-    called = [None if key is None else mover.name(key, "Artifact.key") for key in read["key"]]
+    called = [None if key is None else _key(mover, key) for key in read["key"]]
     wanted = list(dict.fromkeys(key for key in called if key is not None))
     rows = mover.home.snapshot().lookup("artifact", "key", wanted)
     owners = dict(zip(rows["key"].to_pylist(), map(stem, rows["uid"].to_pylist()), strict=True))
@@ -114,12 +123,18 @@ def _keys(mover: Mover, read: Columns) -> list[str | None]:
     return keys
 
 
+def _folder_of(mover: Mover, storage: str | None) -> Path | None:
+    """Return the folder of a local storage; None of any other, and of one that nothing here can reach now."""
+    try:
+        store = mover.home.stores.of(str(storage))
+    except LakehouseError:  # an extra that is not installed: it can be, later
+        return None
+    return Path(store.root) if store.local else None
+
+
 def _look(mover: Mover, columns: dict[str, Any]) -> None:
     """Say how many artifacts in local storages are gone."""
-    roots = {}
-    for uid in set(columns["storage"]):
-        store = mover.home.stores.of(uid)
-        roots[uid] = Path(store.root) if store.local else None
+    roots = {uid: _folder_of(mover, uid) for uid in set(columns["storage"])}
     placed = zip(columns["storage"], columns["path"], strict=True)
     gone = [path for uid, path in placed if roots[uid] is not None and not Path(roots[uid] or "", path).exists()]
     if gone:

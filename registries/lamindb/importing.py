@@ -34,7 +34,7 @@ _STEPS: tuple[Callable[[Mover], None], ...] = (
     move_collections,
     move_inputs,
 )
-_INNER = ("django_", "sqlite_", "bionty_source")
+_INNER = ("django_", "sqlite_")
 """How tables begin that LaminDB and its libraries need for themselves."""
 _KEPT = frozenset(
     {"id", "uid", "updated_at", "created_at", "created_by_id", "run_id", "branch_id", "space_id", "created_on_id"}
@@ -44,7 +44,7 @@ _DERIVED = frozenset(
     {"kind", "version_tag", "array_rank", "array_size", "array_shape", "coerce", "hash", "n_members", "type"}
 )
 """Columns that follow from others, or are said by something else here."""
-_WORLDS = ("lamindb_branch", "lamindb_space")
+_WORLDS = ("lamindb_branch", "lamindb_space", "bionty_source")
 
 
 def import_lamindb(home: Instance, path: Path, *, progress: Progress | None = None) -> MovingReport:
@@ -75,6 +75,8 @@ def _lacking(mover: Mover) -> None:
         for column in sorted(unread):
             if count := source.count(table, column):
                 lacking[f"{table}.{column}"] = count
+    for table, count in sorted(source.trashed.items()):
+        mover.note(f"{count:,} rows of {table} are in the trash there: they and their links stayed behind")
     others = source.count("lamindb_branch") - 3 if "lamindb_branch" in source.tables else 0
     if others > 0:
         mover.note(f"{others} branches of work came in together with the main one")

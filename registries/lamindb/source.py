@@ -17,6 +17,10 @@ __all__ = ["Columns", "LaminSource", "times"]
 
 Columns = dict[str, list[Any]]
 """Values by column, all of one length."""
+_TRASH = -1
+"""The branch of what was moved to the trash."""
+_WITH_TRASH = frozenset({"lamindb_artifact", "lamindb_run", "lamindb_transform", "lamindb_storage", "bionty_source"})
+"""Tables whose trash comes along: artifacts have one here, too, and what is live may refer to the others."""
 _NEEDED = ("lamindb_artifact", "lamindb_storage", "lamindb_user", "lamindb_transform", "lamindb_run")
 
 
@@ -53,6 +57,8 @@ class LaminSource:
             raise InvalidFile(f"{path} is no database of LaminDB 2: it has no table {lacking[0]}")
         self.used: dict[str, set[str]] = {}
         """What was asked for, by table."""
+        self.trashed: dict[str, int] = {}
+        """How many rows in the trash were passed over, by table."""
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +86,10 @@ class LaminSource:
         self.used.setdefault(table, set()).update(columns)
         wanted = ", ".join(_quoted(name) if name in there else "NULL" for name in columns)
         ordered = f" ORDER BY {_quoted(order)}" if order in there else ""
-        rows = self._con.execute(f"SELECT {wanted} FROM {_quoted(table)}{ordered}").fetchall()
+        live = f" WHERE branch_id IS NOT {_TRASH}" if "branch_id" in there and table not in _WITH_TRASH else ""
+        rows = self._con.execute(f"SELECT {wanted} FROM {_quoted(table)}{live}{ordered}").fetchall()
+        if live and (trashed := self.count(table) - len(rows)):
+            self.trashed[table] = trashed
         lists: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [[] for _ in columns]
         return {name: list(values) for name, values in zip(columns, lists, strict=True)}
 

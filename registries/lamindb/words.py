@@ -45,6 +45,7 @@ _SHARED = (
     "description",
     "ontology_id",
     "abbr",
+    "source_id",
     "created_at",
     "created_by_id",
     "run_id",
@@ -165,10 +166,39 @@ def _parents(mover: Mover, table: str, name: str, of: str) -> dict[int, list[str
 
 # -- terms -------------------------------------------------------------------------------------------------------------
 def move_terms(mover: Mover) -> None:
-    """Add terms, genes, proteins and markers, under the uids that they have in every instance."""
+    """Add terms, genes, proteins and markers, under the uids that they have in every instance, with their sources."""
+    _move_sources(mover)
     for entity in ENTITIES:
         if f"bionty_{entity.lower()}" in mover.source.tables:
             _move_entity(mover, entity)
+
+
+def _move_sources(mover: Mover) -> None:
+    """Add the public sources that terms were taken from; others are known here anyway."""
+    used: set[int] = set()
+    for entity in ENTITIES:
+        if f"bionty_{entity.lower()}" in mover.source.tables:
+            used |= {
+                one
+                for one in mover.source.read(f"bionty_{entity.lower()}", "source_id")["source_id"]
+                if one is not None
+            }
+    found = mover.ids["bionty_source"] = {}
+    names = ("id", "entity", "organism", "name", "version", "url", "description")
+    for row in mover.source.rows("bionty_source", *names) if used else ():
+        if row["id"] not in used:
+            continue
+        fields: dict[str, Any] = {name: str(row[name]) for name in ("organism", "name", "version")}
+        fields |= {"entity": registry_in(row["entity"]), "url": row["url"] or None, "title": row["description"] or None}
+        try:
+            known = mover.home.Source.filter(
+                **{n: fields[n] for n in ("entity", "name", "organism", "version")}
+            ).exists()
+            found[row["id"]] = mover.home.Source(**fields).save().uid
+        except LakehouseError as error:
+            mover.note(f"source {row['name']} {row['version']} stayed behind: {error}")
+            continue
+        mover.count("Source", 1, int(not known))
 
 
 def _move_entity(mover: Mover, entity: str) -> None:
@@ -210,6 +240,7 @@ def _fields(mover: Mover, entity: str, read: Columns, place: int) -> dict[str, A
     """Return the fields of an entry as they are called here."""
     row = {name: values[place] for name, values in read.items()}
     found: dict[str, Any] = {"synonyms": split(row["synonyms"])}
+    found["source"] = mover.uids("bionty_source", [row["source_id"]])[0]
     if row["abbr"] and row["abbr"] not in found["synonyms"]:
         found["synonyms"].append(row["abbr"])
     if "organism_id" in row:

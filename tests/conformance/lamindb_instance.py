@@ -17,7 +17,7 @@ from typing import Any
 TABLES = re.compile(
     r"(lamindb_(user|storage|transform|run|artifact|feature|ulabel|ulabel_parents|jsonvalue|artifactjsonvalue|runjsonvalue"
     r"|artifactulabel|runulabel|transformulabel|schema|schemafeature|artifactschema|collection|collectionartifact"
-    r"|artifact_input_of_runs|branch|space|project|artifactproject)|bionty_(organism|celltype|celltype_parents|gene"
+    r"|artifact_input_of_runs|branch|space|project|artifactproject)|bionty_(organism|celltype|celltype_parents|gene|source"
     r"|artifactcelltype|schemagene))"
 )
 
@@ -41,12 +41,15 @@ def fill() -> None:
     lymphocyte = bt.CellType(name="lymphocyte", ontology_id="CL:0000542").save()
     bt.CellType(name="B cell", ontology_id="CL:0000236").save()
     t_cell.parents.add(lymphocyte)
+    t_cell.source = bt.Source.filter(entity="bionty.CellType", name="cl").first()
+    t_cell.save()
     for symbol, stable in (("CD8A", "ENSG00000153563"), ("CD4", "ENSG00000010610")):
         bt.Gene(symbol=symbol, ensembl_gene_id=stable, organism=human, synonyms="x|y").save()
     study = ln.ULabel(name="Study", is_type=True).save()
     ln.ULabel(name="Study1", type=study, description="the first").save()
     treated = ln.ULabel(name="treated").save()
     ln.ULabel(name="treated with A").save().parents.add(treated)
+    ln.ULabel(name="given up").save().delete(permanent=False)
     features = [
         ln.Feature(name="donor", dtype=str, description="who gave").save(),
         ln.Feature(name="age", dtype=int, description="in years").save(),
@@ -101,10 +104,15 @@ def said() -> dict[str, Any]:
             }
             for one in artifacts
         },
-        "ulabels": {one.name: one.description for one in ln.ULabel.filter().all()},
+        "ulabels": {one.name: one.description for one in ln.ULabel.filter().all() if one.branch_id == 1},
         "features": sorted(one.name for one in ln.Feature.filter().all()),
         "cell_types": {
             one.name: [one.ontology_id, sorted(p.name for p in one.parents.all())] for one in bt.CellType.filter().all()
+        },
+        "sources": {
+            one.name: [one.source.name, one.source.version]
+            for one in bt.CellType.filter().all()
+            if one.source is not None
         },
         "genes": {one.ensembl_gene_id: one.symbol for one in bt.Gene.filter().all()},
         "schemas": {

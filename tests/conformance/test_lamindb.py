@@ -83,6 +83,8 @@ def test_words_hierarchies_and_sets_are_those_that_lamindb_says(moved):
     assert lake.Feature.get(name="cell_type").dtype == "cat[CellType]"
     cells = lake.CellType.filter().all()
     assert {c.name: [c.ontology_id, sorted(p.name for p in c.parents.all())] for c in cells} == expected["cell_types"]
+    taken = {one.name: lake.Source.get(one.source) for one in cells if one.source}
+    assert {name: [one.name, one.version] for name, one in taken.items()} == expected["sources"]
     assert lake.CellType.get(name="T cell").synonyms == ["T-cell", "T lymphocyte"]
     assert {one.ensembl_gene_id: one.symbol for one in lake.Gene.filter().all()} == expected["genes"]
     assert {one.name for one in lake.ULabel.filter(descendant_of="treated").all()} == {"treated", "treated with A"}
@@ -113,6 +115,7 @@ def test_the_report_counts_rows_and_names_what_has_no_counterpart(moved):
     assert report.lacking["lamindb_artifactproject"] == 1
     assert not [name for name in report.lacking if "artifactulabel" in name or name == "lamindb_artifact"]
     assert "no counterpart: lamindb_project (1)" in repr(report)
+    assert "1 rows of lamindb_ulabel are in the trash there: they and their links stayed behind" in report.notes
     head = {table: lake.snapshot().rows(table).num_rows for table in lake.snapshot().tables}
     again = import_lamindb(lake, database)
     assert {name: one.added for name, one in again.moved.items() if one.added} == {}
@@ -127,6 +130,21 @@ def test_a_storage_that_was_moved_with_its_database_is_found_beside_it(tmp_path)
         assert lake.Artifact.get(key="notes.txt").load() == b"hello from notes.txt"
         assert any("stands for it" in note for note in report.notes)
         assert any("3 artifacts are not where the instance says" in note for note in report.notes)
+
+
+def test_a_storage_in_a_bucket_is_named_and_not_asked(tmp_path):
+    database = recorded(tmp_path)
+    con = sqlite3.connect(database)
+    con.execute("UPDATE lamindb_storage SET root = 's3://bucket/lamin', type = 's3'")
+    con.execute("UPDATE lamindb_artifact SET key = '../up.txt' WHERE key = 'notes.txt'")
+    con.commit()
+    con.close()
+    with Instance.create(tmp_path / "lake", user="ada") as lake:
+        report = import_lamindb(lake, database)
+        artifact = lake.Artifact.get(key="x.h5ad")
+        assert (lake.Storage.get(artifact.storage).root, artifact.hash_kind) == ("s3://bucket/lamin", "lamindb-md5")
+        assert artifact.to_row()["path"] == f".lamindb/{artifact.uid}.h5ad"
+        assert any("an artifact has no key here: key '../up.txt'" in note for note in report.notes)
 
 
 def test_names_that_clash_or_cannot_be_names_are_told_and_nothing_is_lost(tmp_path):
