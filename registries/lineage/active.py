@@ -163,16 +163,22 @@ def end(active: Active) -> None:
 
 
 def push(active: Active) -> None:
-    """Make a run that of the whole process, and of the programs that it starts."""
+    """Let what follows belong to a run: in this thread or task, and from the main thread in the whole process.
+
+    The programs that it starts are told, too. Other threads than the main one speak for themselves alone.
+    """
+    _context.set(active)
     if threading.current_thread() is threading.main_thread():
         active.before = os.environ.get(VARIABLE)
         os.environ[VARIABLE] = active.uid
-    _tracked.append(active)
+        _tracked.append(active)
 
 
 def pop(active: Active) -> None:
     """End what :func:`push` began."""
     end(active)
+    if _context.get() is active:
+        _context.set(active.parent if active.parent is not None and active.parent.alive else None)
     if active in _tracked:
         _tracked.remove(active)
     if os.environ.get(VARIABLE) == active.uid:

@@ -93,7 +93,9 @@ def text_of(error: BaseException | None) -> str | None:
     """Return the traceback of an exception without secrets, its middle left out where it is long."""
     if outcome_of(error) == "finished" or error is None:
         return None
-    text = str(without_secrets("".join(traceback.format_exception(error)).rstrip()))
-    text = text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
-    half = _LONGEST // 2
-    return text if len(text) <= _LONGEST else f"{text[:half]}\n…\n{text[-half:]}"
+    text = str(without_secrets(_cut("".join(traceback.format_exception(error)).rstrip(), 4 * _LONGEST)))
+    return _cut(text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0"), _LONGEST)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most // 2]}\n…\n{text[-most // 2 :]}"

@@ -65,13 +65,20 @@ class Parameter:
 
 
 def parameter(name: str, value: Any) -> Parameter:
-    """Return a value as it is kept, with secrets hidden; nothing is refused.
+    """Return a value as it is kept, with secrets hidden; nothing is refused, whatever the value does when it is asked.
 
     Examples
     --------
     >>> parameter("alpha", 3), parameter("password", "x").kind
     (Parameter(kind='int', values={'whole': 3, 'number': 3.0}), 'secret')
     """
+    try:
+        return _kept(name, value)
+    except Exception:  # noqa: BLE001  a call must not fail because its arguments do not like to be looked at
+        return Parameter(OBJECT, {"text": type(value).__qualname__})
+
+
+def _kept(name: str, value: Any) -> Parameter:
     if value is None:
         return Parameter("null", {})
     if is_secret_name(name) and not isinstance(value, bool):
@@ -137,7 +144,7 @@ def _object(value: Any) -> Parameter:
 
 
 def _storable(text: str) -> str:
-    found = str(without_secrets(str.__str__(text)))
+    found = str(without_secrets(str.__str__(text)[: 4 * _LONGEST]))
     if len(found) > _LONGEST:
         found = found[: _LONGEST - 1] + "…"
     return found.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

@@ -31,7 +31,7 @@ _VALUES = (
     ),
     (
         re.compile(
-            r"(?i)\b((?:[a-z0-9]+[_-])*(?:password|passwd|pwd|secret|token|api_?key|access_?key|account_?key)\s*[=:]\s*)"
+            r"(?i)\b((?:[a-z0-9]{1,40}[_-]){0,4}(?:password|passwd|pwd|secret|token|api_?key|access_?key|account_?key)\s*[=:]\s*)"
             r"(?!\s)('[^']*'|\"[^\"]*\"|[^\s,;)'\"]+)"
         ),
         rf"\1{HIDDEN}",

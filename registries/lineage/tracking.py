@@ -255,11 +255,12 @@ class Tracking:
         ``final`` are columns that the caller knows better.
         """
         self._own()
-        tracked = next((t for t in reversed(self._stack) if record is None or t.record.uid == record.uid), None)
+        tracked = self._found(record)
         if tracked is None:
             return None
-        while self._stack[-1] is not tracked:  # begun inside it and left open
-            self.finish(error=error)
+        for inner in list(reversed(self._stack)):  # begun inside it and left open
+            if inner is not tracked and tracked.active in inner.active.chain():
+                self.finish(inner.record, error=error)
         self._stack.remove(tracked)
         if report is not None:
             tracked.report = report
@@ -269,6 +270,14 @@ class Tracking:
         finally:
             active.pop(tracked.active)
         return tracked.record
+
+    def _found(self, record: Run | None) -> _Tracked | None:
+        """Return what is tracked of a run; where none is given, of the one under way here, else of the newest."""
+        if record is not None:
+            return next((one for one in self._stack if one.record.uid == record.uid), None)
+        running = self.current
+        mine = next((one for one in self._stack if one.active is running), None)
+        return mine or next(reversed(self._stack), None)
 
     def _end(self, tracked: _Tracked, error: BaseException | None) -> None:
         final = self._final(tracked, error)

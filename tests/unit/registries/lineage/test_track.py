@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -144,6 +146,22 @@ def test_runs_inside_runs_are_their_parts_and_end_with_them(lake):
         lh.finish()
 
 
+def test_threads_that_track_do_not_meet(lake):
+    meeting = Barrier(3)
+
+    def work(name: str) -> tuple[str, str]:
+        with lh.track(name) as run:
+            meeting.wait(60)
+            artifact = lh.Artifact(name.encode(), key=name).save()
+            meeting.wait(60)
+        return artifact.run, run.uid
+
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(work, ("a.txt", "b.txt", "c.txt")))
+    assert all(stamped == uid for stamped, uid in found)
+    assert {run.outcome for run in lh.Run.filter()} == {"finished"} and lh.Run.filter(run__isnull=True).count() == 3
+
+
 def test_what_is_written_to_the_screen_is_kept_when_asked(lake, capsys, tmp_path):
     Path("report.html").write_text("<p>done</p>")
     with lh.track("talkative", log=True, report="report.html") as run:
@@ -190,7 +208,14 @@ def test_a_transaction_that_is_rolled_back_takes_its_run_along(lake):
     assert (lh.Run.get(run.uid).outcome, lh.ULabel.get(name="x").run) == ("finished", run.uid)
 
 
+class Shy:
+    def __len__(self):
+        raise RuntimeError("do not look at me")
+
+
 def test_bad_calls_are_refused_before_anything_is_written(lake):
+    ring: dict[str, object] = {}
+    ring["ring"] = ring
     for options in (
         {"params": [1]},
         {"params": {1: 2}},
@@ -212,6 +237,10 @@ def test_bad_calls_are_refused_before_anything_is_written(lake):
     assert run.params["f"].startswith("function")
     assert run.params["big"] == 2**80
     assert run.params["nan"] == "nan"
+    with lh.track("odder", params={"shy": Shy(), "long": "a-" * 50_000, "ring": ring}) as run:
+        pass
+    assert run.params["shy"] == "Shy" and len(run.params["long"]) == 10_000
+    assert run.params["ring"] == "dict of 1"
 
 
 def test_scripts_finish_when_they_end_as_failed_on_an_exception(program):
