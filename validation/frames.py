@@ -160,7 +160,7 @@ def frame_faults(slot: Slot, given: Any, resolve: Resolver, *, name: str = "colu
     """
     part = taken(given, name)
     found = [*part.faults, *_extra(slot, part.frame, name), *_forbidden(slot, part.frame, name)]
-    if not part.frame.height:
+    if not (part.frame.height or (part.index is not None and len(part.index))):  # an index may be all there is
         found.append(Fault("empty", name, None, "has no rows", is_note=True))
     mixed = {fault.column for fault in part.faults if fault.reason == "mixed_types" and fault.column}
     schema = compiled(_checked(slot, part.frame, mixed), resolve, "polars")

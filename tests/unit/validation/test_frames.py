@@ -148,6 +148,21 @@ ODD: list[tuple[str, Any, list[str], list[str]]] = [
         ["mixed_types"],
         [],
     ),
+    (
+        "two zones",
+        lambda: pd.DataFrame({"a": [pd.Timestamp("2026", tz="UTC"), pd.Timestamp("2026", tz="CET")]}),
+        [],
+        [],
+    ),
+    (
+        "with a zone and without",
+        lambda: pd.DataFrame({"a": [pd.Timestamp("2026", tz="UTC"), pd.Timestamp("2026")]}),
+        [],
+        [],
+    ),
+    ("nulls only", lambda: pd.DataFrame({"a": [None, None]}), ["null"], []),
+    ("NaN only", lambda: pd.DataFrame({"a": [float("nan")]}), ["null"], []),
+    ("an index only", lambda: pd.DataFrame(index=["x"]), ["missing_column"], []),
     ("names that are no text", lambda: pd.DataFrame({"a": ["x"], 3: [1]}), ["bad_column_name"], []),
     ("a name twice", lambda: pd.DataFrame([["x", "y"]], columns=["a", "a"]), ["duplicate_column"], []),
     (

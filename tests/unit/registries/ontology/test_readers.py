@@ -3,10 +3,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from lakehouse.errors import InvalidFile, RecordNotFound, UnknownFormat
+from registries.ontology.cxg import read_cxg
 from registries.ontology.obo import read_obo
 from registries.ontology.obographs import read_obographs
 from registries.ontology.parsed import Parsed
@@ -150,6 +154,30 @@ def test_a_line_without_an_end_is_no_ontology(tmp_path):
     file.write_bytes(gzip.compress(b"[Term]\nid: X:1\nname: " + b"x" * 20_000_000))
     with pytest.raises(InvalidFile, match="more than 16,777,216 characters"):
         list(read_obo(file))
+
+
+def test_a_large_file_takes_little_memory(tmp_path):
+    file = tmp_path / "large.obo.gz"
+    with gzip.open(file, "wb", compresslevel=1) as packed:
+        for _ in range(40):
+            packed.write(b"[Term]\nid: X:1\nname: a\ncomment: " + b"x" * 1_000_000 + b"\n\n")
+    script = (
+        "import sys; from pathlib import Path; from registries.ontology.obo import read_obo\n"
+        "peak = lambda: next(int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('VmHWM'))\n"
+        "before = peak(); assert sum(1 for _ in read_obo(Path(sys.argv[1]))) == 40; print((peak() - before) // 1024)"
+    )
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the peak of memory is told by /proc")
+    done = subprocess.run([sys.executable, "-c", script, str(file)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 25, "MB for 40 MB of text"
+
+
+def test_a_name_twice_in_json_makes_one_entry_of_two(tmp_path):
+    file = tmp_path / "x.json"
+    file.write_text(
+        '{"X:1": {"label": "a", "synonyms": ["b"]}, "X:1": {"label": "a", "synonyms": ["c"], "label": "d"}}'
+    )
+    assert [(term.name, list(term.synonyms)) for term in read_cxg(file)] == [("a", ["b"]), ("d", ["c"])]
 
 
 def test_what_is_no_ontology_is_named(tmp_path):
