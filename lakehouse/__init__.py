@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         transaction,
     )
     from lakehouse.customizing import add_registry, create_registry, import_lamindb, migrate, migration, registry
+    from lakehouse.ingestion import ingest
     from lakehouse.maintenance import backup, check, compact, rebuild, restore, vacuum
     from lakehouse.timeline import batch, changes, revert, tag, tags, untag
     from lakehouse.tracing import finish, flow, step, track
@@ -142,6 +143,7 @@ __all__ = [
     "flow",
     "flush",
     "import_lamindb",
+    "ingest",
     "init",
     "migrate",
     "migration",
@@ -192,6 +194,7 @@ if not TYPE_CHECKING:
             "migration",
             "registry",
         ),
+        "lakehouse.ingestion": ("ingest",),
         "lakehouse.maintenance": ("backup", "check", "compact", "rebuild", "restore", "vacuum"),
         "lakehouse.timeline": ("batch", "changes", "revert", "tag", "tags", "untag"),
         "lakehouse.tracing": ("finish", "flow", "step", "track"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from registries.dtypes import parse_dtype
 from registries.feature import Feature
@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from registries.artifact import Artifact
     from registries.instance import Instance
 
-__all__ = ["annotate", "column_of", "index_of", "reindexed", "replaced"]
+__all__ = [
+    "Collected",
+    "annotate",
+    "annotate_with",
+    "collect",
+    "column_of",
+    "index_of",
+    "reindexed",
+    "replaced",
+]
 
 _FEATURES = {"number": "float", "any": "str", "json": "json"}
 
@@ -87,13 +96,29 @@ def reindexed(data: Any, slot: str, values: Any) -> Any:
 # Annotating
 
 
+Collected: TypeAlias = dict[str, tuple[dict[str, list[str]], list[str]]]
+"""By slot: the distinct text of each column that there is a rule for, and of the index."""
+
+
 def annotate(artifact: Artifact, spec: Spec, parts: Mapping[str, Part], home: Instance) -> None:
     """Record the features of each slot and the labels that its columns hold."""
-    for name, slot in spec.slots.items():
-        part = parts.get(name)
-        if part is None or part.kind not in ("frame", "batches"):
-            continue
-        found, index = _distinct(slot, part)
+    annotate_with(artifact, spec, collect(spec, parts), home)
+
+
+def collect(spec: Spec, parts: Mapping[str, Part]) -> Collected:
+    """Return what data hold that an artifact is annotated with; no instance is asked."""
+    found = {name: (slot, parts.get(name)) for name, slot in spec.slots.items()}
+    return {
+        name: _distinct(slot, part)
+        for name, (slot, part) in found.items()
+        if part is not None and part.kind in ("frame", "batches")
+    }
+
+
+def annotate_with(artifact: Artifact, spec: Spec, collected: Collected, home: Instance) -> None:
+    """Record the features and labels that :func:`collect` found."""
+    for name, (found, index) in collected.items():
+        slot = spec.slots[name]
         _label(artifact, slot, found, home)
         _measure(artifact, name, slot, found, index, home)
 

@@ -9,7 +9,7 @@ from lakehouse.cli.screen import Screen
 from lakehouse.cli.text import visible
 from lakehouse.types import Progress
 
-__all__ = ["bar", "counted"]
+__all__ = ["bar", "counted", "paced"]
 
 
 @contextmanager
@@ -70,3 +70,30 @@ def counted(screen: Screen, what: str) -> Iterator[Progress]:
     with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task(what, total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+@contextmanager
+def paced(screen: Screen, what: str) -> Iterator[Progress]:
+    """Show a bar as :func:`counted` does, with how many are done a second, and the time that is left."""
+    if not screen.shows_progress:
+        yield lambda done, total: None
+        return
+    from rich import progress as rich
+    from rich.console import Console
+
+    columns = (
+        rich.SpinnerColumn(),
+        rich.TextColumn("{task.description}", markup=False),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TextColumn("{task.fields[rate]}", markup=False),
+        rich.TimeRemainingColumn(),
+    )
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(what, total=None, rate="")
+
+        def step(done: int, total: int | None) -> None:
+            speed = shown.tasks[0].speed
+            shown.update(task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
+
+        yield step

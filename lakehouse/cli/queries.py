@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.cli.ingests import app as _app
 from lakehouse.cli.later import EVERYWHERE, Later
-from lakehouse.cli.schemas import app as _app
 from lakehouse.cli.text import Format
 
 if TYPE_CHECKING:

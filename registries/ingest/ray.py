@@ -1,0 +1,39 @@
+"""Ray as an executor of ``concurrent.futures``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from lakehouse.optional import require
+
+__all__ = ["RayExecutor"]
+
+
+class RayExecutor(Executor):
+    """Runs what is submitted as tasks of Ray, which is initialised where it is not; needs ``pip install ray``.
+
+    Parameters
+    ----------
+    num_cpus
+        That each task takes.
+
+    Notes
+    -----
+    Workers need this package, and the files under the same paths.
+    """
+
+    def __init__(self, *, num_cpus: float = 1.0) -> None:
+        self._ray: Any = require("ray", "ray")
+        if not self._ray.is_initialized():
+            self._ray.init(log_to_driver=False)
+        self._options = {"num_cpus": num_cpus}
+        self._tasks: dict[Any, Any] = {}
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Start a task, and return the future of its result."""
+        if (task := self._tasks.get(fn)) is None:
+            task = self._tasks[fn] = self._ray.remote(**self._options)(fn)
+        found: Future[Any] = task.remote(*args, **kwargs).future()
+        return found

@@ -1,0 +1,147 @@
+"""What earlier runs saw of a source: size, times and hash of each file, so that an unchanged one is not read again.
+
+It is a memory and no authority: what an instance holds is asked of the instance, and a state that is lost costs reading
+the files once more. It lies beside the cache of this machine, in parts that are each written whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lakehouse.config import cache_settings
+from lakehouse.engine.headlock import HeadLock
+from lakehouse.errors import Busy, shown
+from registries.ingest.work import Finding
+
+__all__ = ["State"]
+
+_PATIENCE = 0.2  # seconds that another run of the same source may take to end
+_MOST_PARTS = 40
+_SCHEMA = pa.schema(
+    [
+        ("path", pa.string()), ("key", pa.string()), ("size", pa.int64()), ("mtime", pa.int64()), ("ctime", pa.int64()),
+        ("hash", pa.string()), ("suffix", pa.string()), ("format", pa.string()), ("kind", pa.string()),
+        ("n_rows", pa.int64()), ("reason", pa.string()), ("message", pa.string()), ("schema", pa.string()),
+    ]
+)  # fmt: skip
+
+
+class State:
+    """The memory of one source of one instance.
+
+    Parameters
+    ----------
+    lake
+        Id of the instance.
+    source
+        Name of the source.
+    schema
+        What files are validated by: an outcome under another one does not count.
+    """
+
+    def __init__(self, lake: str, source: str, schema: str = "") -> None:
+        digest = hashlib.blake2b(f"{lake}\n{source}".encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+        self.folder = cache_settings()[0] / "ingest" / digest
+        self._source, self._schema = source, schema
+        self._loaded: list[Path] = []
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the only one who ingests this source on this machine.
+
+        Raises
+        ------
+        Busy
+            When another run is under way.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = HeadLock(self.folder / "lock", timeout=_PATIENCE)
+        try:
+            with _told(lock, self._source):
+                yield
+        finally:
+            lock.close()
+
+    def load(self) -> pa.Table:
+        """Return the rows, one for each path, the newest."""
+        self._loaded = sorted(self.folder.glob("part-*.parquet"))
+        tables = []
+        for path in self._loaded:
+            try:
+                tables.append(pq.read_table(path, schema=_SCHEMA))
+            except (pa.ArrowException, OSError):  # a memory that is damaged is none
+                continue
+        if not tables:
+            return _SCHEMA.empty_table()
+        found = pa.concat_tables(tables).combine_chunks()
+        if len(tables) == 1:
+            return found
+        last = {path: place for place, path in enumerate(found["path"].to_pylist())}
+        return found.take(pa.array(sorted(last.values()), pa.int64()))
+
+    def add(self, rows: Sequence[tuple[str, str, Finding]]) -> None:
+        """Remember path, key and finding of files that were read; those without times are not."""
+        kept = [(p, k, f) for p, k, f in rows if f.stamp is not None and p.isascii() | _is_text(p)]
+        if not kept:
+            return
+        columns: list[list[Any]] = [
+            [p for p, _, _ in kept],
+            [k for _, k, _ in kept],
+            *([f.stamp[i] for _, _, f in kept if f.stamp] for i in range(3)),
+            *([getattr(f, name) for _, _, f in kept] for name in _SCHEMA.names[5:12]),
+            [self._schema] * len(kept),
+        ]
+        self._write(pa.table([pa.array(c, t) for c, t in zip(columns, _SCHEMA.types, strict=True)], schema=_SCHEMA))
+
+    def finish(self, gone: frozenset[str] = frozenset()) -> None:
+        """Forget paths, and make one part of many."""
+        parts = sorted(self.folder.glob("part-*.parquet"))
+        if not gone and len(parts) <= _MOST_PARTS:
+            return
+        whole = self.load()
+        keep = pa.array([path not in gone for path in whole["path"].to_pylist()], pa.bool_())
+        self._write(whole.filter(keep))
+        for path in parts:
+            path.unlink(missing_ok=True)
+
+    def _write(self, table: pa.Table) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        number = 1 + max((int(path.name.split("-")[1]) for path in self.folder.glob("part-*.parquet")), default=0)
+        draft = self.folder / f".{secrets.token_hex(8)}"
+        try:
+            pq.write_table(table, draft, compression="zstd")
+            draft.replace(self.folder / f"part-{number:08}-{secrets.token_hex(4)}.parquet")
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _told(lock: HeadLock, source: str) -> Iterator[None]:
+    held = lock.held()
+    try:
+        held.__enter__()
+    except Busy as error:
+        raise Busy(
+            f"another ingest of {shown(source)} is under way on this machine: it registers the rest; run this one later"
+        ) from error
+    try:
+        yield
+    finally:
+        held.__exit__(None, None, None)
+
+
+def _is_text(path: str) -> bool:
+    try:
+        os.fsencode(path).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
