@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from formats.storage import Storage
+from lakehouse.engine.arrow import pc
 from lakehouse.errors import InputError, InvalidFile, NotFound
 from lakehouse.ids import with_version
 from registries.bulk import new_uids
@@ -172,7 +173,7 @@ class Registering:
             schema=schema,
         )
         first = pa.array([row["version"] == 0 for row in rows], pa.bool_())
-        for part, fresh in ((table.filter(first), True), (table.filter(pa.compute.invert(first)), False)):
+        for part, fresh in ((table.filter(first), True), (table.filter(pc.invert(first)), False)):
             if len(part):
                 txn.insert("artifact", part, fresh=fresh)
 

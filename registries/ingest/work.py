@@ -126,13 +126,11 @@ def _read(path: str) -> Finding:
             return _folder(path)
         if not stat.S_ISREG(before.st_mode):
             check_source(path)
-        if before.st_size > _SMALL:
-            digest = hash_file(Path(path))
-        else:
-            data = os.read(fd, before.st_size + 1)
-            digest = hash_bytes(data)
+        small = before.st_size <= _SMALL
+        data = os.read(fd, before.st_size + 1) if small else b""
+        digest = hash_bytes(data) if small else hash_file(Path(path))
         after = os.fstat(fd)
-        if _stamp(before) != _stamp(after) or (before.st_size <= _SMALL and len(data) != before.st_size):
+        if _stamp(before) != _stamp(after) or (small and len(data) != before.st_size):
             raise InvalidFile(
                 f"{shown(path)} changed while it was read: wait until its writer is done, then run it again"
             )
