@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
 from lakehouse.errors import Unavailable
@@ -18,6 +19,8 @@ __all__ = ["examined"]
 _FILES = 256
 _BYTES = 64 << 20
 """Files and bytes of one task, at most."""
+_FEW = 32
+"""Files that are read here, as starting a process takes longer."""
 _AHEAD = 4
 """Tasks for each worker that wait or are under way."""
 
@@ -42,6 +45,13 @@ def examined(
     tasks = deque(_tasks(entries))
     if executor is not None:
         yield from _given(tasks, plan, executor)
+        return
+    if (
+        workers is None
+        and len(entries) <= _FEW
+        and sum(one.stat[0] if one.stat else _BYTES for one in entries) <= _BYTES
+    ):
+        yield from zip(entries, examine([one.path for one in entries], plan), strict=True)  # sooner done than begun
         return
     count = workers or os.cpu_count() or 1
     suspects: deque[list[Entry]] = deque()
@@ -80,8 +90,27 @@ def _given(tasks: deque[list[Entry]], plan: Plan, executor: Executor) -> Iterato
 
 
 def _own(count: int) -> ProcessPoolExecutor:
-    # spawned: a forked child inherits threads that are not there
-    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(count, mp_context=_Context())
+
+
+class _Worker(SpawnProcess):
+    """A process that does not import the script of the one who started it, which need not be fit for that."""
+
+    def start(self) -> None:
+        main = vars(sys.modules["__main__"])
+        kept = {name: main[name] for name in ("__spec__", "__file__") if name in main}
+        main["__spec__"] = None
+        main.pop("__file__", None)
+        try:
+            super().start()
+        finally:
+            main.update(kept)
+
+
+class _Context(SpawnContext):
+    """Starts such processes; spawned, as a forked child inherits threads that are not there."""
+
+    Process = _Worker
 
 
 def _run(tasks: deque[list[Entry]], plan: Plan, executor: Executor, ahead: int) -> Iterator[tuple[Entry, Finding]]:

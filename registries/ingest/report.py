@@ -131,7 +131,7 @@ class IngestReport:
     def summary(self) -> str:
         """Return counts, and for each kind of failure some files and what to do about it."""
         counted = ", ".join(f"{n:,} {name}" for name, n in self.counts.items()) or "no files"
-        head = f"{len(self.outcomes):,} files in {self.seconds:,.1f} s ({self.rate:,.0f}/s): {counted}"
+        head = f"{len(self.outcomes):,} files in {self.seconds:,.1f} s ({self.rate:,.{0 if self.rate >= 10 else 1}f}/s): {counted}"
         lines = [f"{head}; nothing was saved, as this was a dry run" if self.dry_run else head]
         groups: dict[str, list[Outcome]] = {}
         for one in self.outcomes:
