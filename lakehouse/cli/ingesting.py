@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ __all__ = ["ingest"]
 _REPORTS = (".json", ".csv", ".parquet")
 
 
-def ingest(screen: Screen, source: str, *, report: Path | None, **options: Any) -> None:
+def ingest(screen: Screen, source: str, *, report: Path | None, options: Mapping[str, Any]) -> None:
     """Ingest, show what became of the files, and end with 1 where some failed."""
     if report is not None and suffix_of(report) not in _REPORTS:
         raise InputError(f"{shown(str(report))}: a report is written to a file that ends in {', '.join(_REPORTS)}")

@@ -97,8 +97,8 @@ class _Worker(SpawnProcess):
     """A process that does not import the script of the one who started it, which need not be fit for that."""
 
     def start(self) -> None:
-        main = vars(sys.modules["__main__"])
-        kept = {name: main[name] for name in ("__spec__", "__file__") if name in main}
+        main: Any = vars(sys.modules["__main__"])
+        kept: dict[str, Any] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
         main["__spec__"] = None
         main.pop("__file__", None)
         try:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from importlib import import_module
 from typing import Any
 
-from lakehouse.optional import require
+from lakehouse.errors import MissingExtra
 
 __all__ = ["RayExecutor"]
 
@@ -25,15 +26,18 @@ class RayExecutor(Executor):
     """
 
     def __init__(self, *, num_cpus: float = 1.0) -> None:
-        self._ray: Any = require("ray", "ray")
+        try:
+            self._ray: Any = import_module("ray")
+        except ModuleNotFoundError as error:
+            raise MissingExtra("'ray' is not installed: pip install ray") from error
         if not self._ray.is_initialized():
             self._ray.init(log_to_driver=False)
         self._options = {"num_cpus": num_cpus}
         self._tasks: dict[Any, Any] = {}
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Start a task, and return the future of its result."""
+    def submit(self, fn: Callable[..., Any], /, *args: Any) -> Future[Any]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Start a task, and return the future of its result; arguments go by their place."""
         if (task := self._tasks.get(fn)) is None:
             task = self._tasks[fn] = self._ray.remote(**self._options)(fn)
-        found: Future[Any] = task.remote(*args, **kwargs).future()
+        found: Future[Any] = task.remote(*args).future()
         return found
