@@ -222,6 +222,7 @@ if not TYPE_CHECKING:
         "SpatialDataCurator": "curate",
         "close": "disconnect",
         "setup": "init",
+        "tracked": "step",
     }
 
     def __getattr__(name: str) -> object:

@@ -77,7 +77,6 @@ _context: ContextVar[Active | _Nothing | None] = ContextVar("lakehouse_run", def
 # Replaced in one step: a lock might be held by another thread when a process forks.
 _tracked: list[Active] = []
 _open: dict[int, Active] = {}
-_told: dict[tuple[int, str], Active | None] = {}
 
 
 def current(home: Instance) -> Active | None:
@@ -100,14 +99,12 @@ def tracked(home: Instance) -> Active | None:
 
 
 def _of_environment(home: Instance, uid: str) -> Active | None:
-    key = id(home), uid
-    if key not in _told:
-        if len(_told) > 100:
-            _told.clear()
-        _told[key] = None  # what is asked below asks for the run, too
+    told = home.tracking.told
+    if uid not in told:
+        told[uid] = None  # what is asked below asks for the run, too
         row = home.snapshot().get("run", uid)
-        _told[key] = Active(home, uid) if row is not None else None
-    return _told[key]
+        told[uid] = Active(home, uid) if row is not None else None
+    return told[uid]
 
 
 def around(home: Instance) -> tuple[Active | None, bool]:

@@ -69,6 +69,8 @@ class Tracking:
         self._environment: str | None = None
         self._process = ""
         self._looked = False
+        self.told: dict[str, Active | None] = {}
+        """Runs of programs that started this one, by what the environment says."""
 
     @property
     def process(self) -> str:
