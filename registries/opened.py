@@ -67,7 +67,8 @@ def opened_lake(
     except OlderFormat as error:
         if read_only:
             raise
-        return _reading(root, options, f"{OLDER_CATALOG}: {error}")
+        why, _, _ = str(error).partition(": lh.migrate")
+        return _reading(root, options, f"{OLDER_CATALOG}: {why}")
     try:
         return _judged(lake, root, options, read_only=read_only, upgrade=upgrade)
     except BaseException:

@@ -220,6 +220,11 @@ def test_an_instance_of_every_released_format_is_read_migrated_and_written(relea
         if older.older:
             with pytest.raises(OlderFormat):
                 older.ULabel(name="late").save()
+    if RELEASED.index(released) == 0:
+        assert main(["save", str(released), "--instance", str(root)]) == 1
+        told = capsys.readouterr().err
+        assert "`lakehouse migrate apply` brings it up to date" in told
+        assert told.count("migrate apply") == 1
     assert main(["migrate", "plan", "--instance", str(root)]) == 0
     assert main(["migrate", "apply", "--instance", str(root)]) == 0
     assert main(["migrate", "check", "--instance", str(root)]) == 0
