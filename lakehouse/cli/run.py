@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typer.main import get_command
 
 from lakehouse.cli.queries import app
 from lakehouse.cli.screen import PIPE_CLOSED, Options, report, silence
+from lakehouse.cli.speech import spoken
 from lakehouse.errors import Conflict, LakehouseError, NotFound, Unavailable
 from lakehouse.optional import check_namesake
 
@@ -28,26 +28,6 @@ _LONGEST: Final = 4_000  # characters of a message
 _FLAGS = ("--json", "--verbose")
 _VALUED = "--instance"
 _PROGRAMS = (".py", ".ipynb")
-# The library's advice is Python; here is what the same advice is in a shell.
-_SPOKEN = (
-    (r"(?:lh|lakehouse)\.(init|connect)\('([^']*)'\)", r"`lakehouse \1 \2`"),
-    (r"pass create=True or save ULabel\(name=\.\.\.\)", "pass --create-labels"),
-    (r"pass format='(\w+)'", r"pass --format \1"),
-    (r", or pass suffix='[^']*' if that is what the bytes are", ""),
-    (r"\w+\.get\(('[^']*')\) may mean", r"\1 may mean"),
-    (
-        r"hand other data in with tables=\{'name': frame\}, or register the file as an artifact",
-        '`lakehouse save FILE` registers a file, then content."KEY" reads it',
-    ),
-    (r"registries change through save\(\), and a SELECT's result is exported with .*", "--format csv exports its rows"),
-    (r"(\w+)\.filter\(\)\.df\(\) lists them all", r"`lakehouse ls --registry \1` lists them all"),
-    (r"restore with discard_newer=True", "add --discard-newer"),
-    (r"move the tag with move=True", "move it with --move"),
-    (r"lh\.add_registry\(\w+\) or (`lakehouse registry add [^`]*`)", r"\1"),
-    (r"lh\.migrate\(\)", "`lakehouse migrate apply`"),
-    (r"pass allow_loss=True if that is meant \(at= still", "pass --allow-loss if that is meant (--at still"),
-    (r"pass user= or set LAKEHOUSE_USER", "set LAKEHOUSE_USER"),
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -136,19 +116,6 @@ def _told(error: Exception) -> tuple[str, str]:
     if isinstance(error, OSError):
         return kind, str(error)
     return kind, f"unexpected {kind}: {error}; run it again with --verbose and report what it shows"
-
-
-def spoken(message: str) -> str:
-    """Return a message of the library with the commands in place of the calls that it recommends.
-
-    Examples
-    --------
-    >>> spoken("no instance: lh.init('./mylake') makes one")
-    'no instance: `lakehouse init ./mylake` makes one'
-    """
-    for pattern, words in _SPOKEN:
-        message = re.sub(pattern, words, message)
-    return message
 
 
 def _code(error: Exception) -> int:

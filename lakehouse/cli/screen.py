@@ -11,6 +11,7 @@ from typing import Any, Final, TextIO, TypeGuard
 
 import typer
 
+from lakehouse.cli.speech import spoken
 from lakehouse.cli.text import aligned, cell, json_text, visible
 
 __all__ = ["PIPE_CLOSED", "Options", "Screen", "report"]
@@ -160,7 +161,7 @@ class LogLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        level, message = record.levelname.lower(), record.getMessage()
+        level, message = record.levelname.lower(), spoken(record.getMessage())
         if self._options.json:
             text = json_text({"log": {"level": level, "message": message}}, ascii_only=True)
         else:

@@ -224,7 +224,7 @@ def test_an_instance_of_every_released_format_is_read_migrated_and_written(relea
         assert main(["save", str(released), "--instance", str(root)]) == 1
         told = capsys.readouterr().err
         assert "`lakehouse migrate apply` brings it up to date" in told
-        assert told.count("migrate apply") == 1
+        assert "lh." not in told
     assert main(["migrate", "plan", "--instance", str(root)]) == 0
     assert main(["migrate", "apply", "--instance", str(root)]) == 0
     assert main(["migrate", "check", "--instance", str(root)]) == 0
