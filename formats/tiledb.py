@@ -294,11 +294,20 @@ def _described(path: Path) -> Iterator[tuple[str, Description]]:
                 columns,
                 attributes={
                     "layout": "sparse" if schema.sparse else "dense",
-                    "dimensions": ", ".join(f"{d.name} {_dtype(d.dtype)}" for d in dimensions),
+                    "dimensions": ", ".join(map(_dimension, dimensions)),
                     "tiles": str(tuple(str(d.tile) for d in dimensions)),
                 },
             ),
         )
+
+
+def _dimension(dimension: Any) -> str:
+    """Return name, type and, of what is not text, the first and last coordinate that there may be."""
+    kind = _dtype(dimension.dtype)
+    if kind == "string":
+        return f"{dimension.name} string"
+    first, last = dimension.domain
+    return f"{dimension.name} {kind} {first} to {last}"
 
 
 def _dtype(dtype: Any) -> str:

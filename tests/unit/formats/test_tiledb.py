@@ -115,6 +115,7 @@ def test_an_open_array_reads_a_part_and_closes(tmp_path: Path) -> None:
     assert not array.isopen
     described = TILEDB.describe(tmp_path / "x.tiledb")
     assert described.attributes["layout"] == "dense"
+    assert described.attributes["dimensions"] == "__dim_0 uint64 0 to 3, __dim_1 uint64 0 to 2"
     assert [(c.name, c.dtype) for c in described.columns] == [("value", "float64")]
 
 
