@@ -27,6 +27,7 @@ GROUPS = {
     "lineage": "lineage",
     "open": "opening",
     "validate": "validation",
+    "datasets": "datasets",
     "import": "importing",
     "moving": "moving",
 }

@@ -99,7 +99,12 @@ class Ingest:
         self._schema, self._spec = self._find_schema()
         labels = check_annotations(self.home, source.entries, self.options)
         self._registering = Registering(
-            self.home, f"ingest {Path(source.name).name}", labels=labels, schema=self._schema, spec=self._spec
+            self.home,
+            f"ingest {Path(source.name).name}",
+            labels=labels,
+            schema=self._schema,
+            spec=self._spec,
+            create_labels=self.options.create_labels,
         )
         self._refuse_faults(source)
         state = State(self.home.lake.id, source.name, self._spec.to_json() if self._spec else "")

@@ -73,15 +73,24 @@ class Registering:
         Kept with each commit.
     labels
         Uids of labels by name.
-    schema
+    schema, spec
         What files were validated by.
+    create_labels
+        Whether values of categorical features that are not known are made.
     """
 
     def __init__(
-        self, home: Instance, message: str, *, labels: Mapping[str, str], schema: Schema | None, spec: Spec | None
+        self,
+        home: Instance,
+        message: str,
+        *,
+        labels: Mapping[str, str],
+        schema: Schema | None,
+        spec: Spec | None,
+        create_labels: bool = False,
     ) -> None:
         self._home, self._message, self._labels = home, message, labels
-        self._schema, self._spec = schema, spec
+        self._schema, self._spec, self._create = schema, spec, create_labels
 
     def register(self, wanted: Sequence[Wanted]) -> list[Outcome]:
         """Save artifacts for files, all in one commit, and return what became of each.
@@ -101,6 +110,8 @@ class Registering:
             return outcomes
         with self._home.transaction(self._message):
             self._home.run(plan)
+            if self._schema is not None and not self._schema.is_saved:  # one that is shipped
+                self._schema.save()
             for one, outcome in zip(wanted, outcomes, strict=True):
                 self._annotate(one, outcome)
         return outcomes
@@ -207,7 +218,7 @@ class Registering:
         try:
             if one.entry.features:
                 values: dict[str | Feature, Any] = dict(one.entry.features.items())
-                artifact.features.add_values(values)
+                artifact.features.add_values(values, create=self._create)
         except (InputError, NotFound) as error:
             error.add_note(f"in the features of {one.entry.path}")
             raise
