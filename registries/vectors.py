@@ -85,11 +85,11 @@ class Vectors:
         """
         own = cls.vocabulary(field=field, fields=fields, organism=organism)
         read = cls.at_hand(organism)
-        if read is None or not len(missing := own.unresolved(values)):
+        if read is None or not (own.is_extended or len(own.unresolved(values))):
             return own
         entries = read()
         both = own.beside(entries.vocabulary(field=field, fields=fields))
-        if found := int(both.valid(missing).sum()):
+        if found := both.borrowed(values):
             _log.info(
                 "%s: %s of %s not in the registry yet; %s.from_values(...).save() takes them over",
                 cls.meta.name,

@@ -79,6 +79,7 @@ class Vocabulary:
         self._tables: dict[tuple[str, str, str], pl.DataFrame] = {}
         self._sets: dict[str, frozenset[str]] = {}
         self._beside: tuple[Vocabulary, Vocabulary] | None = None
+        self._layers: tuple[Vocabulary, Vocabulary] | None = None
 
     def __repr__(self) -> str:
         return f"<Vocabulary {self.name}: {len(self):,} terms, {len(self._synonyms):,} synonyms>"
@@ -132,6 +133,10 @@ class Vocabulary:
         import polars as pl
 
         field = self.checked_field(field)
+        if self._layers is not None:
+            own, more = self._layers
+            flags = own.valid(text, field=field)
+            return flags if flags.all() else flags | more.valid(text, field=field)
         if len(text) * _FEW < len(self) and len(self) <= LARGE:  # Polars would hash every term first
             spellings = self.spellings(field)
             return pl.Series(text.name, [value in spellings for value in text.to_list()], dtype=pl.Boolean)
@@ -320,8 +325,33 @@ class Vocabulary:
         )
         moved = moved.with_columns(at=place.gather(moved["at"]))
         made._synonyms = pl.concat([self._synonyms, moved])
+        more = Vocabulary([], fields={name: [] for name in self.fields[1:]}, **self._named())
+        more._fields = theirs.filter(kept & ~equal)
+        made._layers = self, more
         self._beside = other, made
         return made
+
+    @property
+    def is_extended(self) -> bool:
+        """Whether another vocabulary was set beside it already, which then costs nothing."""
+        return self._beside is not None
+
+    def borrowed(self, values: Any) -> int:
+        """Return how many distinct values are terms that stand beside its own; see :meth:`beside`.
+
+        Examples
+        --------
+        >>> Vocabulary(["a"]).beside(Vocabulary(["b", "c"])).borrowed(["a", "b", "b", "x", None])
+        1
+        """
+        if self._layers is None:
+            return 0
+        more = self._layers[1]
+        if not isinstance(values, list | tuple):
+            text = values_of(values).text
+            return text.filter(more.valid(text)).n_unique()
+        spellings = more.spellings(self.field)
+        return len({value for value in values if isinstance(value, str) and value in spellings})
 
     def check_synonym(self, term: str, synonym: object, *, force: bool = False) -> None:
         """Refuse a synonym that is empty, or that another term has already, unless forced."""
