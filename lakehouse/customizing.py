@@ -120,6 +120,13 @@ def import_lamindb(path: StrPath, *, progress: Progress | None = None) -> Moving
     ------
     InvalidFile
         When it is no database of LaminDB 2.
+
+    Examples
+    --------
+    >>> import lakehouse as lh
+    >>> lh.import_lamindb("storage/.lamindb/lamin.db")  # doctest: +SKIP
+    Artifact: 4 rows, 4 added, 0 known
+    ...
     """
     return moved_in(binding.current(), Path(path), progress=progress)
 
@@ -131,6 +138,15 @@ def registry(name: str) -> type[Record]:
     ------
     NotFound
         When there is none of that name.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import lakehouse as lh
+    >>> lake = lh.init(tempfile.mkdtemp(), pointer=False)
+    >>> lh.registry("cell_type")(name="T cell").save().name
+    'T cell'
+    >>> lh.disconnect()
     """
     return adding.registry_called(binding.current(), name)
 
@@ -182,6 +198,15 @@ def migrate(*registries: type[Record], root: str | os.PathLike[str] | None = Non
         When values would be lost.
     NewerFormat
         When the instance is newer than this program.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import lakehouse as lh
+    >>> lake = lh.init(tempfile.mkdtemp(), pointer=False)
+    >>> lh.migrate().steps  # it was made by this very version
+    ()
+    >>> lh.disconnect()
     """
     classes = [one.meta.registry for one in registries]
     current = binding.current_or_none()

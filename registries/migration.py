@@ -112,6 +112,8 @@ class Migration:
         ------
         InputError
             When values would be lost.
+        OlderFormat
+            When the instance was opened as it is, for reading: ``lh.migrate()`` opens it for this.
         Duplicate, ReferenceMissing
             When rows break a rule that is new.
         """
@@ -122,6 +124,7 @@ class Migration:
             )
         if not self.steps:
             return Applied(self.home.lake.head(), ())
+        self.home.refuse_reading_only()
         said = message or "migration: " + "; ".join(str(step) for step in self.steps)[:2_000]
         commit = migrate(self.home.lake, self.changes, message=said)
         self.home.bind_all(self.own)

@@ -167,6 +167,8 @@ def test_a_class_with_more_columns_opens_its_instance_for_reading_until_it_is_mi
             older.Batch(name="c").save()
     lh.connect(root, user="ada")
     assert repr(lh.migration()) == "batch: unit is added"
+    with pytest.raises(OlderFormat, match=r"lh\.migrate\(\)"):
+        lh.migration().apply()
     assert lh.migrate(wider).steps[0].table == "batch"
     assert lh.registry("batch")(name="c", unit="mm").save().unit == "mm"
     assert recorded(lh.current())[0]["message"] == "migration: batch: unit is added"
