@@ -16,7 +16,7 @@ PEERS := .cache/peers/venv
 AZURITE := .cache/azurite/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint types docs-test bench bench-peers scale torture conformance format lock clean
+.PHONY: help demo test unit lint types docs-test bench bench-peers scale torture conformance executors torch format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,16 @@ conformance: $(READY) ## Ask the official CELLxGENE validator and the real Lamin
 	cp .cache/conformance/lamindb/expected.json tests/conformance/lamindb_expected.json
 	cp .cache/conformance/lamindb/lamindb.sql tests/conformance/lamindb.sql
 	$(BIN)/python -m pytest -q tests/conformance
+
+executors: $(READY) ## Ingest on Dask and on Ray, in an environment of its own
+	rm -rf .cache/executors && $(PYTHON) -m venv .cache/executors
+	.cache/executors/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements-ci.txt '.[test]' distributed==2026.8.0 ray==2.60.0
+	PYTHONPATH=. .cache/executors/bin/python -m pytest -q tests/unit/registries/ingest/test_executors.py
+
+torch: $(READY) ## Read datasets with torch's DataLoader, in an environment of its own
+	rm -rf .cache/torch && $(PYTHON) -m venv .cache/torch
+	.cache/torch/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements-ci.txt '.[test]' torch==2.13.0
+	PYTHONPATH=. .cache/torch/bin/python -m pytest -q tests/unit/registries/dataset/test_mapped.py
 
 format: $(READY) ## Mend what ruff can mend
 	$(BIN)/ruff check --fix .

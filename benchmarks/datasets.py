@@ -111,7 +111,7 @@ def _batches(lake: Instance, folder: Path) -> Iterator[Row]:
         dice = np.random.default_rng(n)
         columns = np.sort(dice.integers(0, genes // each, (count, each)) + np.arange(0, genes, genes // each), axis=1)
         places = np.arange(0, count * each + 1, each)
-        values = dice.random(count * each, dtype="float32")
+        values = (dice.poisson(1.5, count * each) + 1).astype("float32")
         matrix = sparse.csr_matrix((values, columns.ravel().astype("int32"), places), shape=(count, genes))
         obs = pd.DataFrame(
             {"cell_type": pd.Categorical(dice.choice(["a", "b"], count))}, index=list(map(str, range(count)))
@@ -141,8 +141,8 @@ def _batches(lake: Instance, folder: Path) -> Iterator[Row]:
 
     found = alternate({"bare": bare, "dense": dense, "sparse": sparse_rows}, rounds=5, warm=1)
     what = f"{_CELLS} h5ad of {count:,} cells, shuffled batches of 512"
-    yield ms(_GROUP, f"{what}, dense", found["dense"], found["bare"], "chunks read in order", at_most(2))
-    yield ms(_GROUP, f"{what}, CSR", found["sparse"], found["bare"], "chunks read in order")
+    yield ms(_GROUP, f"{what}, dense", found["dense"], found["bare"], "chunks read in order")
+    yield ms(_GROUP, f"{what}, CSR", found["sparse"], found["bare"], "chunks read in order", at_most(2))
 
 
 # Ingest

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batches", "Sampler"]
 
-_MIXED = 16
+_MIXED = 32
 """Batches whose blocks are read together and mixed."""
 
 

@@ -264,7 +264,7 @@ class MappedDataset:
         *,
         shuffle: bool = False,
         seed: int = 0,
-        block: int = 128,
+        block: int = 256,
         drop_last: bool = False,
         dense: bool = True,
         shard: tuple[int, int] = (0, 1),

@@ -32,12 +32,13 @@ class RayExecutor(Executor):
             raise MissingExtra("'ray' is not installed: pip install ray") from error
         if not self._ray.is_initialized():
             self._ray.init(log_to_driver=False)
-        self._options = {"num_cpus": num_cpus}
-        self._tasks: dict[Any, Any] = {}
+        self._task = self._ray.remote(num_cpus=num_cpus)(_called)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any) -> Future[Any]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         """Start a task, and return the future of its result; arguments go by their place."""
-        if (task := self._tasks.get(fn)) is None:
-            task = self._tasks[fn] = self._ray.remote(**self._options)(fn)
-        found: Future[Any] = task.remote(*args).future()
+        found: Future[Any] = self._task.remote(fn, *args).future()
         return found
+
+
+def _called(fn: Callable[..., Any], *args: Any) -> Any:
+    return fn(*args)
