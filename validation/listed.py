@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
 
 from validation.standardize import Keep, choices, mapping
@@ -30,8 +31,8 @@ def listed_valid(vocabulary: Vocabulary, values: Any, field: str) -> Any:
         return None
     known = vocabulary.spellings(field)
     try:
-        flags = [value in known for value in values]
-        _check_text(value for value, valid in zip(values, flags, strict=True) if not valid)
+        flags = list(map(known.__contains__, values))
+        _check_text(filterfalse(known.__contains__, values))
     except (TypeError, UnicodeEncodeError):
         return None
     return flags if type(values) is list else tuple(flags)
@@ -48,7 +49,7 @@ def listed_standard(
     pairs = mapping(chosen, listed, keep)
     if mapper:
         return (pairs,)
-    return (type(values)([pairs.get(value, value) for value in values] if pairs else values),)
+    return (type(values)(map(pairs.get, values, values) if pairs else values),)
 
 
 def unlike(vocabulary: Vocabulary, values: Any, field: str | None) -> pl.Series | None:
@@ -59,7 +60,7 @@ def unlike(vocabulary: Vocabulary, values: Any, field: str | None) -> pl.Series 
         return None
     known = vocabulary.spellings(field) if field is not None else frozenset[str]()
     try:
-        rest = dict.fromkeys([value for value in values if value not in known])
+        rest = dict.fromkeys(filterfalse(known.__contains__, values))
         return pl.Series([value for value in rest if isinstance(value, str) and value], dtype=pl.String)
     except (TypeError, UnicodeEncodeError):
         return None

@@ -351,7 +351,10 @@ class Vocabulary:
             text = values_of(values).text
             return text.filter(more.valid(text)).n_unique()
         spellings = more.spellings(self.field)
-        return len({value for value in values if isinstance(value, str) and value in spellings})
+        try:
+            return len(spellings.intersection(values))
+        except TypeError:  # some values have no hash
+            return len({value for value in values if isinstance(value, str) and value in spellings})
 
     def check_synonym(self, term: str, synonym: object, *, force: bool = False) -> None:
         """Refuse a synonym that is empty, or that another term has already, unless forced."""
