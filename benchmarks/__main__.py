@@ -18,6 +18,7 @@ GROUPS = {
     "postgres": "postgres",
     "artifact": "artifact",
     "registries": "registries",
+    "search": "searching",
     "ontologies": "ontologies",
     "formats": "formats",
     "storage": "storage",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakehouse.errors import InputError, Unsupported, shown
+from registries.meta import own_attribute
 from registries.ontology.hierarchy import hierarchy_of
 from registries.record import Saved
 from registries.repointing import repoint
@@ -91,7 +92,7 @@ def _joined(gone: Record, kept: Mapping[str, Any], other: Mapping[str, Any]) -> 
         row["synonyms"] = [*row["synonyms"], *dict.fromkeys(new)]
         if "synonym_scopes" in meta.columns:
             row["synonym_scopes"] = [*row["synonym_scopes"], *(scopes.get(n, "EXACT") for n in dict.fromkeys(new))]
-    identity = getattr(meta.registry, "identity_field", "")
+    identity = own_attribute(meta.registry, "identity_field")
     if "alternative_ids" in meta.columns:
         ids = [one for one in (other.get(identity), *other["alternative_ids"]) if one and one != row.get(identity)]
         row["alternative_ids"] = list(dict.fromkeys([*row["alternative_ids"], *ids]))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from registries.conditions import Condition
     from registries.record import Record
 
-__all__ = ["Link", "Lookup", "Meta", "table_name"]
+__all__ = ["Link", "Lookup", "Meta", "own_attribute", "table_name"]
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -103,7 +103,7 @@ class Meta:
     @property
     def title(self) -> str:
         """The column by which people call its records."""
-        names = (getattr(self.registry, "label_field", ""), "name", "key", "handle", "root")
+        names = (own_attribute(self.registry, "label_field"), "name", "key", "handle", "root")
         return next((name for name in names if name in self.columns), "uid")
 
     @property
@@ -132,6 +132,11 @@ class Meta:
             comment=self.comment,
             declaration=declaration_of(self) if self.origin else {},
         )
+
+
+def own_attribute(registry: type, name: str) -> Any:
+    """Return what a class or one above it says under a name, or None; registries look for near names on ``getattr``."""
+    return next((vars(one)[name] for one in registry.__mro__ if name in vars(one)), None)
 
 
 def table_name(class_name: str) -> str:

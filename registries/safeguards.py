@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import LakehouseError, StillReferenced, shown
 from registries.binding import REGISTRIES
+from registries.meta import own_attribute
 from registries.search.closeness import close_names, is_guarded
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def warn_of_close_names(record: Record, *, asked: bool = False) -> None:
     """
     meta = record.meta
     name = record.value(meta.title)
-    guarded = is_guarded(meta) and getattr(record, "identity", lambda: None)() is None
+    identify = own_attribute(type(record), "identity")
+    guarded = is_guarded(meta) and (identify is None or identify(record) is None)
     if not (asked or guarded) or not isinstance(name, str) or not name.strip():
         return
     close = close_names(record.home_of(), meta, name[:1_000])

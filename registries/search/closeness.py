@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
 from lakehouse.engine.scan import quoted
 from registries.search.asking import index_of, is_indexed
 from registries.search.fields import fields_of
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["close_names", "is_guarded"]
 
-_SHOWN = 3
+_SHOWN, _MOST = 3, 20
 _SHORT, _LONG = 5, 10
 _LARGE = 20_000
 """Rows of a registry whose index is not built for a save: its names are gone through instead, until it is searched."""
@@ -58,11 +61,8 @@ def _is_large(home: Instance, meta: Meta) -> bool:
 def _scanned(home: Instance, meta: Meta, name: str, edits: int) -> list[str]:
     """Return the names of a registry without an index that are close, by going through all of them."""
     title, table = quoted(meta.title), quoted(meta.table)
-    statement = (
-        f"select {title} as name from {table} where length({title}) between ? and ? "
-        f"and damerau_levenshtein(lower({title}), lower(?)) <= ? "
-        f"order by damerau_levenshtein(lower({title}), lower(?)), 1 limit 20"
-    )
-    asked = [len(name) - edits, len(name) + edits, name, edits, name]
-    found: list[str] = home.snapshot().arrow(statement, asked, [meta.table])["name"].to_pylist()
-    return found
+    statement = f"select {title} as name, lower({title}) as plain from {table} where length({title}) between ? and ?"
+    rows = home.snapshot().arrow(statement, [len(name) - edits, len(name) + edits], [meta.table])
+    plain = rows["plain"].to_pylist()
+    hits = process.extract(name.lower(), plain, scorer=OSA.distance, score_cutoff=edits, limit=_MOST)
+    return [rows["name"][place].as_py() for _, _, place in hits]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse.errors import InputError, UnknownField, did_you_mean, shown
 from registries.column import TEXTS
+from registries.meta import own_attribute
 
 if TYPE_CHECKING:
     from registries.meta import Meta
@@ -80,7 +81,7 @@ def fields_of(meta: Meta) -> Fields:
     lists = tuple(c.name for c in meta.columns.values() if c.python == TEXTS and c.name in _LISTS)
     if meta.title == "uid" or meta.title not in texts:
         raise InputError(f"{meta.name} has no name to search by: filter() looks for values of its fields")
-    identity = getattr(meta.registry, "identity_field", "")
+    identity = own_attribute(meta.registry, "identity_field")
     named = [n for n in texts if n in _OTHER_NAMES or n == identity or n.endswith("_id")]
     names = tuple(dict.fromkeys((meta.title, *named)))
     prose = tuple(n for n in texts if n in _PROSE)

@@ -113,14 +113,17 @@ def _pieces(texts: pa.Array) -> tuple[Any, Any]:
     offsets = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
     lengths = np.diff(offsets)
     letters = np.frombuffer(texts.buffers()[2] or b"", np.uint8)[offsets[0] : offsets[-1]]
-    owners = np.repeat(np.arange(len(texts), dtype=np.uint32), lengths)
-    spaced = np.zeros(len(letters) + len(texts) + 2, np.uint16)  # an edge between any two texts
-    places = np.arange(1, len(letters) + 1) + owners
-    spaced[places] = _letter_codes()[letters]
-    middle = spaced[places] != _EDGE
-    places, owners = places[middle], owners[middle]
-    codes = spaced[places - 1] * np.uint16(_LETTERS**2) + spaced[places] * np.uint16(_LETTERS) + spaced[places + 1]
-    return codes, owners
+    between = np.ones(len(letters) + len(texts) + 2, bool)
+    between[1 + offsets[:-1] - offsets[0] + np.arange(len(texts))] = False  # an edge before each text
+    between[[0, -1]] = False
+    spaced = np.zeros(len(between), np.uint16)
+    spaced[between] = _letter_codes()[letters]
+    middle = spaced[1:-1] != _EDGE
+    codes = spaced[:-2] * np.uint16(_LETTERS**2)
+    codes += spaced[1:-1] * np.uint16(_LETTERS)
+    codes += spaced[2:]
+    owners = np.repeat(np.arange(len(texts), dtype=np.uint32), lengths + 1)
+    return codes[middle], owners[middle]
 
 
 def _letter_codes() -> Any:
