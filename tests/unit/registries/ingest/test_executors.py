@@ -45,11 +45,13 @@ def test_dask_reads_and_registers_what_processes_do(lake, many, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(missing("ray"), reason="ray is not installed: make executors tries it")
 def test_ray_reads_and_registers_what_processes_do(lake, many, monkeypatch):
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": ROOT}}, log_to_driver=False)
+    monkeypatch.setenv("PYTHONPATH", ROOT)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         check(lake, many, RayExecutor())
     finally:
