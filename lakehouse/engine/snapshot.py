@@ -73,6 +73,11 @@ class Snapshot:
         """Whether it shows the writes of a transaction that is still open."""
         return False
 
+    @property
+    def untracked(self) -> Snapshot:
+        """The same without noting what is read."""
+        return self
+
     def __repr__(self) -> str:
         return f"Snapshot(commit={self.commit})"
 

@@ -145,6 +145,11 @@ class TrackedView(TransactionView):
         super().__init__(base, log)
         self._reads, self._plain = reads, TransactionView(base, log)
 
+    @property
+    def untracked(self) -> Snapshot:
+        """The same without noting what is read."""
+        return self._plain
+
     def reset(self) -> None:
         """Forget what was folded, after a savepoint was undone."""
         super().reset()

@@ -53,7 +53,7 @@ def statements(
     for table in snapshot.tables:
         name = f"{TABLE}{table}" if table in shown else table
         yield Statement(name, f"CREATE VIEW {inside}{quoted(name)} AS {source(table)}")
-    yield _columns(inside)
+    yield _columns(snapshot, inside)
     for name, sql in shown.items():
         if isinstance(sql, Macro):
             text = sql.replace("lineage_edge", f"{inside}lineage_edge")  # a macro looks names up where it is called
@@ -75,8 +75,8 @@ def _seen(home: Instance, snapshot: Snapshot) -> dict[str, str]:
     return {**views(snapshot, query), **hierarchy_views(wanted), **lineage_macros(query)}
 
 
-def _columns(inside: str) -> Statement:
-    rows = column_table()
+def _columns(snapshot: Snapshot, inside: str) -> Statement:
+    rows = column_table(snapshot.tables)
     values = ", ".join(f"({', '.join(map(_value, row.values()))})" for row in rows.to_pylist())
     names = ", ".join(map(quoted, rows.column_names))
     return Statement(COLUMNS, f"CREATE TABLE {inside}{COLUMNS} AS SELECT * FROM (VALUES {values}) v({names})")

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -25,6 +26,7 @@ from tests.remote.process import ServerProcess, free_port
 __all__ = ["GoogleProcess"]
 
 Handler = Callable[..., None]
+_ROOT = Path(__file__).parents[2]
 
 
 class GoogleProcess(ServerProcess):
@@ -32,7 +34,7 @@ class GoogleProcess(ServerProcess):
 
     def __init__(self, *flags: str) -> None:
         port = free_port()
-        super().__init__([sys.executable, "-m", "tests.remote.google", str(port), *flags], port)
+        super().__init__([sys.executable, "-m", "tests.remote.google", str(port), *flags], port, folder=_ROOT)
 
     def environment(self) -> dict[str, str]:
         """Return what names it to gcsfs and to delta-rs."""

@@ -20,18 +20,19 @@ def free_port() -> int:
 class ServerProcess:
     """Runs a program that listens on a port, from when it answers until it is closed."""
 
-    def __init__(self, command: Sequence[str | Path], port: int) -> None:
+    def __init__(self, command: Sequence[str | Path], port: int, folder: Path | None = None) -> None:
         self.port = port
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
             except OSError:
                 time.sleep(0.05)
             else:
                 return
-        raise RuntimeError(f"{command[0]} did not start")
+        self.close()
+        raise RuntimeError(f"{' '.join(map(str, command))} did not start")
 
     @property
     def endpoint(self) -> str:

@@ -185,6 +185,7 @@ class LakeMachine(RuleBasedStateMachine):
         report = check(self.lakes[which], deep=True)
         assert report.ok, report.of(Severity.HARM)
 
+    @precondition(lambda self: self.catalog_url is None)  # Postgres has tools of its own for it
     @rule(which=st.integers(0, 1))
     def back_up(self, which: int) -> None:
         path = self.folder / f"backup {self.lakes[which].head()} {self.moves} {self.restorations}"

@@ -107,6 +107,6 @@ def test_blocks_of_an_older_catalog_keep_their_names_taken(tmp_path: Path) -> No
         con.execute("DROP TABLE intent")
         con.execute("PRAGMA user_version = 2")
     con.close()
-    with Lake.open(root, SPECS, options=quiet()) as lake:
+    with Lake.open(root, SPECS, options=quiet(), upgrade=True) as lake:
         add(lake, "new")
         assert all(taken(lake, 0, number) for number in (0, 500, BULK - 1))

@@ -189,14 +189,14 @@ def older(big: Lake) -> Path:
 
 @pytest.mark.parametrize("read_only", [True, False])
 def test_catalog_of_the_first_format_opens_and_shows_everything(older: Path, read_only: bool) -> None:
-    with Lake.open(older, options=quiet(**SMALL_FILES), read_only=read_only) as lake:
+    with Lake.open(older, options=quiet(**SMALL_FILES), read_only=read_only, upgrade=not read_only) as lake:
         assert between(lake, Bound("n", 31, 33)) == ["u0031", "u0032", "u0033"]
         assert newest(lake, 2) == ["u0099", "u0098"]
 
 
 def test_catalog_of_the_first_format_is_written_on(older: Path, make_reader: Callable[[Path], Lake]) -> None:
     reader = make_reader(older)
-    with Lake.open(older, options=quiet(**SMALL_FILES)) as lake:
+    with Lake.open(older, options=quiet(**SMALL_FILES), upgrade=True) as lake:
         lake.run(lambda txn: txn.upsert("event", [row(5, n=500)]))
         lake.flush()
         assert between(lake, Bound("n", 400, 600)) == ["u0005"]

@@ -58,7 +58,7 @@ def test_the_installed_metadata_lists_the_documented_extras():
         metadata.distribution(optional.DISTRIBUTION)
     except metadata.PackageNotFoundError:
         pytest.skip("run from a folder of sources that was not installed; `make test` installs it")
-    assert extras() == ("azure", "gcs", "mudata", "ontologies", "postgres", "test", "tiledbsoma")
+    assert extras() == ("azure", "excel", "gcs", "mudata", "ontologies", "postgres", "test", "tiledbsoma")
 
 
 def test_a_present_package_is_returned():
