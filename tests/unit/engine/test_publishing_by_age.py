@@ -105,7 +105,7 @@ def test_closing_publishes_an_old_tail_that_another_process_left(tmp_path: Path)
 
 def test_closing_does_not_wait_for_another_publisher(tmp_path: Path) -> None:
     with create(tmp_path / "lake") as other:
-        lake = Lake.open(tmp_path / "lake", options=Options(publish_commits=1))
+        lake = Lake.open(tmp_path / "lake", options=Options(publish_commits=3))  # one more waits when it is closed
         for uid in "abc":
             add(lake, uid)
         add(other, "d")
