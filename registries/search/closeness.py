@@ -44,7 +44,7 @@ def close_names(home: Instance, meta: Meta, name: str) -> list[str]:
     edits = 0 if len(name) < _SHORT else 1 if len(name) < _LONG else 2
     if is_indexed(home, meta) or not _is_large(home, meta):
         fields = fields_of(meta)
-        known = index_of(home, meta, _seen(home)).close(name, edits, (meta.title, *fields.lists))
+        known = index_of(home, meta, _seen(home, meta)).close(name, edits, (meta.title, *fields.lists))
     else:
         known = _scanned(home, meta, name, edits)
     numbers = _NUMBERS.findall(fold(name))
@@ -52,13 +52,13 @@ def close_names(home: Instance, meta: Meta, name: str) -> list[str]:
     return [] if name in near else near[:_SHOWN]
 
 
-def _seen(home: Instance) -> Snapshot:
-    """What is there now; a save does not depend on what it is warned of."""
-    return home.snapshot().untracked
+def _seen(home: Instance, meta: Meta) -> Snapshot:
+    """Return what is there now; a save does not depend on what it is warned of."""
+    return home.lake.snapshot(tables=[meta.table]).untracked
 
 
 def _is_large(home: Instance, meta: Meta) -> bool:
-    state = _seen(home).state(meta.table)
+    state = _seen(home, meta).state(meta.table)
     rows = state.base.rows + len(state.tail.rows) + sum(file.rows for _, file in state.tail.staged)
     checks = home.cold_checks[meta.table] = home.cold_checks.get(meta.table, 0) + 1
     return rows > _LARGE and checks <= _CHECKS
@@ -68,7 +68,7 @@ def _scanned(home: Instance, meta: Meta, name: str, edits: int) -> list[str]:
     """Return the names of a registry without an index that are close, by going through all of them."""
     title, table = quoted(meta.title), quoted(meta.table)
     statement = f"select {title} as name, lower({title}) as plain from {table} where length({title}) between ? and ?"
-    rows = _seen(home).arrow(statement, [len(name) - edits, len(name) + edits], [meta.table])
+    rows = _seen(home, meta).arrow(statement, [len(name) - edits, len(name) + edits], [meta.table])
     plain = rows["plain"].to_pylist()
     hits = process.extract(name.lower(), plain, scorer=OSA.distance, score_cutoff=edits, limit=_MOST)
     return [rows["name"][place].as_py() for _, _, place in hits]

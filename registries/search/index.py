@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,9 @@ from lakehouse.engine.scan import quoted
 from registries.search.fields import Fields
 from registries.search.prose import PROSE
 from registries.search.ranking import Asked
+from registries.search.recent import Recent
 from registries.search.shard import Found, Shard
+from registries.search.trigrams import pieces_of
 
 __all__ = ["Index"]
 
@@ -49,7 +52,8 @@ class Index:
         kept = self._schema.names if self.is_whole else self.fields.read
         columns = ", ".join(map(quoted, kept))
         rows = snapshot.arrow(f"select {columns} from {quoted(table)}", tables=[table])
-        self._shards, self._fresh = [Shard(rows, self.fields)], dict[str, dict[str, Any]]()
+        self._shards, self._fresh = [Shard(rows, self.fields)], Recent(self.fields)
+        self._read = frozenset(rows.schema.names)
         self._newest: Shard | None = None
         self.commit = snapshot.commit
 
@@ -71,29 +75,29 @@ class Index:
         with self._lock:
             other = object.__new__(Index)
             vars(other).update(vars(self), _lock=threading.RLock())
-            other._shards, other._fresh, other._newest = [s.copy() for s in self._shards], dict(self._fresh), None
+            other._shards, other._fresh, other._newest = [s.copy() for s in self._shards], self._fresh.copy(), None
         other._take(segments)
         return other
 
     def _take(self, segments: Sequence[Segment]) -> None:
         if not segments:
             return
-        read = set(self._shards[0].rows.schema.names)
         for segment in segments:
             assert segment.batch is not None
             uids = segment.batch.column("uid").to_pylist()
-            for uid in uids:
-                self._fresh.pop(uid, None)
-            for shard in self._shards:
-                shard.gone.update(uids)
-            if segment.op is not Op.DELETE:
-                there = [name for name in segment.batch.schema.names if name in read]
-                self._fresh.update(zip(uids, segment.batch.select(there).to_pylist(), strict=True))
+            if segment.op is not Op.INSERT:  # what is inserted was absent
+                for shard in self._shards:
+                    shard.gone.update(uids)
+            self._fresh.replace(uids, self._rows_of(segment.batch, uids) if segment.op is not Op.DELETE else {})
         self._newest = None
         if len(self._fresh) > _FRESH:
             self._shards.append(self._shard_of_fresh())
             self._fresh.clear()
             self._merge()
+
+    def _rows_of(self, batch: pa.RecordBatch, uids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        there = [name for name in batch.schema.names if name in self._read]
+        return dict(zip(uids, batch.select(there).to_pylist(), strict=True))
 
     def _merge(self) -> None:
         """Merge the last shards while they are of a size."""
@@ -106,7 +110,7 @@ class Index:
 
     def _shard_of_fresh(self) -> Shard:
         schema = self._shards[0].rows.schema
-        rows = [{name: row.get(name) for name in schema.names} for row in self._fresh.values()]
+        rows = [{name: row.get(name) for name in schema.names} for row in self._fresh.rows.values()]
         return Shard(pa.Table.from_pylist(rows, schema), self.fields)
 
     def _all(self) -> list[Shard]:
@@ -134,8 +138,10 @@ class Index:
 
     def close(self, name: str, edits: int, columns: Collection[str]) -> list[str]:
         """Return the names that differ from one by few edits, the nearest first."""
+        pieces = pieces_of(name)
         with self._lock:
-            near = {(n, text) for shard in self._all() for n, text, own in shard.close(name, edits) if own in columns}
+            found = chain(self._fresh.close(name, edits), *(s.close(name, edits, pieces) for s in self._shards))
+            near = {(away, text) for away, text, column in found if column in columns}
         return list(dict.fromkeys(text for _, text in sorted(near)))
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from lakehouse.engine.arrow import pc
@@ -15,6 +17,7 @@ from registries.search.fields import Fields
 from registries.search.folding import fold
 from registries.search.prose import Prose
 from registries.search.ranking import Asked
+from registries.search.recent import is_as_long
 from registries.search.trigrams import Trigrams
 
 __all__ = ["Found", "Shard"]
@@ -123,27 +126,26 @@ class Shard:
             score *= _OBSOLETE
         return Found(uid, score, column, text, (self, place))
 
-    def close(self, name: str, edits: int) -> Iterator[tuple[int, str, str]]:
-        """Yield names that differ by few edits, case and punctuation aside: the edits, the name and its column."""
-        folded = fold(name)
-        trigrams = self._trigrams
-        places = range(len(self._texts)) if trigrams is None else trigrams.nearly(name, edits, _NEAR)
-        for place in places:
-            text = self._texts[place].as_py()
-            if abs(len(text) - len(name)) > edits + _PUNCTUATION:
-                continue
-            away = OSA.distance(folded, fold(text), score_cutoff=edits)
-            if away <= edits and self._uids[int(self._owners[place])].as_py() not in self.gone:
+    def close(self, name: str, edits: int, pieces: Any) -> Iterator[tuple[int, str, str]]:
+        """Yield names that differ by few edits, case and punctuation aside: the edits, the name and its column.
+
+        Parameters
+        ----------
+        pieces
+            Of the name, as :func:`~registries.search.trigrams.pieces_of` has them.
+        """
+        trigrams, folded = self._trigrams, fold(name)
+        places = np.arange(len(self._texts)) if trigrams is None else trigrams.nearly(pieces, edits, _NEAR)
+        texts = self._texts.take(pa.array(places)).to_pylist()
+        near = process.extract(folded, list(map(fold, texts)), scorer=OSA.distance, score_cutoff=edits, limit=None)
+        for _, away, number in near:
+            place, text = int(places[number]), texts[number]
+            if is_as_long(name, text, edits) and self._uids[int(self._owners[place])].as_py() not in self.gone:
                 yield int(away), text, self.fields.all[self._columns[place]]
-
-
-_PUNCTUATION = 6  # characters by which a name may be longer that folding takes away
 
 
 def _names(rows: pa.Table, fields: Fields) -> tuple[pa.Array, Any, Any]:
     """Return all names in one array, with the place of each one's row and the number of its column."""
-    import numpy as np
-
     texts, owners, columns = [pa.array([], pa.string())], [np.empty(0, np.int32)], [np.empty(0, np.uint8)]
     for number, name in enumerate((*fields.names, *fields.lists)):
         column = _whole(rows[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Trigrams"]
+__all__ = ["Trigrams", "pieces_of"]
 
 _LETTERS = 40
 _CODES = _LETTERS**3
@@ -67,7 +68,7 @@ class Trigrams:
         """Return the places of the texts that share most with one: those like it as a whole, and those that contain it."""
         import numpy as np
 
-        asked = _codes_of(text)
+        asked = pieces_of(text)
         shared = np.zeros(self._size, np.float32)
         for code in asked:
             shared[self._places(code)] += self._weights[code]
@@ -81,15 +82,20 @@ class Trigrams:
         half = most // 2
         return there[np.union1d(np.argpartition(-alike, half)[:half], np.argpartition(-inside, half)[:half])]
 
-    def nearly(self, text: str, edits: int, most: int) -> NDArray[np.intp]:
-        """Return places among which are those that differ by few edits; cheaper than :meth:`nearest`.
+    def nearly(self, pieces: Any, edits: int, most: int) -> NDArray[np.intp]:
+        """Return places among which are those that differ from a text by few edits; cheaper than :meth:`nearest`.
 
         An edit spoils three pieces at most, so of any ``3 * edits + 1`` pieces one is left: the rarest are looked at.
+
+        Parameters
+        ----------
+        pieces
+            Of the text, see :func:`pieces_of`.
         """
         import numpy as np
 
-        asked = _codes_of(text)
-        rarest = asked[np.argsort(self._starts[asked + 1] - self._starts[asked], kind="stable")][: 3 * edits + 1]
+        order = np.argsort(self._starts[pieces + 1] - self._starts[pieces], kind="stable")
+        rarest = pieces[order][: 3 * edits + 1]
         found, counts = np.unique(np.concatenate([self._places(code) for code in rarest] or [[]]), return_counts=True)
         if len(found) > most:
             found = found[np.argpartition(-counts, most)[:most]]
@@ -99,7 +105,8 @@ class Trigrams:
         return self._owners[self._starts[code] : self._starts[code + 1]]
 
 
-def _codes_of(text: str) -> Any:
+def pieces_of(text: str) -> Any:
+    """Return the pieces of one text as numbers, each once, in order."""
     import numpy as np
 
     codes, _ = _pieces(pa.array([fold(text)]))
@@ -126,6 +133,7 @@ def _pieces(texts: pa.Array) -> tuple[Any, Any]:
     return codes[middle], owners[middle]
 
 
+@cache
 def _letter_codes() -> Any:
     """Return the number of each byte: letters without case, digits, plus; bytes beyond ASCII share the rest."""
     import numpy as np
