@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
+from lakehouse.engine.arrow import pc
 from lakehouse.engine.pruning import Among, Begins, Demand
 from lakehouse.engine.scan import quoted
 
@@ -143,7 +146,7 @@ def settled(snapshot: Snapshot, condition: Condition, table: str) -> Condition:
         return condition
     inner = settled(snapshot, step.inner, step.table)
     again = inner.within(step.column, step.selected, step.table)
-    if not (snapshot.is_large(table) or snapshot.is_large(step.table)) and inner.equals is None:
+    if not (snapshot.is_large(table) or snapshot.is_large(step.table) or _equalities(inner)):
         return again  # a look-up by values alone is had from memory, without DuckDB
     found = _found(snapshot, step, inner)
     if len(found) > _FEW:
@@ -153,11 +156,12 @@ def settled(snapshot: Snapshot, condition: Condition, table: str) -> Condition:
 
 def _found(snapshot: Snapshot, step: Step, inner: Condition) -> list[str]:
     """Return the values that a step leads to; one more than are few, where they are many."""
-    if inner.equals is not None and (inner.equals[0] == step.selected or not snapshot.is_large(step.table)):
-        column, values = inner.equals
-        if column == step.selected:  # whether there is such a row matters to nobody: links refer to rows that are there
-            return list(values)
-        return list(dict.fromkeys(snapshot.lookup(step.table, column, values)[step.selected].drop_null().to_pylist()))
+    if equalities := _equalities(inner):
+        column, values = equalities[-1]
+        if len(equalities) == 1 and column == step.selected:
+            return list(values)  # whether there is such a row matters to nobody: links refer to rows that are there
+        if (rows := _rows(snapshot, step, equalities)) is not None:
+            return pc.unique(rows[step.selected]).drop_null().to_pylist()  # type: ignore[no-any-return]
     selected = f"select distinct {quoted(step.selected)} from {quoted(step.table)} where {inner.sql} limit {_FEW + 1}"
     bounds = {} if step.table in inner.tables else {step.table: inner.bounds}
     tables = sorted({step.table, *inner.tables})
@@ -165,3 +169,26 @@ def _found(snapshot: Snapshot, step: Step, inner: Condition) -> list[str]:
         snapshot.arrow(selected, inner.parameters, tables, bounds=bounds).column(0).drop_null().to_pylist()
     )
     return listed
+
+
+def _equalities(condition: Condition) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the columns and values of a condition that says no more than that text columns hold some of these."""
+    parts = condition.parts if condition.joint == "and" else (condition,)
+    found = [part.equals for part in parts if part.equals is not None]
+    return found if len(found) == len(parts) else []
+
+
+def _rows(snapshot: Snapshot, step: Step, equalities: list[tuple[str, tuple[str, ...]]]) -> pa.Table | None:
+    """Return the rows in which columns hold some values, without DuckDB; None where that serves better.
+
+    The last one is looked up, the others are compared: a label has fewer links than the feature that it goes under.
+    """
+    *others, (column, values) = equalities
+    if snapshot.is_large(step.table):
+        rows = snapshot.across(step.table, column, values, [step.selected, *(name for name, _ in others)])
+    else:
+        rows = snapshot.lookup(step.table, column, values)
+    for name, wanted in others:
+        if rows is not None:
+            rows = rows.filter(pc.is_in(rows[name], value_set=pa.array(wanted, pa.string())))
+    return rows

@@ -189,7 +189,7 @@ def _of_feature(meta: Meta, rest: list[str], value: object, lookup: _Asked) -> C
 
 def _labelled(meta: Meta, uid: str, dtype: DType, rest: list[str], value: object, lookup: _Asked) -> Condition:
     """Return the condition that a label is carried under a feature; a plain value is its name."""
-    under = Condition('"feature" = ?', (uid,))
+    under = Condition('"feature" = ?', (uid,), equals=("feature", (uid,)))
     tables = [c.table for c in dtype.choices] or [t for t, r in REGISTRIES.items() if r.meta.carried]
     found = []
     for table in tables:

@@ -221,6 +221,11 @@ def conformed(found: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
+def read_columns(folder: Folder, file: DataFile, schema: pa.Schema) -> pa.Table:
+    """Return the same, reading no other columns: sooner where these are few."""
+    return conformed(_read(folder, file, schema.names), schema)
+
+
 def read_column(folder: Folder, file: DataFile, column: str) -> pa.ChunkedArray:
     """Return one column of a file; empty when the file is older than the column."""
     found = _read(folder, file, [column])

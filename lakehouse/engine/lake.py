@@ -14,6 +14,7 @@ from lakehouse.engine.background import BackgroundPublisher
 from lakehouse.engine.catalog import Catalog, CommitInfo
 from lakehouse.engine.commit import Committer
 from lakehouse.engine.compaction import Compacted, Compactor
+from lakehouse.engine.crossing import Crossings
 from lakehouse.engine.folder import Folder
 from lakehouse.engine.history import Changes, History
 from lakehouse.engine.lease import Lease
@@ -67,7 +68,7 @@ class Lake(Writing):
     def __init__(self, folder: Folder, catalog: Catalog, options: Options, *, user: str, read_only: bool) -> None:
         self.folder, self.root, self.options, self.read_only = folder, folder.place, options, read_only
         self.catalog, self.schemas = catalog, Schemas(catalog)
-        self.states, self._scanner = StateCache(folder, options), Scanner()
+        self.states, self._scanner = StateCache(folder, options), Scanner(Crossings(options.crossing_rows))
         self._user_sql = UserSql()
         self._lease = Lease(catalog, options)
         self.publisher = Publisher(folder, catalog, self.schemas, self.states, self._lease, options)

@@ -49,6 +49,9 @@ class Options:
     """Tables up to this many published rows are kept in memory per version."""
     small_bytes: int = 32_000_000
     """Tables up to this many bytes of Parquet are kept in memory per version."""
+    crossing_rows: int = 2_000_000
+    """Rows of larger tables that are kept in memory by one of their columns, for look-ups across relations: some 60 bytes
+    each."""
     merge_files: int = 8
     """Small files are merged when a table has this many of them."""
     compact_rows: int = 5_000_000

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from lakehouse.engine.changes import DataFile
+from lakehouse.engine.crossing import Crossings
 from lakehouse.engine.pruning import Keep
 from lakehouse.engine.state import TableState
 
@@ -100,9 +101,16 @@ def _file_scans(state: TableState, position: int, files: Sequence[DataFile], sou
 
 
 class Scanner:
-    """A DuckDB database of the engine's own: never handed to users, a cursor per thread, none after a fork."""
+    """A DuckDB database of the engine's own: never handed to users, a cursor per thread, none after a fork.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    crossings
+        The indexes that stand beside it.
+    """
+
+    def __init__(self, crossings: Crossings) -> None:
+        self.crossings = crossings
         self._lock = threading.Lock()
         self._reset()
 
@@ -112,6 +120,7 @@ class Scanner:
 
     def close(self) -> None:
         """Close the database; the next query opens a new one."""
+        self.crossings.clear()
         if self._pid != os.getpid():  # it is the parent's, and so is whoever holds the lock
             return
         with self._lock:

@@ -172,6 +172,13 @@ class Snapshot:
             sources, f"SELECT t.* FROM {quoted(name)} t SEMI JOIN _wanted w ON t.{sql_column} = w.v"
         )
 
+    def across(self, table: str, column: str, values: Sequence[str], others: Sequence[str]) -> pa.Table | None:
+        """Return ``uid`` and other columns of the rows whose column holds one of the values, from memory.
+
+        None where a scan serves better; see :class:`~lakehouse.engine.crossing.Crossings`.
+        """
+        return self._again(lambda: self._scanner.crossings.find(self.state(table), column, values, others))
+
     def rows(self, table: str) -> pa.Table:
         """Return all rows, in no particular order; small tables answer from memory."""
         state = self.state(table)

@@ -166,6 +166,15 @@ class TrackedView(TransactionView):
             self._reads.lookup(table, column, asked, found["uid"].to_pylist())
         return found
 
+    def across(self, table: str, column: str, values: Sequence[str], others: Sequence[str]) -> pa.Table | None:
+        """Return ``uid`` and other columns of the rows whose column holds one of the values, from memory."""
+        found = self._plain.across(table, column, values, others)
+        if found is not None and len(values) <= _MANY:
+            self._reads.lookup(table, column, values, found["uid"].to_pylist())
+        elif found is not None:
+            self._reads.whole([table])
+        return found
+
     def rows(self, table: str) -> pa.Table:
         """Return all rows, in no particular order."""
         self._reads.whole([table])
