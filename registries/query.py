@@ -20,6 +20,7 @@ from registries.display import html_table
 from registries.dtype import DType
 from registries.dtypes import parse_dtype
 from registries.expressions import Q
+from registries.frames import to_pandas
 from registries.lookups import condition
 from registries.near import near_misses
 from registries.related import include_in
@@ -284,7 +285,7 @@ class Query(Generic[R]):
 
     def df(self, *, include: str | Sequence[str] = ()) -> pd.DataFrame:
         """Return the rows as a pandas DataFrame; ``include`` as for :meth:`arrow`."""
-        return self.arrow(include=include).to_pandas()
+        return to_pandas(self.arrow(include=include))
 
     def pl(self, *, include: str | Sequence[str] = ()) -> pl.DataFrame:
         """Return the rows as a Polars DataFrame; ``include`` as for :meth:`arrow`."""

@@ -11,6 +11,7 @@ from registries.column import TEXTS
 from registries.names import check_name
 from registries.vocabulary import label_field, vocabulary_of
 from validation import Inspection, Vocabulary
+from validation.columns import values_of
 from validation.standardize import Keep
 
 if TYPE_CHECKING:
@@ -117,7 +118,8 @@ class Vectors:
         InputError
             When an organism is needed and neither given nor inferable.
         """
-        return cls.vocabulary_for(values, field, (), organism).validate(values)
+        column = values_of(values)
+        return cls.vocabulary_for(column, field, (), organism).validate(column)
 
     @classmethod
     def inspect(cls, values: Any, field: str | None = None, *, organism: str | Record | None = None) -> Inspection:
@@ -128,7 +130,8 @@ class Vectors:
         values, field, organism
             As for :meth:`validate`.
         """
-        return cls.vocabulary_for(values, field, (), organism).inspect(values)
+        column = values_of(values)
+        return cls.vocabulary_for(column, field, (), organism).inspect(column)
 
     @classmethod
     def standardize(
@@ -158,8 +161,9 @@ class Vectors:
             False lists all.
         """
         fields = () if return_field is None else (return_field,)
-        both = cls.vocabulary_for(values, field, fields, organism)
-        return both.standardize(values, return_field=return_field, return_mapper=return_mapper, keep=keep)
+        column = values_of(values)
+        both = cls.vocabulary_for(column, field, fields, organism)
+        return both.standardize(column, return_field=return_field, return_mapper=return_mapper, keep=keep)
 
     @classmethod
     def map_synonyms(
@@ -180,8 +184,9 @@ class Vectors:
         return_mapper, keep
             As for :meth:`standardize`.
         """
-        both = cls.vocabulary_for(values, field, (), organism)
-        return both.map_synonyms(values, return_mapper=return_mapper, keep=keep)
+        column = values_of(values)
+        both = cls.vocabulary_for(column, field, (), organism)
+        return both.map_synonyms(column, return_mapper=return_mapper, keep=keep)
 
     def add_synonym(self, synonym: str, *, force: bool = False) -> Self:
         """Add another name to the record, save it, and return it.

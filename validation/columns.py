@@ -67,7 +67,7 @@ class Values:
 
 
 def values_of(given: Any) -> Values:
-    """Return the column that a list, array, Series, Index or Arrow array is.
+    """Return the column that a list, array, Series, Index or Arrow array is; what is one already, as it is.
 
     Raises
     ------
@@ -80,6 +80,8 @@ def values_of(given: Any) -> Values:
     >>> values.text.to_list(), values.other
     (['a', None, None], {2: 1})
     """
+    if isinstance(given, Values):
+        return given
     kind = _library(given)
     if kind == "polars":
         return _of_polars(given)
@@ -327,12 +329,11 @@ def _of_sequence(given: Sequence[Any]) -> Values:
     def rebuild(new: pl.Series) -> Any:
         if new is text:
             return kind(given)
-        if text.null_count() == 0:
-            return kind(new.to_list())
-        # None, NaN, NA and NaT are each given back as what they were
-        return kind(
-            new if old is not None else raw for new, old, raw in zip(new.to_list(), text.to_list(), given, strict=True)
-        )
+        made, changed = list(given), new != text
+        # all others are given back as what they were: None, NaN, NA and NaT are each null here
+        for place, value in zip(changed.arg_true().to_list(), new.filter(changed).to_list(), strict=True):
+            made[place] = value
+        return kind(made)
 
     return Values(text, rebuild, lambda flags: kind(flags.to_list()), other=other)
 

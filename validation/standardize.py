@@ -123,12 +123,11 @@ def _replaced(text: pl.Series, settled: pl.Series | None, rest: pl.Series, chose
     """Return text with what was chosen in place of the values that are not settled."""
     import polars as pl
 
-    joined = pl.DataFrame({"value": rest}).join(chosen, on="value", how="left", maintain_order="left")
     if settled is None:
+        joined = pl.DataFrame({"value": rest}).join(chosen, on="value", how="left", maintain_order="left")
         return joined.select(pl.coalesce("out", "value")).to_series().alias(text.name)
-    at = (~settled).arg_true()
-    changed = joined["out"].is_not_null()
-    return text.clone().scatter(at.filter(changed), joined["out"].filter(changed))
+    found = pl.DataFrame({"value": rest, "at": (~settled).arg_true()}).join(chosen, on="value")
+    return text.clone().scatter(found["at"], found["out"])
 
 
 def _all(vocabulary: Vocabulary, found: Resolved, field: str, output: str) -> dict[str, list[str]]:

@@ -10,7 +10,6 @@ from lakehouse.errors import Duplicate, InputError, UnknownField, did_you_mean, 
 from validation.columns import polars_series, values_of
 from validation.folding import Step, folded
 from validation.inspection import Inspection
-from validation.listed import LARGE, listed_standard, listed_valid, unlike
 from validation.standardize import Keep, check_keep, resolve, standardized, unresolved
 
 if TYPE_CHECKING:
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Vocabulary"]
 
 _NEAR = 75  # of 100, the least likeness of a suggestion
+_LARGE = 500_000
+"""Terms of a vocabulary above which no set of them is kept: that of a million takes 0.2 GB."""
 _FEW = 8
 """How many terms there are for each value, at least, where values are compared one by one."""
 
@@ -120,11 +121,6 @@ class Vocabulary:
         field
             The field that they are compared with; the terms, where none is given.
         """
-        if (
-            isinstance(values, list | tuple)
-            and (flags := listed_valid(self, values, self.checked_field(field))) is not None
-        ):
-            return flags
         column = values_of(values)
         return column.mask(column.spread(self.valid(column.text, field=field)))
 
@@ -133,11 +129,11 @@ class Vocabulary:
         import polars as pl
 
         field = self.checked_field(field)
-        if self._layers is not None:
-            own, more = self._layers
-            flags = own.valid(text, field=field)
-            return flags if flags.all() else flags | more.valid(text, field=field)
-        if len(text) * _FEW < len(self) and len(self) <= LARGE:  # Polars would hash every term first
+        if len(text) * _FEW < len(self) and len(self) <= _LARGE:  # Polars would hash every term first
+            if self._layers is not None and field == self.field:  # the sets of both are there, that of all may not be
+                own, more = self._layers
+                flags = own.valid(text, field=field)
+                return flags if flags.all() else flags | more.valid(text, field=field)
             spellings = self.spellings(field)
             return pl.Series(text.name, [value in spellings for value in text.to_list()], dtype=pl.Boolean)
         return text.is_in(self._values(field).implode()).fill_null(value=False)
@@ -193,8 +189,6 @@ class Vocabulary:
             object arrays).
         """
         asked = (self.checked_field(field), self.checked_field(return_field or field), check_keep(keep))
-        if isinstance(values, list | tuple) and (made := listed_standard(self, values, *asked, mapper=return_mapper)):
-            return made[0]
         return standardized(self, values_of(values), *asked, mapper=return_mapper)
 
     def map_synonyms(
@@ -225,10 +219,8 @@ class Vocabulary:
         >>> Vocabulary(["a"]).unresolved(["A", "b", "", None]).to_list()
         ['b']
         """
-        rest = unlike(self, values, self.field)
-        if rest is None:
-            distinct = values_of(values).text.unique(maintain_order=True).drop_nulls()
-            rest = distinct.filter(~self.valid(distinct) & (distinct != ""))
+        text = values_of(values).text
+        rest = text.filter(~self.valid(text) & (text != "")).unique(maintain_order=True)
         found = resolve(self, rest, self.field, self.field).found["value"] if len(rest) else rest
         return rest.filter(~rest.is_in(found.implode()))
 
@@ -346,15 +338,8 @@ class Vocabulary:
         """
         if self._layers is None:
             return 0
-        more = self._layers[1]
-        if not isinstance(values, list | tuple):
-            text = values_of(values).text
-            return text.filter(more.valid(text)).n_unique()
-        spellings = more.spellings(self.field)
-        try:
-            return len(spellings.intersection(values))
-        except TypeError:  # some values have no hash
-            return len({value for value in values if isinstance(value, str) and value in spellings})
+        text = values_of(values).text
+        return text.filter(self._layers[1].valid(text)).n_unique()
 
     def check_synonym(self, term: str, synonym: object, *, force: bool = False) -> None:
         """Refuse a synonym that is empty, or that another term has already, unless forced."""
