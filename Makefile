@@ -1,6 +1,6 @@
 # Needs Python 3.11 or later, make and pip; `make demo` and `make test` set up everything else in .venv.
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 KILLS ?= 300
 CATALOG ?= sqlite
 ROWS ?= 1000000
@@ -14,6 +14,9 @@ WHEELS := .cache/demo
 LAMIN := env -u LAMIN_API_KEY LAMIN_SETTINGS_DIR=$$PWD/settings LAMIN_CACHE_DIR=$$PWD/cache HOME=$$PWD/home
 PEERS := .cache/peers/venv
 AZURITE := .cache/azurite/.ready
+
+# The tests start hundreds of processes, each of which would compile all modules again.
+export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test unit lint types docs-test bench bench-peers scale torture conformance executors torch format lock clean
