@@ -63,7 +63,7 @@ class AnnDataZarrFormat(Format):
         import anndata
 
         with reading(path, self.name), known_warnings(), quiet():
-            return anndata.io.read_zarr(open_store(path, self.name))
+            return anndata.io.read_zarr(open_store(path, self.name, top))
 
     def load_as(self, path: Path, form: str) -> Any:
         """Return X with the names of its axes as ``pandas``, ``polars`` or ``arrow``, or alone as ``numpy``."""
@@ -74,7 +74,7 @@ class AnnDataZarrFormat(Format):
         top = self._checked(path)
         refuse_oversize(path, top.declared_bytes(skip=STAYS), hint="it holds too much besides its arrays")
         with reading(path, self.name), known_warnings(), quiet():
-            store = open_store(path, self.name)
+            store = open_store(path, self.name, top)
             if top.get("obs").is_array:  # type: ignore[union-attr]  # anndata 0.5; its parts make sense only together
                 return closing(self.load(path), store.store.close)
             return closing(lazy_anndata(store), store.store.close)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import h5py
 from h5py import h5d, h5g, h5l, h5o  # pyright: ignore[reportAttributeAccessIssue]
@@ -30,6 +30,7 @@ _ENCODING = frozenset(
 
 _FILTERS = {1: "gzip", 4: "szip", 32_000: "lzf"}
 """Filters that compress, by their number in HDF5."""
+_WITHIN = (h5l.TYPE_HARD, h5l.TYPE_SOFT)
 _MAX_DEPTH = 64
 _MOST_AGAIN = 100_000
 """Members that are come by a second time, through further links to their group: a few links make them 2 to the 64."""
@@ -114,6 +115,8 @@ def dtype_name(dtype: Any) -> str:
     >>> dtype_name(np.dtype("<f4")), dtype_name(np.dtype("S5"))
     ('float32', 'string')
     """
+    if dtype.kind in "biuf":  # most of them
+        return str(dtype.name)
     if h5py.check_string_dtype(dtype) is not None or dtype.kind in "SUO":
         return "string"
     return "compound" if dtype.names else str(dtype.name)
@@ -133,47 +136,47 @@ class _Walk:
         here = h5o.get_info(found).addr
         self._again += len(found) + 1 if here in self._seen else 0
         self._seen.add(here)
-        self._refuse_knots(at, circle=here in above, depth=len(above))
-        children: dict[str, Node] = {}
+        if here in above or len(above) > _MAX_DEPTH or self._again > _MOST_AGAIN:
+            self._refuse_knots(at, circle=here in above, depth=len(above))
+        children, links, below = dict[str, Node](), found.links, (*above, here)
         for raw in found:
             name = raw.decode("utf-8", "surrogateescape")
             inner = f"{at}/{name}" if at else name
+            if links.get_info(raw).type not in _WITHIN:
+                self._refuse(inner, "refers to another file at {}: write it anew as one file")
             child = self._child(found, raw, inner)
-            if isinstance(child, h5g.GroupID | h5d.DatasetID):  # a named type is neither
-                children[name] = self.node(child, inner, (*above, here))
+            if isinstance(child, h5d.DatasetID):
+                children[name] = self._array(child, inner)
+            elif isinstance(child, h5g.GroupID):  # a named type is neither
+                children[name] = self.node(child, inner, below)
         return Node(at, children, _Attributes(self._file, at))
 
     def _array(self, found: Any, at: str) -> Node:
         stated, dtype = found.get_create_plist(), found.dtype
         if stated.get_external_count() > 0 or stated.get_layout() == h5d.VIRTUAL:
-            raise InvalidFile(
-                f"{shown(str(self._path))} keeps the data of {shown('/' + at)} in another file: write it anew as one file"
-            )
+            self._refuse(at, "keeps the data of {} in another file: write it anew as one file")
         members = dtype.fields or {}
         fields = tuple((name, dtype_name(kind[0].base), tuple(kind[0].shape)) for name, kind in members.items())
-        shape = tuple(int(length) for length in found.shape or ())
         attributes = _Attributes(self._file, at)
-        return Node(at, None, attributes, shape, dtype_name(dtype), dtype.itemsize, fields, storage=_storage(stated))
+        return Node(
+            at, None, attributes, found.shape or (), dtype_name(dtype), dtype.itemsize, fields, storage=_storage(stated)
+        )
 
-    def _refuse_knots(self, at: str, *, circle: bool, depth: int) -> None:
-        where = f"{shown(str(self._path))} {{}} {shown('/' + at)}"
+    def _refuse_knots(self, at: str, *, circle: bool, depth: int) -> NoReturn:
         if circle:
-            raise InvalidFile(f"{where.format('links in a circle at')}: write it anew without links")
+            self._refuse(at, "links in a circle at {}: write it anew without links")
         if depth > _MAX_DEPTH:
-            raise InvalidFile(where.format(f"nests more than {_MAX_DEPTH} groups at"))
-        if self._again > _MOST_AGAIN:
-            raise InvalidFile(
-                f"{where.format('links to the same groups over and over, as')}: write it anew without links"
-            )
+            self._refuse(at, f"nests more than {_MAX_DEPTH} groups at {{}}")
+        self._refuse(at, "links to the same groups over and over, as {}: write it anew without links")
 
     def _child(self, group: Any, name: bytes, at: str) -> Any:
-        shown_path, shown_name = shown(str(self._path)), shown("/" + at)
-        if group.links.get_info(name).type not in (h5l.TYPE_HARD, h5l.TYPE_SOFT):
-            raise InvalidFile(f"{shown_path} refers to another file at {shown_name}: write it anew as one file")
         try:
             return h5o.open(group, name)
         except (KeyError, OSError, RuntimeError) as error:
-            raise InvalidFile(f"{shown_path} has a link that leads nowhere at {shown_name}") from error
+            self._refuse(at, "has a link that leads nowhere at {}", error)
+
+    def _refuse(self, at: str, fault: str, cause: Exception | None = None) -> NoReturn:
+        raise InvalidFile(f"{shown(str(self._path))} {fault.format(shown('/' + at))}") from cause
 
 
 class _Attributes(Mapping[str, Any]):

@@ -67,7 +67,7 @@ class ZarrFormat(Format):
         top = read_nodes(path, self.name)
         refuse_oversize(path, top.declared_bytes(), hint="open() reads it piecewise")
         with reading(path, self.name), quiet():
-            return _loaded(open_store(path, self.name))
+            return _loaded(open_store(path, self.name, top))
 
     def load_as(self, path: Path, form: str) -> Any:
         """Return an array as ``numpy``, or one of one or two dimensions as a table."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from formats.base import reading
+from formats.nodes import Node
 from formats.remotepath import is_remote_path
 from formats.zarrmeta import read_nodes
 from lakehouse.errors import Unsupported, shown
@@ -23,7 +24,7 @@ from lakehouse.errors import Unsupported, shown
 __all__ = ["edited_store", "open_store", "quiet"]
 
 
-def open_store(path: Path, name: str) -> Any:
+def open_store(path: Path, name: str, top: Node | None = None) -> Any:
     """Return a zarr ``Group`` or ``Array`` for reading; the metadata is checked first.
 
     Parameters
@@ -32,8 +33,10 @@ def open_store(path: Path, name: str) -> Any:
         A folder or a zip file.
     name
         The format's name for messages.
+    top
+        Its structure, where it was read already.
     """
-    compound = any(array.dtype == "compound" for array in read_nodes(path, name).arrays())
+    compound = any(array.dtype == "compound" for array in (top or read_nodes(path, name)).arrays())
     import zarr
     from zarr.storage import LocalStore, ZipStore
 

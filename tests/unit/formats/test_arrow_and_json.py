@@ -113,20 +113,46 @@ def test_a_stream_under_the_name_of_a_file_is_read(tmp_path: Path) -> None:
     assert ARROW.open(tmp_path / "x.arrow").head(1).collect().to_dicts() == [{"a": 1}]
 
 
-def _wild() -> bytes:
-    """An Arrow file whose text offsets point far out of the buffer."""
+def _wild(*places: int, texts: bytes = b"ab") -> bytes:
+    """An Arrow file with other offsets, and other bytes, of its two texts than it was written with."""
     schema = pa.schema({"a": pa.string()})
     sink = io.BytesIO()
     with ipc.new_file(sink, schema) as writer:
         writer.write_batch(pa.record_batch({"a": ["a", "b"]}, schema=schema))
     offsets = np.array([0, 1, 2, 0], dtype=np.int32).tobytes()
     head, _, tail = sink.getvalue().rpartition(offsets)
-    return head + np.array([0, 1, 2**30, 0], dtype=np.int32).tobytes() + tail
+    return head + np.array([*places, 0], dtype=np.int32).tobytes() + tail.replace(b"ab", texts, 1)
+
+
+@pytest.mark.parametrize("places", [(0, 1, 2**30), (0, 2, 1), (-1, 1, 2), (0, 2**30, 2), (0, -5, 2)])
+def test_offsets_that_leave_the_texts_or_run_back_are_refused(tmp_path: Path, places: tuple[int, ...]) -> None:
+    path = tmp_path / "x.arrow"
+    path.write_bytes(_wild(*places))
+    with pytest.raises(InvalidFile, match=r"x\.arrow"):
+        ARROW.read(path)
+
+
+def test_texts_that_are_no_utf_8_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.arrow"
+    path.write_bytes(_wild(0, 1, 2, texts=b"\xff\xfe"))
+    with pytest.raises(InvalidFile, match=r"x\.arrow"):
+        ARROW.read(path)
+    path.write_bytes(_wild(0, 1, 2, texts="\u00fc".encode()))  # a letter cut in two
+    with pytest.raises(InvalidFile, match=r"x\.arrow"):
+        ARROW.read(path)
+
+
+def test_a_long_table_is_written_in_batches_so_that_its_first_rows_are_had_without_the_rest(tmp_path: Path) -> None:
+    ARROW.write(pa.table({"a": np.arange(200_000)}), tmp_path / "x.arrow")
+    with ipc.open_file(str(tmp_path / "x.arrow")) as reader:
+        assert reader.num_record_batches == 4
+    assert ARROW.describe(tmp_path / "x.arrow").n_rows == 200_000
+    assert ARROW.open(tmp_path / "x.arrow").head(2).collect()["a"].to_list() == [0, 1]
 
 
 def test_wild_offsets_are_refused_and_crash_nobody(tmp_path: Path) -> None:
     path = tmp_path / "x.arrow"
-    path.write_bytes(_wild())
+    path.write_bytes(_wild(0, 1, 2**30))
     script = (
         "from pathlib import Path; from formats.arrow import ArrowFormat; import sys\n"
         "from lakehouse.errors import InvalidFile\n"
