@@ -27,6 +27,17 @@ class _Closing:
             close()
 
 
+class _Within:
+    """The same for an object that has no room for anything: it only takes a class of its own layout."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None: ...
+
+
 def closing(obj: T, close: Callable[[], object] | None = None) -> T:
     """Return an object as an instance of its own class that is a context manager, too.
 
@@ -56,7 +67,10 @@ def closing(obj: T, close: Callable[[], object] | None = None) -> T:
 
 def _rebuilt(obj: Any) -> Any:
     """Return the object under the class with ``with``; some only let a second object share their insides."""
-    wanted = _class_of(type(obj))
+    if is_instance_of(obj, "duckdb.DuckDBPyRelation"):
+        obj.__class__ = _class_of(type(obj), _Within, __slots__=())
+        return obj
+    wanted = _class_of(type(obj), _Closing)
     if hasattr(obj, "_async_array"):  # a zarr array
         return wanted(obj._async_array)
     if type(obj) in (dict, list):  # a copy of the outermost level alone
@@ -71,7 +85,8 @@ def _rebuilt(obj: Any) -> Any:
     return obj
 
 
-def _class_of(cls: type) -> type:
+def _class_of(cls: type, added: type, **own: object) -> type:
     if cls not in _classes:
-        _classes[cls] = type(cls.__name__, (_Closing, cls), {"__module__": cls.__module__, "__doc__": cls.__doc__})
+        said = {"__module__": cls.__module__, "__doc__": cls.__doc__}
+        _classes[cls] = type(cls.__name__, (added, cls), {**said, **own})
     return _classes[cls]

@@ -371,6 +371,12 @@ def reaching(place: str, *, writing: bool = False) -> Iterator[None]:
 
 
 def _translated(error: Exception, place: str, *, writing: bool) -> LakehouseError:
+    if place.startswith(READ_ONLY) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # fsspec takes whatever a web server says for an absent file
+    if isinstance(error, LakehouseError):
+        return error
+    if (status := getattr(error, "status", None)) is not None:
+        return _answered(int(status), place)
     kind, text = type(error).__name__, scrubbed(str(error))
     if isinstance(error, FileNotFoundError):
         return NotFound(f"no file at {place}" if "bucket" not in text else f"no bucket: {place} ({text})")
@@ -385,6 +391,15 @@ def _translated(error: Exception, place: str, *, writing: bool) -> LakehouseErro
     if isinstance(error, NotImplementedError):
         return Unsupported(f"{place}: this storage cannot do that ({text})")
     return Unavailable(f"{place} cannot be reached ({kind}: {text}): try again")
+
+
+def _answered(status: int, place: str) -> LakehouseError:
+    """Return what a web server means."""
+    if status in (404, 410):
+        return NotFound(f"no file at {place}")
+    if status in (401, 403):
+        return Unavailable(f"{place}: access was denied (HTTP {status}): download it by hand, and name the file")
+    return Unavailable(f"{place} cannot be read (HTTP {status}): try again")
 
 
 def scrubbed(text: str) -> str:

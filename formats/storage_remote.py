@@ -77,6 +77,16 @@ class RemotePlace(FsspecPlace):
                     progress(done, folder.size)
         report(progress, folder.size)
 
+    def exists(self, path: str) -> bool:
+        """Tell whether a file or folder is there; a web server that cannot be asked is no answer."""
+        if self._scheme not in READ_ONLY:
+            return super().exists(path)
+        try:
+            self._info(path)
+        except NotFound:
+            return False
+        return True
+
     def remove(self, path: str) -> None:
         """Delete a file or folder."""
         self._refuse_reading_only()

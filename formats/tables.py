@@ -69,4 +69,4 @@ def _relation(found: Any) -> Any:
     """Return a relation over a connection of its own, which ends with it."""
     import duckdb
 
-    return duckdb.connect().from_arrow(found)
+    return closing(duckdb.connect().from_arrow(found))

@@ -40,9 +40,13 @@ def refuse_own_network(holder: str) -> None:
     lakehouse.errors.InvalidKey: 2852039166 is an address of this machine's own network: name a public server
     """
     host = (urlsplit("//" + holder).hostname or "").rstrip(".")
-    address = _address(host)
-    if host in _NAMES or (address is not None and (address.is_link_local or str(address) in _ELSEWHERE)):
+    if host in _NAMES or _is_own(host):
         raise InvalidKey(f"{holder} is an address of this machine's own network: name a public server")
+
+
+def _is_own(host: str) -> bool:
+    address = _address(host)
+    return address is not None and (address.is_link_local or str(address) in _ELSEWHERE)
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -57,13 +61,27 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 async def guarded_client(*, loop: asyncio.AbstractEventLoop | None = None) -> aiohttp.ClientSession:
-    """Return a client for fsspec that follows no redirection to such a host."""
+    """Return a client for fsspec that goes to no such host: neither redirected, nor by a name that leads there."""
     import aiohttp
 
     async def look(_session: Any, _context: Any, about: aiohttp.TraceRequestRedirectParams) -> None:
         target = about.response.headers.get("Location", "")
         refuse_own_network(urlsplit(target).netloc.rpartition("@")[2])
 
+    class Looking(aiohttp.ThreadedResolver):
+        """Looks at the addresses that are connected to, so that a name cannot mean another one a moment later."""
+
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        ) -> list[aiohttp.abc.ResolveResult]:
+            found = await super().resolve(host, port, family)
+            if leading := [one["host"] for one in found if _is_own(one["host"])]:
+                raise InvalidKey(
+                    f"{host} leads to {leading[0]}, an address of this machine's own network: name a public server"
+                )
+            return found
+
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(look)
-    return aiohttp.ClientSession(trace_configs=[trace], loop=loop)
+    connector = aiohttp.TCPConnector(resolver=Looking(loop), loop=loop)
+    return aiohttp.ClientSession(trace_configs=[trace], connector=connector, loop=loop)

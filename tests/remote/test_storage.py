@@ -7,6 +7,7 @@ import http.server
 import json
 import logging
 import pickle
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -312,8 +313,45 @@ def test_a_server_that_points_to_the_machines_own_network_is_not_followed(
     root = site[0]
     with pytest.raises(InvalidKey, match="own network"):
         filesystem(root, RemoteOptions()).cat_file(f"{root}/a.json")
-    with pytest.raises((InvalidKey, NotFound)):  # fsspec looks for a size first, and takes any error for an absent file
-        Storage(root).local_path("a.json")
+    for look in (Storage(root).local_path, Storage(root).exists, Storage(root).size):
+        with pytest.raises(InvalidKey, match="own network"):
+            look("a.json")
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "fd00:ec2::254", "::ffff:169.254.169.254"])
+def test_a_name_that_leads_to_the_machines_own_network_is_refused(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    def looked_up(host: str, port: int, *_: object, **__: object) -> list[object]:  # no name server is ours to fill
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        place = (address, port, 0, 0) if ":" in address else (address, port)
+        return [(family, socket.SOCK_STREAM, 6, "", place)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+    storage = Storage(f"http://name-{address[-3:].strip(':')}.example.org/data")
+    with pytest.raises(InvalidKey, match=r"example\.org leads to .*own network"):
+        storage.local_path("a.json")
+
+
+def test_a_web_server_that_is_away_denies_or_fails_has_not_lost_its_files(
+    site: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(self: _Quiet) -> None:
+        self.send_error(int(self.path[1:4]))
+
+    monkeypatch.setattr(_Quiet, "do_GET", answer)
+    monkeypatch.setattr(_Quiet, "do_HEAD", answer)
+    storage = Storage(site[0])
+    assert not storage.exists("404.json")
+    with pytest.raises(NotFound):
+        storage.local_path("410.json")
+    with pytest.raises(Unavailable, match="denied"):
+        storage.local_path("403.json")
+    for look in (storage.local_path, storage.exists, storage.size):
+        with pytest.raises(Unavailable, match="503"):
+            look("503.json")
+    with pytest.raises(Unavailable):
+        Storage("http://127.0.0.1:9").exists("a.json")
 
 
 def test_a_server_that_points_elsewhere_is_followed(site: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -90,9 +91,9 @@ def test_a_table_loads_and_opens_in_every_form(fmt: Any, suffix: str, tmp_path: 
     with fmt.open_as(path, "arrow") as dataset:
         assert isinstance(dataset, ds.Dataset)
         assert dataset.to_table(columns=["b"]).to_pylist() == [{"b": "x"}, {"b": "y"}]
-    relation = fmt.open_as(path, "duckdb")
-    assert relation.filter("a = 2").fetchall() == [(2, "y")]
-    relation.close()
+    with fmt.open_as(path, "duckdb") as relation:
+        assert isinstance(relation, duckdb.DuckDBPyRelation)
+        assert relation.filter("a = 2").fetchall() == [(2, "y")]
     for call in (fmt.load_as, fmt.open_as):
         with pytest.raises(Unsupported, match="polars"):
             call(path, "polar")
@@ -232,6 +233,7 @@ def test_json_with_a_name_twice_is_refused_and_a_byte_order_mark_is_not(tmp_path
 def test_a_list_of_objects_is_a_table_and_other_json_is_none(tmp_path: Path) -> None:
     JSON.write([{"a": 1}, {"a": 2, "b": "x"}], tmp_path / "x.json")
     assert JSON.load_as(tmp_path / "x.json", "pandas").shape == (2, 2)
+    assert JSON.load_as(tmp_path / "x.json", "numpy").shape == (2, 2)
     assert JSON.table(tmp_path / "x.json").to_pylist() == [{"a": 1, "b": None}, {"a": 2, "b": "x"}]
     JSON.write({"a": 1}, tmp_path / "y.json")
     assert JSON.table(tmp_path / "y.json") is None
