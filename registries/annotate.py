@@ -249,7 +249,7 @@ class Labels:
             found |= {(registry.meta.table, row["uid"]) for row in rows}
             missing -= {row[title] for row in rows}
         if missing:
-            raise _unknown(snapshot, self._one or ULabel, sorted(missing))
+            raise _unknown(snapshot, self._one or ULabel, sorted(missing), wanted=False)
         return found
 
     def __repr__(self) -> str:
@@ -333,13 +333,14 @@ def _check_filters(
         raise InputError(f"{listed} is no value of feature {shown(under.name)}: its dtype is {str(under.dtype)!r}")
 
 
-def _unknown(snapshot: Snapshot, registry: type[Record], unknown: Sequence[str]) -> RecordNotFound:
+def _unknown(
+    snapshot: Snapshot, registry: type[Record], unknown: Sequence[str], *, wanted: bool = True
+) -> RecordNotFound:
     meta = registry.meta
     near = near_misses(snapshot, registry, meta.title, unknown)
     listed = ", ".join(shown(name) for name in unknown[:5]) + (", …" if len(unknown) > 5 else "")
-    return RecordNotFound(
-        f"no {meta.name} is called {listed}{near} To make it, pass create=True or save {meta.name}({meta.title}=...)"
-    )
+    make = f" To make it, pass create=True or save {meta.name}({meta.title}=...)" if wanted else ""
+    return RecordNotFound(f"no {meta.name} is called {listed}{near}{make}")
 
 
 def saved_in(home: Instance, record: Record) -> str:

@@ -12,6 +12,7 @@ from formats import keys
 from formats.pixels import ImageFile
 from formats.remote import is_remote
 from formats.storage import Storage as ObjectStore
+from lakehouse.engine.requirements import LookupUntouched
 from lakehouse.errors import InputError, InvalidKey, shown
 from lakehouse.ids import stem, version_of, with_version
 from lakehouse.types import Progress
@@ -302,7 +303,7 @@ class Artifact(
         if latest is not None:
             found = latest if content.equals(latest) and self._is_whole(latest, content) else None
         else:
-            found = None if self.key is not None or self._revises else self._shared(snapshot, content)
+            found = None if self.key is not None or self._revises else self._equal(snapshot, content)
         self._relatives = family if found is None else None
         return found
 
@@ -321,13 +322,18 @@ class Artifact(
         family = 'select * from "artifact" where starts_with("uid", ?)'
         return snapshot.arrow(family, [self._revises], ["artifact"])
 
-    def _shared(self, snapshot: Snapshot, content: Content) -> dict[str, Any] | None:
+    def _equal(self, snapshot: Snapshot, content: Content) -> dict[str, Any] | None:
+        """Return the row of the same content, of the same suffix where there is one."""
         if not content.size:
             return None  # empty files never merge: they are equal by accident
-        rows: list[dict[str, Any]] = snapshot.lookup("artifact", "hash", [content.hash]).to_pylist()
-        rows = [row for row in rows if row["suffix"] == content.suffix and row["deleted_at"] is None]
-        rows.sort(key=lambda row: (row["created_at"], row["uid"]))
+        rows: list[dict[str, Any]] = live(snapshot.lookup("artifact", "hash", [content.hash])).to_pylist()
+        rows.sort(key=lambda row: (row["suffix"] != content.suffix, row["created_at"], row["uid"]))
         return next((row for row in rows if self._is_whole(row, content)), None)
+
+    def _shared(self, snapshot: Snapshot, content: Content) -> dict[str, Any] | None:
+        """Return a row whose stored object serves for the content, too: readers go by the suffix of its path."""
+        found = self._equal(snapshot, content)
+        return found if found is not None and found["suffix"] == content.suffix else None
 
     def _is_whole(self, row: dict[str, Any] | None, content: Content) -> bool:
         if row is None:
@@ -344,6 +350,9 @@ class Artifact(
         self._relatives = None
         if latest is not None:
             uid, fresh = with_version(latest["uid"], latest["version"] + 1), False
+        if self.key is None and self._revises is None and content.size:
+            # no name makes two meet that save the same at one moment: a row of this content that came since does
+            txn.require(LookupUntouched("artifact", "hash", frozenset([content.hash]), frozenset()))
         self._values.update(self._stored(txn, home, content), version=version_of(uid))
         return super().plan_insert(txn, home, uid, fresh=fresh)
 

@@ -72,7 +72,8 @@ class ArtifactDescription:
         parts = [("General", _lines(self.general)), ("Storage", _lines(self.storage))]
         parts.append(("Provenance", _lines(self.provenance)))
         if self.content.columns:
-            parts.append((f"Columns ({len(self.content.columns)})", list(_columns(self.content.columns))))
+            title = "Files" if self.content.kind == "folder" else "Columns"
+            parts.append((f"{title} ({len(self.content.columns)})", list(_columns(self.content.columns))))
         parts += [(slot, list(_columns(columns))) for slot, columns in self.content.slots.items() if columns]
         parts += [
             (title, _lines(pairs)) for title, pairs in (("Measured", self.measured), ("Features", self.values)) if pairs

@@ -89,7 +89,8 @@ def _choice(tree: ast.expr, text: str) -> Choice:
         raise _unknown(text)
     tables = {registry.__name__: table for table, registry in REGISTRIES.items()}
     if named.id not in tables:
-        raise InputError(f"dtype {shown(text)} names no registry {named.id!r}{did_you_mean(named.id, tables)}")
+        labels = [registry.__name__ for registry in REGISTRIES.values() if registry.meta.carried]
+        raise InputError(f"dtype {shown(text)} names no registry {named.id!r}{did_you_mean(named.id, labels)}")
     lookups = tuple(_lookup(keyword, text) for keyword in call.keywords) if call is not None else ()
     for lookup, value in lookups:
         condition(REGISTRIES[tables[named.id]].meta, lookup, value)

@@ -17,6 +17,7 @@ from registries.feature_set import ArtifactFeatureSet, FeatureSet
 from registries.kinds import check_value, column_of, read_value
 from registries.names import check_name
 from registries.record import Record
+from registries.renamed import no_such
 from registries.retrieve import near_misses
 from registries.values import value_table, value_uid
 
@@ -51,6 +52,12 @@ class Features:
 
     def __init__(self, holder: Record) -> None:
         self._holder = holder
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what a name that there is not is called here."""
+            raise AttributeError(no_such("Features", name, dir(type(self))))
 
     # Values
 

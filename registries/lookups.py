@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from lakehouse.engine.pruning import Among, Bound, Demand
 from lakehouse.engine.scan import quoted
 from lakehouse.errors import InputError, UnknownField, did_you_mean, shown
+from lakehouse.ids import is_uid
 from registries.binding import REGISTRIES, registry_of
 from registries.column import TEXTS, Column
 from registries.conditions import Condition, both, either, opposite
@@ -111,7 +112,27 @@ def _step(meta: Meta, parts: list[str], value: object, lookup: _Asked) -> Condit
     if rest and declared.references is not None and rest[0] not in OPERATORS:
         target = registry_of(declared.references).meta
         return _step(target, rest, value, lookup).within(head, "uid", target.table)
-    return _compare(meta, declared, _operator(declared, rest, lookup), value)
+    operator = _operator(declared, rest, lookup)
+    if declared.references is not None:
+        _check_uids(registry_of(declared.references).meta, operator, value, str(lookup))
+    return _compare(meta, declared, operator, value)
+
+
+def _check_uids(target: Meta, operator: str, value: object, lookup: str) -> None:
+    """Refuse a name where a record or its uid is wanted: nothing would be found, and nobody would know why."""
+    if operator not in ("exact", "ne", "in"):
+        return
+    several = isinstance(value, list | tuple | set | frozenset)
+    if several and operator == "exact":
+        raise InputError(
+            f"{lookup}={shown(value)}: one {target.name} is compared; for any of several write {lookup}__in"
+        )
+    values: Iterable[object] = value if several else [value]  # type: ignore[assignment]
+    wrong = next((one for one in values if isinstance(one, str) and not is_uid(one)), None)
+    if wrong is not None:
+        field, name = lookup.removesuffix(f"__{operator}"), target.natural[0] if target.natural else target.title
+        other = f", or write {field}__{name}={shown(wrong)}" if name != "uid" else ""
+        raise InputError(f"{lookup}={shown(wrong)} is no uid of a {target.name}: give the record or its uid{other}")
 
 
 def _operator(declared: Column[Any], rest: list[str], lookup: _Asked) -> str:
@@ -154,7 +175,9 @@ def _across(link: Link, rest: list[str], value: object, lookup: _Asked) -> Condi
         return opposite(there) if _truth(value, lookup) else there
     far = target.columns["uid"]
     if not rest or rest[0] in OPERATORS:
-        inner = _compare(target, far, _operator(far, rest, lookup), value)
+        operator = _operator(far, rest, lookup)
+        _check_uids(target, operator, value, str(lookup))
+        inner = _compare(target, far, operator, value)
     else:
         inner = _step(target, rest, value, lookup)
     if "deleted_at" in target.columns and rest[:1] != ["deleted_at"]:

@@ -153,7 +153,7 @@ class Query(Generic[R]):
         """Return the query for some records by their place in the order, or the one at a place."""
         if isinstance(which, slice):
             return self._sliced(which)
-        check_limit(which)
+        _check_place(which)
         found = self._sliced(slice(which, which + 1)).all()
         if not found:
             raise RecordNotFound(f"{self!r} has no record at {which:,}: it has {self.count():,}")
@@ -161,11 +161,11 @@ class Query(Generic[R]):
 
     def _sliced(self, part: slice) -> Query[R]:
         start, stop = part.start or 0, part.stop
-        check_limit(start)
+        _check_place(start)
         if part.step not in (None, 1):
             raise InputError(f"[{part.start}:{part.stop}:{part.step}]: a step is not accepted")
         if stop is not None:
-            check_limit(stop)
+            _check_place(stop)
         left = None if self.most is None else max(0, self.most - start)
         wanted = left if stop is None else max(0, stop - start)
         most = wanted if left is None or wanted is None else min(left, wanted)
@@ -401,3 +401,11 @@ def check_limit(n: object) -> None:
     """Refuse what is no number of rows."""
     if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= _MOST:
         raise InputError(f"limit({shown(n)}): a whole number from 0 to 2**63 - 1 is accepted")
+
+
+def _check_place(n: object) -> None:
+    """Refuse what is no place in an order."""
+    if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= _MOST:
+        raise InputError(
+            f"[{shown(n)}]: a place is a whole number from 0; to count from the end, turn order_by() around"
+        )

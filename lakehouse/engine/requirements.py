@@ -52,12 +52,20 @@ def merged(requirements: Iterable[Requirement]) -> list[Requirement]:
     True
     """
     sets: dict[tuple[type, str], set[str]] = {}
+    lookups: dict[tuple[str, str], tuple[set[Any], set[str]]] = {}
     others: list[Requirement] = []
     for requirement in requirements:
         if isinstance(requirement, KeysAbsent | RowsExist | RowsUntouched):
             sets.setdefault((type(requirement), requirement.table), set()).update(requirement.uids)
+        elif isinstance(requirement, LookupUntouched):
+            values, found = lookups.setdefault((requirement.table, requirement.column), (set(), set()))
+            values.update(requirement.values)
+            found.update(requirement.found)
         else:
             others.append(requirement)
+    others += [
+        LookupUntouched(*where, frozenset(values), frozenset(found)) for where, (values, found) in lookups.items()
+    ]
     return [kind(table, frozenset(uids)) for (kind, table), uids in sets.items()] + others
 
 
@@ -183,7 +191,7 @@ class TableUntouched:
 
 @dataclass(frozen=True)
 class LookupUntouched:
-    """A look-up would find the same rows, unchanged (the serialisable mode)."""
+    """A look-up would find the same rows, unchanged (the serialisable mode, and what has no name to be unique)."""
 
     table: str
     column: str

@@ -101,6 +101,17 @@ def test_same_content_other_key_is_a_second_artifact_sharing_the_object(lake):
     assert len(objects(lake)) == 1
 
 
+def test_content_without_key_is_the_existing_one_whatever_its_suffix_and_of_the_same_suffix_first(lake, tmp_path):
+    text = lake.Artifact(b"a,b\n1,2\n", key="a.txt").save()
+    table = lake.Artifact(b"a,b\n1,2\n", key="a.csv").save()
+    assert text.path != table.path, "readers go by the suffix of a path"
+    assert lake.Artifact(b"a,b\n1,2\n").save() == text
+    for suffix, found in ((".csv", table), (".txt", text), (".tsv", text)):
+        (tmp_path / f"copy{suffix}").write_bytes(b"a,b\n1,2\n")
+        assert lake.Artifact(tmp_path / f"copy{suffix}").save() == found
+    assert lake.Artifact.filter().count() == 2
+
+
 def test_same_content_without_key_is_the_existing_one(lake):
     first = lake.Artifact(FRAME, key="a.parquet").save()
     assert lake.Artifact(FRAME).save() == first

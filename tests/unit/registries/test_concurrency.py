@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from registries.instance import Instance
+from tests.unit.engine.support import once_at
 
 
 def python(script: str, *arguments: str) -> subprocess.Popen[str]:
@@ -47,6 +48,24 @@ def test_processes_that_save_the_same_things_at_once_converge(tmp_path):
         assert [artifact.version for artifact in family] == list(range(30))
         assert len({artifact.uid[:16] for artifact in family}) == 1
         assert len({artifact.load() for artifact in family}) == 30
+
+
+def test_content_without_a_key_is_one_artifact_whoever_else_saves_it_at_that_moment(lake):
+    other = Instance.open(lake.root, user="bob")
+    saved = []
+    for home in (lake, other):  # what is made with a first artifact makes others wait for each other, too
+        home.Artifact(home.handle.encode()).save()
+    with once_at("commit.checked", lambda: saved.append(other.Artifact(b"no key").save())):
+        mine = lake.Artifact(b"no key").save()
+    assert [mine] == [lake.Artifact.get(saved[0].uid)]
+    with once_at("commit.checked", lambda: saved.append(other.save([other.Artifact(b"in a list")])[0])):
+        listed = lake.save([lake.Artifact(b"in a list"), lake.Artifact(b"in a list"), lake.ULabel(name="beside")])
+    assert {artifact.uid for artifact in listed[:2]} == {saved[1].uid}
+    with once_at("commit.checked", lambda: other.Artifact(b"of no matter").save()) as seen:
+        lake.Artifact(b"something else").save()
+    assert seen.count("commit.checked") == 2, "another content made it plan again"
+    assert lake.Artifact.filter().count() == 6
+    other.close()
 
 
 @pytest.mark.concurrency

@@ -13,6 +13,8 @@ def test_names_of_lamindb_are_answered_with_ours(lake):
         (lambda: lake.Artifact.from_dataframe, r"from_df\(\)"),
         (lambda: artifact.cache, r"stage\(\)"),
         (lambda: lake.Artifact.filter().to_dataframe, r"df\(\)"),
+        (lambda: lake.CellType.from_source, r"import_source\(\)"),
+        (lambda: lake.Artifact(b"1").features.set_values, r"add_values\(\)"),
         (lambda: lake.ULabel.get_or_none, "one_or_none"),
         (lambda: lh.Collection, "'Dataset'"),
     ):

@@ -28,6 +28,12 @@ def test_a_folder_is_one_artifact_with_a_count_of_files(lake, tree):
     assert lake.sql("select n_files, hash_kind from artifact").fetchall() == [(2, "blake3-folder")]
 
 
+def test_the_files_of_a_folder_are_called_files_in_its_description(lake, tree):
+    described = str(lake.Artifact(tree, key="raw/tree").save().describe())
+    assert "Files (" in described
+    assert "Columns" not in described
+
+
 def test_equal_folders_are_stored_once_and_changed_ones_are_a_version(lake, tree):
     first = lake.Artifact(tree, key="raw/slides").save()
     assert lake.Artifact(str(tree), key="raw/slides").save() == first

@@ -64,8 +64,9 @@ def test_labels_are_removed_under_a_feature_or_everywhere(lake, artifact):
     assert artifact.labels.all() == {None: ["other", "treated"]}
     artifact.labels.remove(["treated", "other"])
     assert artifact.labels.get() == []
-    with pytest.raises(RecordNotFound):
+    with pytest.raises(RecordNotFound, match="no ULabel is called 'never was'") as caught:
         artifact.labels.remove("never was")
+    assert "create=True" not in str(caught.value)
 
 
 @pytest.mark.parametrize("wrong", [3, None, [3], b"treated", [None]])

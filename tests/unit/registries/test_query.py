@@ -106,6 +106,12 @@ BAD = [
     ({"size__gt": 2**63}, InputError, "64 bits"),
     ({"size__gt": 10**5000}, InputError, "64 bits"),
     ({"size__gt": None}, InputError, "isnull"),
+    ({"created_by": "ada"}, InputError, "no uid of a User.* write created_by__handle='ada'"),
+    ({"created_by__in": ["ada"]}, InputError, "write created_by__handle='ada'"),
+    ({"storage__ne": "s3://x"}, InputError, "write storage__root='s3://x'"),
+    ({"ulabels": "treated"}, InputError, "write ulabels__name='treated'"),
+    ({"run": "x"}, InputError, "no uid of a Run: give the record or its uid$"),
+    ({"ulabels": ["treated"]}, InputError, "for any of several write ulabels__in"),
     ({"key": 3}, InputError, "str is accepted"),
     ({"key": "a\0b"}, InputError, "NUL"),
     ({"key": "\ud800"}, InputError, "surrogate"),
@@ -131,6 +137,12 @@ def test_bad_lookups_raise_a_typed_error_at_once(lake, lookups, error, message):
 def test_only_columns_order(lake, column):
     with pytest.raises(UnknownField, match="cannot be ordered"):
         lake.Artifact.filter().order_by(column)
+
+
+@pytest.mark.parametrize("place", [-1, slice(-3, None), slice(None, -1), 2**63, 1.5, True, "1"])
+def test_places_are_counted_from_the_start(lake, place):
+    with pytest.raises(InputError, match=r"a place is a whole number from 0; to count from the end, turn order_by"):
+        lake.Artifact.filter().order_by("key")[place]
 
 
 @pytest.mark.parametrize("n", [-1, 2**63, 1.5, True, "1", None])
