@@ -112,17 +112,29 @@ def _keys(changes: list[NetChange]) -> dict[str, pa.Array]:
     chunks: dict[str, list[pa.Array]] = {}
     for change in changes:
         chunks.setdefault(change.table.name, []).extend(change.rows["uid"].chunks)
-    return {table: pa.chunked_array(found, pa.string()).combine_chunks() for table, found in chunks.items()}
+    return {table: _whole(pa.chunked_array(found, pa.string())) for table, found in chunks.items()}
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _distinct(column: pa.ChunkedArray) -> pa.Array:
+    """Return the distinct values that are not null."""
+    if len(column) == 1:  # most commits are of one row, and pay for every call of Arrow
+        return column.chunk(0).drop_null() if column.null_count else column.chunk(0)
+    return pc.unique(column).drop_null()
 
 
 def _targets(change: NetChange, written: Mapping[str, pa.Array], deleted: Mapping[str, pa.Array]) -> list[Requirement]:
     demands: list[Requirement] = []
     for column, target in change.table.spec.references.items():
-        wanted = pc.unique(change.rows[column]).drop_null()
+        if not len(wanted := _distinct(change.rows[column])):
+            continue
         if target in deleted and len(lost := wanted.filter(pc.is_in(wanted, deleted[target]))):
             msg = f"{change.table.name}.{column} refers to {shown(lost[0].as_py())}, which this transaction deletes"
             raise ReferenceMissing(f"{msg} from {target}: keep it, or refer to something else")
-        if len(wanted) and target in written:
+        if target in written:
             wanted = wanted.filter(pc.invert(pc.is_in(wanted, written[target])))
         if len(wanted):
             demands.append(RowsExist(target, frozenset(wanted.to_pylist())))

@@ -59,6 +59,10 @@ class Schemas:
         """Return the names of all tables."""
         return sorted(self._tables)
 
+    def has(self, table: str) -> bool:
+        """Whether there is a table of a name."""
+        return table in self._tables
+
     def versions(self, table: str) -> list[TableVersion]:
         """Return a table's schema versions, oldest first; raises ``UnknownField`` for an unknown table."""
         if table not in self._tables:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import uuid
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from itertools import pairwise
@@ -205,7 +205,7 @@ class SqlSession:
         total, size = sum(c.rows for c in changes), sum(len(c.body) for c in changes)
         self._db.run(
             "INSERT INTO commits VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            *(new, uuid.uuid4().hex, client_txn, at, user, run, message, total, size),
+            *(new, os.urandom(16).hex(), client_txn, at, user, run, message, total, size),
         )
         reach("lock.mid_append")
         self._db.many(
@@ -295,7 +295,7 @@ class SqlSession:
         """Record a commit without changes under a given id and uid."""
         self._db.run(
             "INSERT INTO commits VALUES(?, ?, ?, ?, ?, ?, ?, 0, 0)",
-            *(info.id, info.uid, uuid.uuid4().hex, to_micros(info.at), info.user, info.run, info.message),
+            *(info.id, info.uid, os.urandom(16).hex(), to_micros(info.at), info.user, info.run, info.message),
         )
         self._last = None
 

@@ -124,9 +124,8 @@ class Snapshot:
 
     def fetch(self, session: Session, tables: Iterable[str]) -> None:
         """Fetch the states of tables in a session that is open anyway; what cannot be had is left for when it is asked for."""
-        known = self._schemas.names()
         for table in tables:
-            if table in known and table not in self._states:
+            if table not in self._states and self._schemas.has(table):
                 with suppress(DataLoss):  # told once the table is read
                     self._states[table] = self._cache.load(session, self._schemas.versions(table), self.commit)
 

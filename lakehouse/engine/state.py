@@ -116,8 +116,7 @@ class TableState:
 
     def contains(self, uid: str) -> bool:
         """Whether there is a row; only for states :attr:`in_memory`."""
-        rows = self.tail.rows
-        if len(rows) and pc.index(rows["uid"], uid).as_py() >= 0:
+        if self.tail.holds(uid):
             return True
         if not self.base.files or not self.base.positions("uid", [uid]):
             return False

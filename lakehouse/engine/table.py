@@ -6,11 +6,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import pyarrow as pa
 
+from lakehouse.engine.encoding import Encoder
 from lakehouse.errors import ConfigurationError, InvalidName, shown
 
 __all__ = ["KEYS", "TableSpec", "TableVersion"]
@@ -199,3 +200,8 @@ class TableVersion:
     def schema(self) -> pa.Schema:
         """The table's columns."""
         return self.spec.schema
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """What encodes rows of it."""
+        return Encoder(self.name, self.schema)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +43,7 @@ class Tail:
     """Staged files and the position at which they came."""
     length: int = 0
     """How many segments were folded."""
+    _found: set[str] = field(default_factory=set, repr=False, compare=False)
 
     @classmethod
     def empty(cls, schema: pa.Schema) -> Tail:
@@ -54,7 +55,7 @@ class Tail:
         if self.rows.schema.equals(schema):
             return self
         batches = [widened(batch, schema) for batch in self.rows.to_batches()]
-        return replace(self, rows=pa.Table.from_batches(batches, schema))
+        return replace(self, rows=pa.Table.from_batches(batches, schema), _found=set())
 
     def advance(self, segments: Sequence[Segment], read: ReadColumn = no_file) -> Tail:
         """Fold further segments, in order; ``read`` fetches the keys of staged files that replace or delete rows.
@@ -102,6 +103,14 @@ class Tail:
         new = pa.table([uids, pa.array(positions, pa.int64())], schema=HIDDEN)
         both = pa.concat_tables([self.hidden, new])
         return both.combine_chunks() if both["uid"].num_chunks > _MANY_CHUNKS else both
+
+    def holds(self, uid: str) -> bool:
+        """Whether a live row is among :attr:`rows`; those that refer to the same one over and over look once."""
+        if uid not in self._found:
+            if not len(self.rows) or pc.index(self.rows["uid"], uid).as_py() < 0:
+                return False
+            self._found.add(uid)
+        return True
 
     def hidden_after(self, position: int) -> pa.Array:
         """Return the keys hidden after a position (-1: all), for what came at that position."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from lakehouse.engine.schemas import Schemas
 from lakehouse.engine.snapshot import Snapshot
 from lakehouse.engine.table import KEYS
 from lakehouse.engine.view import Reads, TrackedView, TransactionView
-from lakehouse.errors import InputError, LakehouseError, UnknownField, did_you_mean, shown
+from lakehouse.errors import LakehouseError
 
 __all__ = ["Rows", "Transaction"]
 
@@ -72,7 +71,7 @@ class Transaction:
         self.base, self._schemas, self._swept = base, schemas, swept_before
         self.schema_commit = min(schemas.known_commit, base.commit)
         """The schema change that the rows are encoded for."""
-        self.client_txn, self.message = client_txn or uuid.uuid4().hex, message
+        self.client_txn, self.message = client_txn or os.urandom(16).hex(), message
         self.untried = client_txn is None
         """Whether nobody can have committed it: its name is its own, and no attempt was made."""
         self.log: dict[str, list[Segment]] = {}
@@ -173,13 +172,13 @@ class Transaction:
         log += [Segment(0, op, version, batch) for batch in batches if batch.num_rows]
 
     def _batches(self, table: str, rows: Rows) -> list[pa.RecordBatch]:
-        schema = self._schemas.written(table).schema
+        encoder = self._schemas.written(table).encoder
         if isinstance(rows, pa.RecordBatch):
             rows = pa.Table.from_batches([rows])
         if isinstance(rows, pa.Table):
-            batches: list[pa.RecordBatch] = _conformed(table, rows, schema).combine_chunks().to_batches()
+            batches: list[pa.RecordBatch] = encoder.table(rows).combine_chunks().to_batches()
             return batches
-        return [_encoded(table, rows, schema)]
+        return [encoder.batch(rows)]
 
     def _own(self, table: str) -> set[object]:
         """Return the uids that this transaction itself wrote."""
@@ -282,75 +281,3 @@ class Transaction:
     def _check_open(self) -> None:
         if self.state != "open":
             raise LakehouseError(f"this transaction is {self.state}: begin a new one")
-
-
-def _encoded(table: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
-    """Return rows as a batch, naming the column and the value that do not fit."""
-    try:
-        batch = pa.RecordBatch.from_arrays(
-            [
-                _array([row.get(name) for row in rows], field.type)
-                for name, field in zip(schema.names, schema, strict=True)
-            ],
-            schema=schema,
-        )
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError, UnicodeEncodeError) as error:
-        raise _misfit(table, rows, schema, error) from error
-    known = schema.names
-    for row in rows:
-        if len(row) > len(known) or not row.keys() <= set(known):
-            unknown = min(row.keys() - set(known))
-            raise UnknownField(f"{table} has no column {shown(unknown)}{did_you_mean(unknown, known)}")
-    _refuse_nulls(table, batch)
-    return batch
-
-
-def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
-    """Return an array; Arrow would cut 1.5 down to 1 in silence."""
-    for value in values:
-        if isinstance(value, float) and not _takes(kind, value):
-            raise ValueError(value)
-    return pa.array(values, kind)
-
-
-def _takes(kind: pa.DataType, value: float) -> bool:
-    if pa.types.is_integer(kind):
-        return value.is_integer()
-    return not pa.types.is_temporal(kind)
-
-
-def _misfit(table: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema, error: Exception) -> InputError:
-    for row in rows:
-        for item in schema:
-            try:
-                _array([row.get(item.name)], item.type)
-            except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError, UnicodeEncodeError):
-                return InputError(f"{table}.{item.name} takes {item.type}, not {shown(row.get(item.name))}")
-    return InputError(f"{table}: {error}")
-
-
-def _conformed(table: str, rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return a table with the columns of ``schema`` in its order."""
-    for name in rows.schema.names:
-        if name not in schema.names:
-            raise UnknownField(f"{table} has no column {shown(name)}{did_you_mean(name, schema.names)}")
-    columns = []
-    for item in schema:
-        if item.name not in rows.schema.names:
-            columns.append(pa.chunked_array([pa.nulls(len(rows), item.type)]))
-            continue
-        column = rows[item.name]
-        try:
-            columns.append(column if column.type == item.type else column.cast(item.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise InputError(f"{table}.{item.name} takes {item.type}, not {column.type}: {error}") from error
-    conformed = pa.Table.from_arrays(columns, schema=schema)
-    _refuse_nulls(table, conformed)
-    return conformed
-
-
-def _refuse_nulls(table: str, rows: pa.Table | pa.RecordBatch) -> None:
-    """Raise for a null that the table's Parquet files could not hold."""
-    for item, column in zip(rows.schema, rows.columns, strict=True):
-        if not item.nullable and column.null_count:
-            raise InputError(f"{table}: a row has no {item.name}, which must not be null")

@@ -45,6 +45,7 @@ __all__ = [
 _SEPARATOR = "\x1f"
 _ESCAPE = "\x1e"
 _BULK = 1_000
+_TEXT = pa.string()
 
 
 @dataclass(frozen=True)
@@ -97,12 +98,22 @@ def joined(rows: pa.Table, group: Sequence[str]) -> pa.ChunkedArray:
     >>> joined(pa.table({"key": ["a", None], "version": [1, 2]}), ["key", "version"]).to_pylist()
     ['a\x1f1', None]
     """
-    columns = [rows[c].cast(pa.string()) for c in group]
+    columns = [column if (column := rows[c]).type == _TEXT else column.cast(_TEXT) for c in group]
     if len(group) == 1:
         return columns[0]
+    if len(rows) == 1:
+        return pa.chunked_array([[_joined_values([column[0].as_py() for column in columns])]], _TEXT)
     for escape, inside in ((_ESCAPE, _ESCAPE), ("1", _SEPARATOR)):  # else ("a\x1fb", "c") would be ("a", "b\x1fc")
         columns = [pc.replace_substring(column, inside, _ESCAPE + escape) for column in columns]
     return pc.binary_join_element_wise(*columns, _SEPARATOR)
+
+
+def _joined_values(texts: Sequence[str | None]) -> str | None:
+    """Return the texts of one row as one."""
+    there = [text for text in texts if text is not None]
+    if len(there) < len(texts):
+        return None
+    return _SEPARATOR.join(t.replace(_ESCAPE, _ESCAPE * 2).replace(_SEPARATOR, _ESCAPE + "1") for t in there)
 
 
 def claim_of(spec: TableSpec, group: tuple[str, ...], rows: pa.Table, before: pa.Table | None) -> Claim:
@@ -299,4 +310,6 @@ def _contains(known: Hashes, hashes: Hashes) -> npt.NDArray[np.bool_]:
 
 
 def _flat(values: pa.ChunkedArray | pa.Array) -> pa.Array:
-    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    if not isinstance(values, pa.ChunkedArray):
+        return values
+    return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
