@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,8 @@ from lakehouse.errors import InputError, UnknownField, did_you_mean, shown
 __all__ = ["Encoder"]
 
 _MISFITS = (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError, UnicodeEncodeError)
+_NO_NULL = frozenset({str, int, bool, list, datetime})
+"""Types of which no value becomes a null, as None, ``pandas.NA`` and ``NaT`` do."""
 
 
 class Encoder:
@@ -36,7 +39,7 @@ class Encoder:
         self._names = frozenset(schema.names)
         self._whole = [item.name for item in schema if pa.types.is_integer(item.type)]
         self._times = [item.name for item in schema if pa.types.is_temporal(item.type)]
-        self._needed = [number for number, item in enumerate(schema) if not item.nullable]
+        self._needed = [(number, item.name) for number, item in enumerate(schema) if not item.nullable]
 
     def batch(self, rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
         """Return rows as a batch; columns that are not given are null."""
@@ -54,7 +57,8 @@ class Encoder:
                 raise UnknownField(
                     f"{self._table} has no column {shown(unknown)}{did_you_mean(unknown, self._schema.names)}"
                 )
-        self._refuse_nulls(batch)
+        if len(rows) != 1 or not all(type(rows[0].get(name)) in _NO_NULL for _, name in self._needed):
+            self._refuse_nulls(batch)
         return batch
 
     def table(self, rows: pa.Table) -> pa.Table:
@@ -87,9 +91,9 @@ class Encoder:
 
     def _refuse_nulls(self, rows: pa.Table | pa.RecordBatch) -> None:
         """Raise for a null that the table's Parquet files could not hold."""
-        for number in self._needed:
+        for number, name in self._needed:
             if rows.column(number).null_count:
-                raise InputError(f"{self._table}: a row has no {self._schema.names[number]}, which must not be null")
+                raise InputError(f"{self._table}: a row has no {name}, which must not be null")
 
     def _misfit(self, rows: Sequence[Mapping[str, Any]], error: Exception) -> InputError:
         for row in rows:

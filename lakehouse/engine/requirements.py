@@ -101,7 +101,7 @@ class RowsExist:
 
     def check(self, snapshot: Snapshot) -> None:
         """Raise ``ReferenceMissing`` for uids that are not there."""
-        if absent := snapshot.missing(self.table, pa.array(self.uids, pa.string())):
+        if absent := snapshot.missing(self.table, pa.array([*self.uids], pa.string())):
             raise ReferenceMissing(f"{self.table} has no {_some(absent)}: save what is referred to first")
 
     def recheck(self, segment: Segment, read: ReadColumn) -> None:

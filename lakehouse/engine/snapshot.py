@@ -67,6 +67,7 @@ class Snapshot:
         self.commit = commit
         self._catalog, self._schemas, self._cache, self._scanner = catalog, schemas, states, scanner
         self._states: dict[str, TableState] = {}
+        self._ahead: dict[str, TableState] = {}
 
     @property
     def moves(self) -> bool:
@@ -112,14 +113,14 @@ class Snapshot:
 
     def state(self, table: str) -> TableState:
         """Return a table's base and tail."""
-        if (known := self._states.get(table)) is None:
+        if (known := self._states.get(table)) is None and (known := self._ahead.pop(table, None)) is None:
             versions = self._schemas.versions(table)
             try:
                 with self._catalog.read() as session:
                     known = self._cache.load(session, versions, self.commit)
             except DataLoss as error:  # the keys of a staged change, swept while they were read
                 raise self.missing_file(error) from error
-            self._states[table] = known
+        self._states[table] = known
         return known
 
     def fetch(self, session: Session, tables: Iterable[str]) -> None:
@@ -127,11 +128,16 @@ class Snapshot:
         for table in tables:
             if table not in self._states and self._schemas.has(table):
                 with suppress(DataLoss):  # told once the table is read
-                    self._states[table] = self._cache.load(session, self._schemas.versions(table), self.commit)
+                    self._ahead[table] = self._cache.load(session, self._schemas.versions(table), self.commit)
 
     @property
     def fetched(self) -> tuple[str, ...]:
-        """The tables whose states were fetched."""
+        """The tables whose states are here."""
+        return (*self._states, *self._ahead)
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The tables whose states were asked for; what was only fetched is not among them."""
         return tuple(self._states)
 
     def is_large(self, table: str) -> bool:
@@ -202,7 +208,8 @@ class Snapshot:
 
     def missing(self, table: str, uids: pa.Array) -> list[str]:
         """Return those of the uids that are not in the table."""
-        return self._again(lambda: self._absent(table, pc.unique(uids).drop_null()))
+        wanted = uids if len(uids) == 1 and not uids.null_count else pc.unique(uids).drop_null()
+        return self._again(lambda: self._absent(table, wanted))
 
     def _absent(self, table: str, wanted: pa.Array) -> list[str]:
         state = self.state(table)
@@ -310,6 +317,7 @@ class Snapshot:
     def forget(self) -> None:
         """Drop what was fetched, to fetch it anew: a vacuum takes files of an older publication than it now needs."""
         self._states.clear()
+        self._ahead.clear()
 
     def _again(self, body: Callable[[], T]) -> T:
         """Run ``body``, and once more if a file was gone from under it."""

@@ -78,7 +78,7 @@ class Writing(ABC):
             self.at_once.before()
         done = self.committer.commit(txn)
         txn.state, txn.outcome = "committed", done
-        self._recent = txn.base.fetched[:_MOST_RECENT]
+        self._recent = txn.base.asked[:_MOST_RECENT]
         if self.at_once is not None:
             self.at_once.after(done)
         self._background.poke()

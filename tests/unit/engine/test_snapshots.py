@@ -150,3 +150,11 @@ def test_a_transaction_sees_what_others_committed_since_the_last_one(lake: Lake,
     add(lake, "c")
     other.flush()
     assert lake.run(lambda txn: txn.snapshot.count("label")) == 3
+
+
+def test_a_transaction_fetches_what_the_last_one_asked_for_and_not_what_that_only_fetched(lake: Lake) -> None:
+    lake.run(lambda txn: (txn.snapshot.rows("label"), txn.insert("label", [label("a")], fresh=True)))
+    assert lake.begin().base.fetched == ("label",)
+    lake.run(lambda txn: txn.insert("label", [label("b")], fresh=True))
+    assert lake.begin().base.fetched == ()
+    assert uids(lake) == ["a", "b"]
