@@ -40,8 +40,8 @@ def ingest(
     ----------
     source
         A manifest (csv, parquet or a frame) with the columns path, key, description, features and labels, of which
-        only path is needed; a folder; a pattern such as ``"runs/**/*.h5ad"``; or a URL or pattern in a registered
-        bucket. Files that lie in a registered storage stay there, others are copied.
+        only path is needed, a path or a URL; a folder; a pattern such as ``"runs/**/*.h5ad"``; or a URL or pattern in
+        a bucket. What lies in a registered storage stays there, the rest is copied, from buckets through the cache.
     schema
         What each file must conform to: a schema or its name; files that do are saved with features and labels.
     on_error
@@ -58,9 +58,9 @@ def ingest(
         Of ``concurrent.futures``; default: processes of this machine. ``client.get_executor()`` of Dask and
         ``registries.ingest.RayExecutor()`` work on a cluster that sees the files under the same paths.
     workers
-        Processes, where no executor is given; default: one for each processor.
+        Processes, where no executor is given; default: one for each processor. Threads, for what lies in a bucket.
     prefix
-        What keys of a folder begin with; default: its place in its storage, or its name.
+        What keys of a folder or pattern begin with; default: its place in its storage, or the name of the folder.
     storage
         Where bytes are copied to; default: the default storage.
     labels

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lakehouse.engine import Snapshot, Transaction
     from registries.instance import Instance
 
-__all__ = ["Labels", "Under", "attach", "feature_row", "names_of", "remove_annotations", "saved_in"]
+__all__ = ["Labels", "Under", "attach", "feature_row", "label_named", "names_of", "remove_annotations", "saved_in"]
 
 
 @dataclass(frozen=True)
@@ -312,6 +312,14 @@ def _by_name(
     registry: Any = home.bound(choices[0].registry if choices else ULabel)
     for name in waiting:
         yield registry.meta.table, registry(**{registry.meta.title: name}).plan_save(txn, home).row["uid"]
+
+
+def label_named(txn: Transaction, home: Instance, name: str, under: Under, *, create: bool) -> tuple[str, str]:
+    """Return table and uid of the label that a value of a categorical feature names, as :meth:`Labels.add` finds it."""
+    choices = under.dtype.choices
+    ((table, uid),) = _by_name(txn, home, [check_name(name, f"feature {under.name!r}")], choices, create=create)
+    _check_filters(txn, home, table, [uid], choices, under)
+    return table, uid
 
 
 def _meeting(txn: Transaction, home: Instance, choice: Choice, uids: list[str]) -> set[str]:

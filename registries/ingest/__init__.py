@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from registries.ingest.ingest import Ingest, Options
+from registries.ingest.ingest import Ingest
+from registries.ingest.options import Options
 from registries.ingest.ray import RayExecutor
 from registries.ingest.report import IngestReport
 

@@ -4,66 +4,42 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.errors import InputError, InvalidData, LakehouseError, Unavailable, shown
-from lakehouse.types import Progress
+from formats.remote import is_remote
+from lakehouse.errors import InputError, InvalidData, Unavailable, shown
 from registries.curate import known_schema
-from registries.ingest import remote, screening
+from registries.ingest import screening
+from registries.ingest.batch import Batch
 from registries.ingest.checking import check_annotations
-from registries.ingest.manifest import Entry, Source, source_of
-from registries.ingest.placing import Placing
-from registries.ingest.pool import examined
-from registries.ingest.registering import Registering, Wanted
-from registries.ingest.report import BAD, IngestReport, Outcome
+from registries.ingest.describing import share
+from registries.ingest.entries import Entries, Source
+from registries.ingest.manifest import source_of
+from registries.ingest.options import Options
+from registries.ingest.outcomes import Outcome, Outcomes
+from registries.ingest.placing import Group, Placing
+from registries.ingest.plan import Plan
+from registries.ingest.pool import Read, examined
+from registries.ingest.registering import Registering, columns_of
+from registries.ingest.report import IngestReport
+from registries.ingest.screening import Memory
 from registries.ingest.state import State
-from registries.ingest.work import Finding, Plan, share
+from registries.ingest.storing import FATAL
 from registries.schema import Schema, spec_of
 
 if TYPE_CHECKING:
     from registries.instance import Instance
 
-__all__ = ["Ingest", "Options"]
+__all__ = ["Ingest"]
 
-ON_ERROR = ("stop", "skip", "quarantine")
 _BATCH, _SECONDS = 20_000, 30.0
 """Files, or seconds, after which what was read is registered."""
-_FATAL = "storage"
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to ingest; see ``lh.ingest``."""
-
-    schema: Any = None
-    on_error: str = "stop"
-    dry_run: bool = False
-    resume: bool = True
-    sync: bool = False
-    executor: Executor | None = None
-    workers: int | None = None
-    prefix: str | None = None
-    storage: Any = None
-    labels: tuple[str, ...] = ()
-    create_labels: bool = False
-    settle: float = 2.0
-    most_vanished: float = 0.5
-    progress: Progress | None = None
-
-    def check(self) -> None:
-        """Raise InputError for what is not accepted."""
-        if self.on_error not in ON_ERROR:
-            raise InputError(f"on_error = {shown(self.on_error)}: one of {', '.join(ON_ERROR)} is accepted")
-        if self.executor is not None and not hasattr(self.executor, "submit"):
-            raise InputError(f"executor = {shown(self.executor)}: an executor of concurrent.futures is accepted")
-        if self.workers is not None and self.workers < 1:
-            raise InputError(f"workers = {shown(self.workers)}: a number from 1 on is accepted")
-        if not 0 <= self.most_vanished <= 1:
-            raise InputError(f"most_vanished = {shown(self.most_vanished)}: a share from 0 to 1 is accepted")
+_THREADS = 16
+"""Objects of a bucket that are asked for at once, where no executor is given."""
 
 
 @dataclass
@@ -83,7 +59,7 @@ class Ingest:
     home: Instance
     given: Any
     options: Options
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: Outcomes = field(default_factory=Outcomes)
     _total: int = 0
 
     def run(self) -> IngestReport:
@@ -106,7 +82,7 @@ class Ingest:
             spec=self._spec,
             create_labels=self.options.create_labels,
         )
-        self._refuse_faults(source)
+        self._refuse_faults(source.entries)
         state = State(self.home.lake.id, source.name, self._spec.to_json() if self._spec else "")
         with state.held():
             self._state = state
@@ -123,165 +99,184 @@ class Ingest:
             return given, given.definition
         return None, spec_of(given)
 
-    def _refuse_faults(self, source: Source) -> None:
+    def _refuse_faults(self, entries: Entries) -> None:
         """Tell of entries that are wrong in themselves: all of them, before any file is read."""
-        for entry in source.entries:
-            if entry.fault is not None:
-                self.outcomes.append(
-                    Outcome(entry.path, entry.key, "failed", reason=entry.fault[0], message=entry.fault[1])
-                )
-        if self.outcomes and self.options.on_error == "stop":
-            raise self._stopped()
+        for place, (reason, message) in sorted(entries.faults.items()):
+            self._failed(entries.paths[place], entries.keys[place], reason, message)
+        self._stop_where_asked()
 
     def _ingest(self, source: Source) -> None:
-        known = screening.remembered(self._state) if self.options.resume else {}
-        entries = [entry for entry in source.entries if entry.fault is None]
+        entries = source.entries
+        memory = Memory(self._state.load(resume=self.options.resume), self._state.schema)
+        places: Sequence[int] = range(len(entries))
+        if entries.faults:
+            places = [place for place in places if place not in entries.faults]
         if self.options.sync:
-            entries = self._settled(entries)
-        if source.remote:
-            self._remote(entries)
-        else:
-            self._local(entries, known, source)
+            places = self._settled(entries, places)
+        places = self._changed(entries, places, memory)
+        self._tell()
+        placing = Placing(self.home, self.options.storage, source)
+        for batch in self._batches(entries, places, placing):
+            self._register(batch, placing)
         if self.options.sync:
-            self._vanished(source, known)
+            self._vanished(source, memory)
         if not self.options.dry_run:
             self._state.finish()
 
-    def _settled(self, entries: Sequence[Entry]) -> list[Entry]:
+    def _settled(self, entries: Entries, places: Sequence[int]) -> list[int]:
         """Leave files that were written a moment ago to the next run: their writer may not be done."""
-        young = time.time_ns() - int(self.options.settle * 1e9)
-        for entry in entries:
-            if entry.stat is not None and entry.stat[1] > young:
-                message = f"{shown(entry.path)} was written a moment ago"
-                self.outcomes.append(Outcome(entry.path, entry.key, "waiting", reason="waiting", message=message))
-        return [entry for entry in entries if entry.stat is None or entry.stat[1] <= young]
+        young, kept = time.time_ns() - int(self.options.settle * 1e9), list[int]()
+        for place in places:
+            path = entries.paths[place]
+            if (times := screening.times_of(path)) is None or times[1] <= young:
+                kept.append(place)
+            else:
+                message = f"{shown(path)} was written a moment ago"
+                self.outcomes.append(Outcome(path, entries.keys[place], "waiting", reason="waiting", message=message))
+        return kept
+
+    def _changed(self, entries: Entries, places: Sequence[int], memory: Memory) -> list[int]:
+        """Return the places of what is to be read: files that are as an earlier run saw them need not be."""
+        found = screening.screened(self.home.snapshot(), entries, places, memory)
+        if found.unchanged:
+            uids, hashes, sizes = zip(*found.rows, strict=True)
+            self._label_again(entries, found.unchanged, uids)
+            known = {"outcome": ["unchanged"] * len(uids), "uid": uids, "hash": hashes, "size": sizes}
+            paths, keys = ([column[place] for place in found.unchanged] for column in (entries.paths, entries.keys))
+            self.outcomes.extend({"path": paths, "key": keys, **known})
+        if self.options.on_error == "quarantine":
+            return sorted([*found.rest, *found.failed])
+        for place, (reason, message) in found.failed.items():
+            self._failed(entries.paths[place], entries.keys[place], reason, message)
+        self._stop_where_asked()
+        return found.rest
+
+    def _label_again(self, entries: Entries, places: Sequence[int], uids: Sequence[str]) -> None:
+        """Give what is unchanged the labels and values that it is to have now."""
+        notes = {n: entries.notes[place] for n, place in enumerate(places) if place in entries.notes}
+        if notes and not self.options.dry_run:
+            self._registering.label(uids, notes)
 
     # Files
 
-    def _local(self, entries: Sequence[Entry], known: dict[str, screening.Seen], source: Source) -> None:
-        rest, unchanged = screening.unchanged(self.home.snapshot(), entries, known)
-        self.outcomes += unchanged
-        placing = Placing(self.home, self.options.storage, source.folder)
-        rest = list(self._again(rest, known))
-        self._tell()
-        for batch in self._batches(rest, placing):
-            self._register(batch, placing)
-
-    def _again(self, entries: Iterable[Entry], known: dict[str, screening.Seen]) -> Iterator[Entry]:
-        """Yield entries that are to be read; what could not be read, and has not changed since, is not read again."""
-        for entry in entries:
-            seen = known.get(entry.path)
-            if seen is not None and seen.reason == "unreadable" and seen.stat == entry.stat and not self._keeps:
-                self._failed(entry, Finding(reason=seen.reason, message=seen.message))
-            else:
-                yield entry
-
-    @property
-    def _keeps(self) -> bool:
-        return self.options.on_error == "quarantine"
-
-    def _batches(self, entries: Sequence[Entry], placing: Placing) -> Iterator[list[tuple[Entry, Finding]]]:
+    def _batches(self, entries: Entries, places: Sequence[int], placing: Placing) -> Iterator[Batch]:
         """Yield what was read, so many files or seconds at a time."""
-        home, batch, began = self.home, list[tuple[Entry, Finding]](), time.monotonic()
-        root = str(home.root)
+        batch, began, root = Batch(), time.monotonic(), str(self.home.root)
         if self._spec is not None:
-            share(home, root)
+            share(self.home, root)
         try:
-            for pair in self._read(entries, placing, root):
-                batch.append(pair)
-                if len(batch) >= _BATCH or time.monotonic() - began > _SECONDS:
-                    yield batch
-                    batch, began = [], time.monotonic()
-            if batch:
+            for group in placing.groups(entries.paths, places):
+                for read, columns in self._read(entries, group, placing):
+                    batch.add(entries, read, columns)
+                    if len(batch) >= _BATCH or time.monotonic() - began > _SECONDS:
+                        yield batch
+                        batch, began = Batch(), time.monotonic()
+            if len(batch):
                 yield batch
         finally:
             share(None, root)
 
-    def _read(self, entries: Sequence[Entry], placing: Placing, root: str) -> Iterator[tuple[Entry, Finding]]:
-        spec = None if self._spec is None else (self._spec.to_json(), self._spec.name)
-        here = [entry for entry in entries if placing.inside(entry.path) is not None]
-        others = [entry for entry in entries if placing.inside(entry.path) is None] if len(here) < len(entries) else []
-        options: dict[str, Any] = {"spec": spec, "remote": self.home.remote, "root": root, "keep_bad": self._keeps}
-        if here:
-            yield from examined(here, Plan(**options), self.options.executor, self.options.workers)
-        if others:
-            store = None if self.options.dry_run else placing.copies_to
-            yield from examined(others, Plan(**options, store=store), self.options.executor, self.options.workers)
-
-    def _register(self, batch: Sequence[tuple[Entry, Finding]], placing: Placing) -> None:
-        self._refuse_full(batch)
-        wanted: list[Wanted] = []
-        for entry, found in batch:
-            if found.reason is not None and not (self._keeps and found.hash):
-                self._failed(entry, found)
-                continue
-            try:
-                wanted.append(placing.wanted(entry, found))
-            except LakehouseError as error:
-                self._failed(entry, Finding(reason="refused", message=str(error)))
-        if self.options.dry_run:
-            self.outcomes += screening.would_be(self.home.snapshot(), wanted)
+    def _read(self, entries: Entries, group: Group, placing: Placing) -> Iterator[Read]:
+        places, lies_in, copied = group
+        urls = bool(places) and is_remote(entries.paths[places[0]])
+        plan = Plan(
+            root=str(self.home.root),
+            spec=None if self._spec is None else (self._spec.to_json(), self._spec.name),
+            store=placing.copies_to if copied and not self.options.dry_run else None,
+            remote=self.home.remote,
+            keep_bad=self.options.on_error == "quarantine",
+            urls=urls,
+            lies_in=lies_in,
+        )
+        executor, workers = self.options.executor, self.options.workers
+        if urls and executor is None:  # a bucket makes one wait rather than work
+            with ThreadPoolExecutor(workers or _THREADS) as threads:
+                yield from examined(entries.paths, places, plan, threads, None)
         else:
-            self.outcomes += self._registering.register(wanted)
-            self._state.add([(entry.path, entry.key, found) for entry, found in batch])
+            yield from examined(entries.paths, places, plan, executor, workers)
+
+    def _register(self, batch: Batch, placing: Placing) -> None:
+        self._refuse_full(batch)
+        seen = batch
+        keeps, found = self.options.on_error == "quarantine", batch.found
+        failed = [row for row in batch.bad() if not (keeps and found.hash[row])]
+        faults = {row: (str(found.reason[row]), str(found.message[row])) for row in failed}
+        self._all_failed(batch, faults)
+        batch = batch.without(faults)
+        faults = placing.place(batch)
+        self._all_failed(batch, faults)
+        batch = batch.without(faults)
+        if len(batch):
+            made = (
+                screening.would_be(self.home.snapshot(), batch)
+                if self.options.dry_run
+                else self._registering.register(batch)
+            )
+            self.outcomes.extend(columns_of(batch, made))
+        if not self.options.dry_run:
+            self._state.add(seen)
         self._tell()
+        self._stop_where_asked()
 
-    def _refuse_full(self, batch: Sequence[tuple[Entry, Finding]]) -> None:
+    def _refuse_full(self, batch: Batch) -> None:
         """Stop where the storage takes no more: that is no fault of a file."""
-        for _, found in batch:
-            if found.reason == _FATAL:
-                raise Unavailable(
-                    f"{found.message}; what is registered stays: make room, then run it again, and it goes on from there"
-                )
+        if FATAL in batch.found.reason:
+            message = batch.found.message[batch.found.reason.index(FATAL)]
+            raise Unavailable(
+                f"{message}; what is registered stays: make room, then run it again, and it goes on from there"
+            )
 
-    def _failed(self, entry: Entry, found: Finding) -> None:
-        made = Outcome(entry.path, entry.key, "failed", reason=found.reason, message=found.message)
-        self.outcomes.append(made)
-        if self.options.on_error == "stop":
-            raise self._stopped()
+    def _all_failed(self, batch: Batch, faults: dict[int, tuple[str, str]]) -> None:
+        for row, (reason, message) in faults.items():
+            self._failed(batch.paths[row], batch.keys[row], reason, message)
+        self._stop_where_asked()
 
-    def _stopped(self) -> InvalidData:
-        bad = [one for one in self.outcomes if one.outcome in BAD]
-        listed = "\n".join(f"  {one.message}" for one in bad[:10])
+    def _failed(self, path: str, key: str, reason: str, message: str) -> None:
+        self.outcomes.append(Outcome(path, key, "failed", reason=reason, message=message))
+
+    def _stop_where_asked(self) -> None:
+        """Raise at the first failure, where that is asked for."""
+        if self.options.on_error != "stop" or "failed" not in self.outcomes.column("outcome"):
+            return
+        bad = self.outcomes.failures()
+        listed = "\n".join(f"  {_told(one)}" for one in bad[:10])
         more = f"\n  and {len(bad) - 10:,} more" if len(bad) > 10 else ""
-        return InvalidData(
+        raise InvalidData(
             f"stopped at {len(bad):,} of {self._total:,} files:\n{listed}{more}\n"
             "What is registered stays; mend this and run it again, or pass on_error='skip' or 'quarantine'.",
             IngestReport(self.outcomes, 0.0, self.options.dry_run),
         )
 
-    # Buckets
-
-    def _remote(self, entries: Sequence[Entry]) -> None:
-        for outcomes in remote.ingested(self.home, entries, self._registering, dry_run=self.options.dry_run):
-            self.outcomes += outcomes
-            if self.options.on_error == "stop" and any(one.outcome in BAD for one in outcomes):
-                raise self._stopped()
-            self._tell()
-
     # What vanished
 
-    def _vanished(self, source: Source, known: dict[str, screening.Seen]) -> None:
+    def _vanished(self, source: Source, memory: Memory) -> None:
         """Move artifacts to the trash whose files were seen by an earlier run and are there no more."""
-        there = {entry.path for entry in source.entries}
-        gone = {path: seen for path, seen in known.items() if path not in there and not os.path.lexists(path)}
+        there = set(source.entries.paths)
+        gone = {path: row for path, row in memory.rows.items() if path not in there and not os.path.lexists(path)}
         if not gone:
             return
-        if len(gone) > self.options.most_vanished * len(known):
+        if len(gone) > self.options.most_vanished * len(memory):
             raise Unavailable(
-                f"{len(gone):,} of {len(known):,} files vanished from {shown(source.name)}, as if another disk lay there: "
+                f"{len(gone):,} of {len(memory):,} files vanished from {shown(source.name)}, as if another disk lay there: "
                 "nothing was moved to the trash; pass most_vanished=1.0 if that is right"
             )
-        rows = screening.rows_of(self.home.snapshot(), gone.values())
+        keys, hashes, reasons = memory.column("key"), memory.column("hash"), memory.column("reason")
+        wanted = {keys[row]: hashes[row] for row in gone.values() if reasons[row] is None}
+        rows = screening.rows_of(self.home.snapshot(), wanted)
         if not self.options.dry_run:
             if rows:
                 self._registering.trash(list(rows.values()))
             self._state.finish(frozenset(gone))
-        for path, seen in gone.items():
-            if seen.key in rows:
-                row = rows[seen.key]
-                self.outcomes.append(Outcome(path, seen.key, "vanished", row["uid"], row["hash"], row["size"]))
+        for path, place in gone.items():
+            if (row := rows.get(keys[place])) is not None:
+                self.outcomes.append(Outcome(path, keys[place], "vanished", row["uid"], row["hash"], row["size"]))
 
     def _tell(self) -> None:
         if self.options.progress is not None:
             self.options.progress(min(len(self.outcomes), self._total), self._total)
+
+
+def _told(one: Outcome) -> str:
+    """Return a message that names the file."""
+    name, message = one.path.rpartition("/")[2], str(one.message)
+    return message if name in message else f"{shown(one.path)} {message}"

@@ -5,79 +5,29 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from formats.base import is_instance_of
-from formats.durable import TEMPORARY
 from formats.frames import FRAME_TYPES, to_arrow
 from formats.keys import check_source, suffix_of
-from formats.registry import folder_suffixes, format_of
-from formats.remote import is_remote
-from lakehouse.errors import InputError, NotFound, Unavailable, did_you_mean, shown
+from formats.registry import format_of
+from formats.remote import check_url, is_remote
+from lakehouse.errors import InputError, LakehouseError, NotFound, did_you_mean, shown
+from registries.ingest.entries import Entries, Note, Source
+from registries.ingest.folders import MAGIC, of_folder, of_pattern, of_urls
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from registries.instance import Instance
 
-__all__ = ["Entry", "Source", "source_of"]
+__all__ = ["source_of"]
 
 _COLUMNS = ("path", "key", "description", "features", "labels")
-_MAGIC = re.compile(r"[*?[]")
+_NOTHING = Note()
 _BETWEEN = re.compile(r"\s*[;|]\s*")
-_OWN = frozenset({"lake.json", "head.json", "catalog.db", "catalog.lock", ".lakehouse"})
-
-
-@dataclass(slots=True)
-class Entry:
-    """One file or folder that is to become an artifact.
-
-    Attributes
-    ----------
-    path
-        Where it lies: an absolute path, or a URL.
-    key
-        Of the artifact.
-    fault
-        What is wrong with the entry itself: a reason and a message.
-    """
-
-    path: str
-    key: str
-    stat: tuple[int, int, int] | None = None
-    description: str | None = None
-    features: Mapping[str, Any] | None = None
-    labels: tuple[str, ...] = ()
-    fault: tuple[str, str] | None = None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it says no more than path and key."""
-        return not (self.labels or self.features or self.description)
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where entries come from.
-
-    Attributes
-    ----------
-    name
-        By which it is known again.
-    entries
-        What was found.
-    folder
-        The folder, where it is one: what vanishes from it is known.
-    """
-
-    name: str
-    entries: list[Entry]
-    folder: Path | None = None
-    remote: bool = field(default=False)
 
 
 def source_of(given: Any, home: Instance, *, prefix: str | None) -> Source:
@@ -91,7 +41,7 @@ def source_of(given: Any, home: Instance, *, prefix: str | None) -> Source:
         When nothing is there.
     """
     if any(is_instance_of(given, dotted) for dotted in FRAME_TYPES):
-        return Source("frame", list(_of_manifest(to_arrow(given), Path.cwd())))
+        return Source("frame", _of_manifest(to_arrow(given), Path.cwd(), home))
     if not isinstance(given, str | os.PathLike):
         raise InputError(
             f"ingest({shown(given)}): a manifest (csv, parquet or a frame), a folder, or a pattern of paths or URLs is "
@@ -99,29 +49,29 @@ def source_of(given: Any, home: Instance, *, prefix: str | None) -> Source:
         )
     text = os.fspath(given)
     if is_remote(text):
-        return Source(text, list(_of_urls(text, home)), remote=True)
+        return of_urls(text, home, prefix)
     if Path(text).is_dir():
-        return _of_folder(Path(text), home, prefix)
-    if _MAGIC.search(text) and not Path(text).exists():
-        return _of_pattern(text, prefix)
-    return _of_file(check_source(text))
+        return of_folder(Path(text), home, prefix)
+    if MAGIC.search(text) and not Path(text).exists():
+        return of_pattern(text, prefix)
+    return _of_file(check_source(text), home)
 
 
-def _of_file(path: Path) -> Source:
+def _of_file(path: Path, home: Instance) -> Source:
     fmt = format_of(path, suffix_of(path))
     if fmt.kind != "dataframe":
         raise InputError(
             f"{shown(str(path))} is {fmt.name}, and no manifest: a table with a column 'path' is accepted, or a folder"
         )
     table = fmt.load_as(path, "arrow")
-    return Source(str(path.absolute()), list(_of_manifest(table, path.absolute().parent)))
+    return Source(str(path.absolute()), _of_manifest(table, path.absolute().parent, home))
 
 
 # Manifests
 
 
-def _of_manifest(table: pa.Table, beside: Path) -> Iterator[Entry]:
-    """Yield the entries of a manifest; paths are relative to where it lies."""
+def _of_manifest(table: pa.Table, beside: Path, home: Instance) -> Entries:
+    """Return the entries of a manifest; paths are relative to where it lies."""
     for name in table.column_names:
         if name not in _COLUMNS:
             raise InputError(f"the manifest has a column {shown(name)}{did_you_mean(name, _COLUMNS)}")
@@ -129,42 +79,54 @@ def _of_manifest(table: pa.Table, beside: Path) -> Iterator[Entry]:
         raise InputError(f"the manifest has no column 'path', but {', '.join(map(shown, table.column_names))}")
     if not table.num_rows:
         raise InputError("the manifest has no rows: there is nothing to ingest")
-    seen_keys: dict[str, int] = {}
-    seen_paths: dict[str, int] = {}
-    columns = {name: table[name].to_pylist() for name in table.column_names}
-    for row, path in enumerate(columns["path"]):
-        entry = _of_row(row, path, {name: values[row] for name, values in columns.items()}, beside)
-        for known, value, what in ((seen_keys, entry.key, "key"), (seen_paths, entry.path, "path")):
-            if entry.fault is None and known.setdefault(value, row) != row:
-                entry.fault = (
-                    f"duplicate_{what}",
-                    (
-                        f"{what} {shown(value)} stands in the rows {known[value]} and {row} of the manifest: leave one of them"
-                    ),
-                )
-        yield entry
+    entries, missing = Entries(), [None] * table.num_rows
+    columns = [table[name].to_pylist() if name in table.column_names else missing for name in _COLUMNS]
+    roots = sorted((store.root for store in home.stores.all() if is_remote(store.root)), key=len, reverse=True)
+    for row, given in enumerate(zip(*columns, strict=True)):
+        _add_row(entries, row, given, beside, roots)
+    _refuse_twins(entries, entries.keys, "key")
+    _refuse_twins(entries, entries.paths, "path")
+    return entries
 
 
-def _of_row(row: int, path: Any, given: Mapping[str, Any], beside: Path) -> Entry:
+def _refuse_twins(entries: Entries, values: list[str], what: str) -> None:
+    seen: dict[str, int] = {}
+    for row, value in enumerate(values):
+        if row not in entries.faults and (first := seen.setdefault(value, row)) != row:
+            message = f"{what} {shown(value)} stands in the rows {first} and {row} of the manifest: leave one of them"
+            entries.faults[row] = f"duplicate_{what}", message
+
+
+def _add_row(entries: Entries, row: int, given: tuple[Any, ...], beside: Path, roots: list[str]) -> None:
+    path, key, description, features, labels = given
     if not isinstance(path, str) or not path.strip():
-        return Entry(f"row {row}", f"row {row}", fault=("no_path", f"row {row} of the manifest has no path"))
+        entries.paths.append(f"row {row}")
+        entries.keys.append(f"row {row}")
+        entries.faults[row] = "no_path", f"row {row} of the manifest has no path"
+        return
     place = path if is_remote(path) else os.path.normpath(beside / path)
-    key = given.get("key")
-    key = (
-        str(key)
-        if key is not None and str(key).strip()
-        else path.removeprefix("./")
-        if not Path(path).is_absolute()
-        else Path(path).name
-    )
-    entry = Entry(place, key, description=given.get("description") or None)
+    entries.paths.append(place)
+    entries.keys.append(str(key) if key is not None and str(key).strip() else _implied_key(path, roots))
     try:
-        entry.labels, entry.features = _labels(given.get("labels")), _features(given.get("features"))
-        if not is_remote(path):
+        note = Note(description or None, _features(features), _labels(labels))
+        if note != _NOTHING:
+            entries.notes[row] = note
+        if is_remote(path):
+            entries.paths[-1] = check_url(path)
+        else:
             check_source(place, folders=True)
-    except (InputError, NotFound) as error:
-        entry.fault = _reason(error), f"row {row} of the manifest: {error}"
-    return entry
+    except LakehouseError as error:
+        if is_remote(path):  # what follows may hold a secret
+            entries.paths[-1] = entries.keys[-1] = f"row {row}"
+        entries.faults[row] = _reason(error), f"row {row} of the manifest: {error}"
+
+
+def _implied_key(path: str, roots: list[str]) -> str:
+    """Return the key of a row without one: a relative path, the place in a registered bucket, else the name."""
+    if is_remote(path):
+        root = next((root for root in roots if path.startswith(f"{root}/")), path.rpartition("/")[0])
+        return path[len(root) + 1 :]
+    return Path(path).name if Path(path).is_absolute() else path.removeprefix("./")
 
 
 def _reason(error: Exception) -> str:
@@ -191,100 +153,3 @@ def _features(given: Any) -> Mapping[str, Any] | None:
     if not isinstance(given, Mapping):
         raise InputError(f"features {shown(given)}: values by the name of a feature are accepted")
     return {name: value for name, value in given.items() if value is not None} or None
-
-
-# Folders and patterns
-
-
-def _of_folder(folder: Path, home: Instance, prefix: str | None) -> Source:
-    top = Path(os.path.realpath(folder))
-    root = home.root if isinstance(home.root, Path) else None
-    if root is not None and root.is_relative_to(top):
-        raise InputError(f"{shown(str(folder))} holds this instance itself: name a folder beside it")
-    try:
-        entries = [Entry(path, path, stat) for path, stat in _walk(str(top))]
-    except OSError as error:
-        raise Unavailable(
-            f"{shown(str(folder))} cannot be read: {error.strerror}; mend that, then run it again"
-        ) from error
-    begin = len(str(top).rstrip("/")) + 1
-    named = _named(home, top, prefix)
-    for entry in entries:
-        entry.key = named + entry.path[begin:]
-    return Source(str(top), entries, top)
-
-
-def _named(home: Instance, top: Path, prefix: str | None) -> str:
-    """Return what keys begin with: what is asked for, or the folder's place in its storage, or its name."""
-    if prefix is not None:
-        return f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-    found = home.stores.holding(top / "_")
-    if found is not None:
-        return found[2].removesuffix("_")
-    return f"{top.name}/"
-
-
-def _walk(folder: str) -> Iterator[tuple[str, tuple[int, int, int] | None]]:
-    """Yield files by name with size and times, and folders that are one thing; no links, nothing hidden."""
-    whole = folder_suffixes()
-    with os.scandir(folder) as found:
-        members = sorted(found, key=lambda member: member.name)
-    for member in members:
-        if member.name.startswith((".", TEMPORARY)) or member.name in _OWN:
-            continue
-        if member.is_file(follow_symlinks=False):
-            stat = member.stat(follow_symlinks=False)
-            yield member.path, (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        elif member.is_dir(follow_symlinks=False):
-            if (
-                suffix_of(member.name) in whole
-                and format_of(Path(member.path), suffix_of(member.name)).name != "folder"
-            ):
-                yield member.path, None
-            else:
-                yield from _walk(member.path)
-
-
-def _of_pattern(text: str, prefix: str | None) -> Source:
-    parts = Path(text).parts
-    first = next(n for n, part in enumerate(parts) if _MAGIC.search(part))
-    top = Path(*parts[:first]) if first else Path()
-    found = sorted(path for path in top.glob(str(Path(*parts[first:]))) if path.is_file() and not _hidden(path, top))
-    if not found:
-        raise NotFound(f"no file matches {shown(text)}: check the pattern (you are in {Path.cwd()})")
-    begin = f"{prefix.strip('/')}/" if prefix else ""
-    entries = [Entry(str(path.absolute()), begin + path.relative_to(top).as_posix()) for path in found]
-    return Source(str(Path(text).absolute()), entries)
-
-
-def _hidden(path: Path, top: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(top).parts)
-
-
-def _of_urls(text: str, home: Instance) -> Iterator[Entry]:
-    """Yield the objects below a URL, or that match a pattern in one; they lie in a registered storage."""
-    head = text[: match.start()] if (match := _MAGIC.search(text)) else text
-    folder = head if match is None else head.rpartition("/")[0]
-    _, store, inside = home.stores.holding_url(folder.rstrip("/") + "/_")
-    inside = inside.removesuffix("_").rstrip("/")
-    wanted = partial(_matches, re.compile(_regex(text[len(folder) :].strip("/"))) if match else None)
-    names = [name for name in store.list(inside) if wanted(name[len(inside) :].strip("/"))]
-    if not names:
-        raise NotFound(f"nothing lies below {shown(folder)} that matches")
-    yield from (Entry(store.uri(name), name) for name in names)
-
-
-def _matches(pattern: re.Pattern[str] | None, name: str) -> bool:
-    return pattern is None or pattern.fullmatch(name) is not None
-
-
-def _regex(pattern: str) -> str:
-    """Return a pattern of a shell as a regular expression: ``*`` stays in one folder, ``**`` does not.
-
-    Examples
-    --------
-    >>> bool(re.fullmatch(_regex("**/*.h5ad"), "a/b/c.h5ad")), bool(re.fullmatch(_regex("*.h5ad"), "a/b.h5ad"))
-    (True, False)
-    """
-    found = re.escape(pattern).replace(r"\*\*/", "(?:.*/)?").replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
-    return found.replace(r"\?", "[^/]")

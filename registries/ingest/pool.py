@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from contextlib import suppress
 from multiprocessing.context import SpawnContext, SpawnProcess
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeAlias
 
 from lakehouse.errors import Unavailable
-from registries.ingest.manifest import Entry
-from registries.ingest.work import Finding, Plan, examine
+from registries.ingest.findings import Columns, Finding
+from registries.ingest.plan import Plan
+from registries.ingest.work import examine
 
-__all__ = ["examined"]
+__all__ = ["Read", "examined"]
 
 _FILES = 256
-_BYTES = 64 << 20
-"""Files and bytes of one task, at most."""
-_FEW = 32
-"""Files that are read here, as starting a process takes longer."""
-_AHEAD = 4
-"""Tasks for each worker that wait or are under way."""
+"""Files of one task, at most."""
+_FEW, _FEW_BYTES = 32, 64 << 20
+"""Files, and bytes of them, that are read here, as starting a process takes longer."""
+_AHEAD = 32
+"""Tasks for each worker that wait or are under way: what keeps it busy while a batch is registered."""
+
+Read: TypeAlias = tuple[Sequence[int], Columns]
+"""Places of entries, and what is found in each."""
+_Task: TypeAlias = Sequence[int]
 
 
 def examined(
-    entries: Sequence[Entry], plan: Plan, executor: Executor | None, workers: int | None
-) -> Iterator[tuple[Entry, Finding]]:
-    """Yield entries with what is found in them, in the order in which they are done.
+    paths: Sequence[str], places: Sequence[int], plan: Plan, executor: Executor | None, workers: int | None
+) -> Iterator[Read]:
+    """Yield places with what is found in the files there, in the order in which they are done.
 
     Parameters
     ----------
+    paths
+        Of all entries.
+    places
+        Of those that are to be read.
     executor
         Of the caller; None for processes of our own.
     workers
@@ -42,46 +53,75 @@ def examined(
     Unavailable
         When workers of the caller's executor die; those of our own are replaced.
     """
-    tasks = deque(_tasks(entries))
-    if executor is not None:
-        yield from _given(tasks, plan, executor)
-        return
-    if (
-        workers is None
-        and len(entries) <= _FEW
-        and sum(one.stat[0] if one.stat else _BYTES for one in entries) <= _BYTES
-    ):
-        yield from zip(entries, examine([one.path for one in entries], plan), strict=True)  # sooner done than begun
-        return
     count = workers or os.cpu_count() or 1
-    suspects: deque[list[Entry]] = deque()
+    if executor is not None:
+        known: Any = getattr(executor, "_max_workers", None)
+        count = known if isinstance(known, int) else 2 * count
+        yield from _given(paths, deque(_parts(places, count)), plan, executor, count)
+    elif workers is None and _are_few(paths, places):
+        yield from _here(paths, deque([places]), plan)  # sooner done than begun
+    else:
+        yield from _owned(paths, deque(_parts(places, count)), plan, count)
+
+
+def _parts(places: Sequence[int], workers: int) -> Iterator[_Task]:
+    """Yield tasks: no more files than others may take up meanwhile, and at least one for each worker."""
+    step = max(1, min(_FILES, len(places) // (4 * workers)))
+    return (places[at : at + step] for at in range(0, len(places), step))
+
+
+def _are_few(paths: Sequence[str], places: Sequence[int]) -> bool:
+    if len(places) > _FEW:
+        return False
+    size = 0
+    for place in places:
+        with suppress(OSError):  # told of by whoever reads it
+            found = os.stat(paths[place])  # noqa: PTH116
+            size += found.st_size if stat.S_ISREG(found.st_mode) else _FEW_BYTES
+    return size < _FEW_BYTES
+
+
+def _here(paths: Sequence[str], tasks: deque[_Task], plan: Plan) -> Iterator[Read]:
+    while tasks:
+        task = tasks.popleft()
+        found = examine([paths[place] for place in task], plan)
+        _put_back(tasks, task, len(found[0]))
+        yield task[: len(found[0])], found
+
+
+def _put_back(tasks: deque[_Task], task: _Task, done: int) -> None:
+    """Share out what a task left, as its files are large."""
+    tasks.extendleft(task[at : at + done] for at in reversed(range(done, len(task), done)))
+
+
+def _owned(paths: Sequence[str], tasks: deque[_Task], plan: Plan, count: int) -> Iterator[Read]:
+    suspects: deque[_Task] = deque()
     while tasks or suspects:
-        with _own(count if not suspects else 1) as pool:
+        alone = bool(suspects)
+        with _own(1 if alone else count) as pool:
             try:
                 # what was under way when a worker died is tried alone, to find out which file it was
-                running = suspects or tasks
-                ahead = 1 if suspects else count * _AHEAD
-                yield from _run(running, plan, pool, ahead)
+                yield from _run(paths, suspects or tasks, plan, pool, 1 if alone else count * _AHEAD)
             except _Broken as broken:
-                if len(broken.lost) == 1 and len(broken.lost[0]) == 1:
-                    yield broken.lost[0][0], _killed(broken.lost[0][0])
+                if not alone:
+                    suspects.extend(broken.lost)
+                elif len(task := broken.lost[0]) == 1:
+                    yield task, tuple(zip(_killed(paths[task[0]]), strict=True))
                 else:
-                    suspects.extend([entry] for task in broken.lost for entry in task)
+                    suspects.extendleft([place] for place in reversed(task))
 
 
 class _Broken(Exception):
     """Workers died; what was under way has to be done again."""
 
-    def __init__(self, lost: list[list[Entry]]) -> None:
+    def __init__(self, lost: list[_Task]) -> None:
         super().__init__("workers died")
         self.lost = lost
 
 
-def _given(tasks: deque[list[Entry]], plan: Plan, executor: Executor) -> Iterator[tuple[Entry, Finding]]:
-    count: Any = getattr(executor, "_max_workers", None)
-    ahead = (count if isinstance(count, int) else 2 * (os.cpu_count() or 1)) * _AHEAD
+def _given(paths: Sequence[str], tasks: deque[_Task], plan: Plan, executor: Executor, count: int) -> Iterator[Read]:
     try:
-        yield from _run(tasks, plan, executor, ahead)
+        yield from _run(paths, tasks, plan, executor, count * _AHEAD)
     except _Broken as error:
         raise Unavailable(
             f"workers of the executor died ({type(error.__cause__).__name__}): what is registered stays; run it again "
@@ -113,34 +153,34 @@ class _Context(SpawnContext):
     Process = _Worker
 
 
-def _run(tasks: deque[list[Entry]], plan: Plan, executor: Executor, ahead: int) -> Iterator[tuple[Entry, Finding]]:
-    running: dict[Future[list[Finding]], list[Entry]] = {}
+def _run(paths: Sequence[str], tasks: deque[_Task], plan: Plan, executor: Executor, ahead: int) -> Iterator[Read]:
+    running: dict[Future[Columns], _Task] = {}
+    done: SimpleQueue[Future[Columns]] = SimpleQueue()
     try:
         while tasks or running:
             while tasks and len(running) < ahead:
                 task = tasks.popleft()
-                running[_submitted(executor, task, plan, running)] = task
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                task = running[future]
-                found = _result(future, running)
-                del running[future]
-                yield from zip(task, found, strict=True)
+                future = _submitted(executor, [paths[place] for place in task], plan, [*running.values(), task])
+                running[future] = task
+                future.add_done_callback(done.put)
+            future = done.get()
+            found = _result(future, running)
+            task = running.pop(future)
+            _put_back(tasks, task, len(found[0]))
+            yield task[: len(found[0])], found
     finally:
         for future in running:
             future.cancel()
 
 
-def _submitted(
-    executor: Executor, task: list[Entry], plan: Plan, running: dict[Future[list[Finding]], list[Entry]]
-) -> Future[list[Finding]]:
+def _submitted(executor: Executor, paths: list[str], plan: Plan, lost: list[_Task]) -> Future[Columns]:
     try:
-        return executor.submit(examine, [entry.path for entry in task], plan)
+        return executor.submit(examine, paths, plan)
     except (BrokenExecutor, RuntimeError) as error:
-        raise _Broken([*running.values(), task]) from error
+        raise _Broken(lost) from error
 
 
-def _result(future: Future[list[Finding]], running: dict[Future[list[Finding]], list[Entry]]) -> list[Finding]:
+def _result(future: Future[Columns], running: dict[Future[Columns], _Task]) -> Columns:
     try:
         return future.result()
     except Exception as error:
@@ -160,19 +200,5 @@ def _is_loss(error: Exception) -> bool:
     )
 
 
-def _killed(entry: Entry) -> Finding:
-    return Finding(reason="killed", message=f"{entry.path!r} ended the process that read it")
-
-
-def _tasks(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    task: list[Entry] = []
-    size = 0
-    for entry in entries:
-        own = entry.stat[0] if entry.stat else 0
-        if task and (len(task) >= _FILES or size + own > _BYTES):
-            yield task
-            task, size = [], 0
-        task.append(entry)
-        size += own
-    if task:
-        yield task
+def _killed(path: str) -> Finding:
+    return Finding(reason="killed", message=f"{path!r} ended the process that read it")

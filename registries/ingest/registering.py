@@ -3,64 +3,37 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from formats.storage import Storage
 from lakehouse.engine.arrow import pc
-from lakehouse.errors import InputError, InvalidFile, NotFound
-from lakehouse.ids import with_version
+from lakehouse.ids import derived_uid, with_version
 from registries.bulk import new_uids
 from registries.curated import annotate_with
-from registries.feature import Feature
-from registries.ingest.manifest import Entry
-from registries.ingest.report import Outcome
-from registries.ingest.work import Finding, put
-from registries.links import link_uid
+from registries.ingest.annotating import Annotating, stamps_of
+from registries.ingest.batch import Batch
+from registries.ingest.entries import Note
+from registries.ingest.keeping import kept
 from registries.schema import ArtifactSchema, Schema
 from validation import Spec
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot, Transaction
-    from registries.artifact import Artifact
     from registries.instance import Instance
 
-__all__ = ["Registering", "Wanted", "newest_by_key"]
-
-_QUARANTINE = "quarantined"
+__all__ = ["Registered", "Registering", "columns_of", "newest_by_key", "same"]
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """A file that was read, and where its bytes are to be registered.
+@dataclass(slots=True)
+class Registered:
+    """What became of the rows of a batch: uid and outcome of each, and what is wrong by row."""
 
-    Attributes
-    ----------
-    lies_at
-        Its path in the storage, for what stays where it lies.
-    bad
-        Whether it is kept in quarantine.
-    """
-
-    entry: Entry
-    found: Finding
-    storage: str
-    lies_at: str | None = None
-    bad: bool = False
-
-    @property
-    def key(self) -> str:
-        """The key that it gets."""
-        return f"quarantine/{self.entry.key}" if self.bad else self.entry.key
-
-    @property
-    def path(self) -> str | None:
-        """Where its bytes lie in the storage; None where they are yet to be stored."""
-        return self.lies_at or self.found.stored
+    uids: list[str | None]
+    outcomes: list[str]
+    faults: Mapping[int, tuple[str, str]]
 
 
 class Registering:
@@ -90,140 +63,106 @@ class Registering:
         spec: Spec | None,
         create_labels: bool = False,
     ) -> None:
-        self._home, self._message, self._labels = home, message, labels
-        self._schema, self._spec, self._create = schema, spec, create_labels
+        self._home, self._message = home, message
+        self._schema, self._spec = schema, spec
+        self._annotating = Annotating(home, labels, create=create_labels)
 
-    def register(self, wanted: Sequence[Wanted]) -> list[Outcome]:
+    def register(self, batch: Batch) -> Registered:
         """Save artifacts for files, all in one commit, and return what became of each.
 
         What has the same content under its key already stays as it is; so a run that was killed changes nothing twice.
         """
-        if not wanted:
-            return []
-        outcomes: list[Outcome] = []
+        found = Registered([], [], {})
 
         def plan(txn: Transaction) -> None:
-            outcomes[:] = self._plan(txn, wanted)
+            nonlocal found
+            found = self._plan(txn, batch)
 
-        if not any(one.entry.features or one.found.collected for one in wanted):
-            with self._home.transaction(self._message):
-                self._home.run(plan)
-            return outcomes
         with self._home.transaction(self._message):
             self._home.run(plan)
-            if self._schema is not None and not self._schema.is_saved:  # one that is shipped
-                self._schema.save()
-            for one, outcome in zip(wanted, outcomes, strict=True):
-                self._annotate(one, outcome)
-        return outcomes
+            if self._spec is not None and any(batch.found.collected):
+                self._annotate(batch, found)
+        return found
 
-    def _plan(self, txn: Transaction, wanted: Sequence[Wanted]) -> list[Outcome]:
+    def label(self, uids: Sequence[str], notes: Mapping[int, Note]) -> None:
+        """Give labels and values to artifacts that are there, by their place among the uids, in one commit."""
+        with self._home.transaction(self._message):
+            self._home.run(lambda txn: self._annotating.annotate(txn, uids, notes, ()))
+
+    def _plan(self, txn: Transaction, batch: Batch) -> Registered:
         txn.storing()
-        stores: dict[str, Storage] = {}
-        stored = [self._kept(one, stores) for one in wanted]
-        known = newest_by_key(txn.snapshot, [one.key for one in wanted])
-        fresh = iter(new_uids(len(wanted)).to_pylist())
-        outcomes, rows, places = [], [], []
-        for place, one in enumerate(wanted):
-            before = known.get(one.key)
-            if before is not None and before.live is not None and same(one.found, before.live):
-                outcomes.append(_outcome(one, before.live["uid"], "unchanged"))
-                continue
-            uid = next(fresh) if before is None else with_version(before.uid, before.version + 1)
-            version = 0 if before is None else before.version + 1
-            outcomes.append(_outcome(one, uid, "new" if before is None else "new version"))
-            rows.append({"uid": uid, "version": version, "path": stored[place]})
-            places.append(place)
-        if rows:
-            self._insert(txn, [wanted[place] for place in places], rows)
-        self._label(txn, wanted, outcomes)
-        return outcomes
+        paths, faults = kept(self._home, batch)
+        count, keys, bad = len(batch), _keys(batch), set(batch.bad())
+        known = newest_by_key(txn.snapshot, keys)
+        uids: list[str | None] = new_uids(count).to_pylist()
+        outcomes, versions = ["new"] * count, [0] * count
+        for row in (row for row, key in enumerate(keys) if key in known) if known else ():
+            before = known[keys[row]]
+            if before.live is not None and same(batch, row, before.live):
+                outcomes[row], uids[row] = "unchanged", before.live["uid"]
+            else:
+                outcomes[row], versions[row] = "new version", before.version + 1
+                uids[row] = with_version(before.uid, versions[row])
+        for row in faults:
+            outcomes[row], uids[row] = "failed", None
+        fresh = [row for row, outcome in enumerate(outcomes) if outcome.startswith("new")]
+        if fresh:
+            self._insert(txn, batch, fresh, {"uid": uids, "version": versions, "path": paths, "key": keys})
+        self._annotating.annotate(txn, uids, batch.notes, bad)
+        for row in bad - faults.keys():
+            outcomes[row] = "quarantined"
+        return Registered(uids, outcomes, faults)
 
-    def _kept(self, one: Wanted, stores: dict[str, Storage]) -> str:
-        """Return where the bytes lie in the storage, having made sure that they do: a vacuum may have come between."""
-        if (store := stores.get(one.storage)) is None:
-            store = stores[one.storage] = self._home.stores.of(one.storage)
-        path = one.path
-        if path is not None:
-            if _is_whole(store, path, one.found):
-                return path
-            if one.lies_at is not None:
-                raise InvalidFile(f"{one.entry.path} is gone or changed since it was read: run it again when it stays")
-        return put(store, one.entry.path, one.found)
-
-    def _insert(self, txn: Transaction, wanted: Sequence[Wanted], rows: Sequence[Mapping[str, Any]]) -> None:
-        home, count = self._home, len(rows)
-        storages = {one.storage: home.stores.ensured(txn, one.storage) for one in wanted}
-        findings = [one.found for one in wanted]
-        columns: dict[str, Any] = {name: [row[name] for row in rows] for name in ("uid", "version", "path")}
-        columns |= {
-            name: [getattr(f, name) for f in findings] for name in ("hash", "size", "suffix", "n_rows", "n_files")
-        }
-        columns |= {
-            "format": ["blob" if one.bad else one.found.format for one in wanted],
-            "kind": ["blob" if one.bad else one.found.kind for one in wanted],
-            "key": [one.key for one in wanted],
-            "description": [one.found.message if one.bad else one.entry.description for one in wanted],
-            "storage": [storages[one.storage] for one in wanted],
-            "hash_kind": ["blake3" if f.n_files is None else "blake3-folder" for f in findings],
-        }
-        schema = txn.snapshot.schema("artifact")
-        stamps = _stamps(home, txn, count)
-        table = pa.table(
-            [
-                stamps[f.name]
-                if f.name in stamps
-                else pa.array(columns[f.name], f.type)
-                if f.name in columns
-                else pa.nulls(count, f.type)
-                for f in schema
-            ],
-            schema=schema,
-        )
-        first = pa.array([row["version"] == 0 for row in rows], pa.bool_())
+    def _insert(self, txn: Transaction, batch: Batch, rows: Sequence[int], columns: dict[str, Any]) -> None:
+        home, found, bad = self._home, batch.found, batch.bad()
+        storages = {uid: home.stores.ensured(txn, uid) for uid in dict.fromkeys(batch.storages)}
+        columns |= {name: getattr(found, name) for name in ("hash", "hash_kind", "size", "suffix", "n_rows", "n_files")}
+        columns |= {"format": _blobs(found.format, bad), "kind": _blobs(found.kind, bad)}
+        columns["storage"] = [storages[uid] for uid in batch.storages]
+        if batch.notes or bad:
+            columns["description"] = _descriptions(batch, bad)
+        table = _table(txn.snapshot.schema("artifact"), columns, stamps_of(home, txn, len(batch)), len(batch))
+        if len(rows) < len(batch):
+            table = table.take(pa.array(rows, pa.int64()))
+        first = pc.equal(table["version"], 0)
         for part, fresh in ((table.filter(first), True), (table.filter(pc.invert(first)), False)):
             if len(part):
                 txn.insert("artifact", part, fresh=fresh)
 
-    # Labels and values
+    def _annotate(self, batch: Batch, found: Registered) -> None:
+        """Record what the schema says of the content of artifacts, once for each."""
+        home, schema, spec = self._home, self._schema, self._spec
+        assert spec is not None
+        if schema is not None and not schema.is_saved:  # one that is shipped
+            schema.save()
+        wanted = [row for row, collected in enumerate(batch.found.collected) if collected and found.uids[row]]
+        snapshot = home.snapshot()
+        done = self._told(snapshot, [uid for row in wanted if (uid := found.uids[row])])
+        rows = {
+            row["uid"]: row for row in snapshot.lookup("artifact", "uid", [found.uids[n] for n in wanted]).to_pylist()
+        }
+        for row in wanted:
+            uid, collected = found.uids[row], batch.found.collected[row]
+            if (
+                uid is None
+                or collected is None
+                or uid in done
+                or (schema is None and found.outcomes[row] == "unchanged")
+            ):
+                continue
+            artifact = home.Artifact.from_row(rows[uid], home)
+            annotate_with(artifact, spec, collected, home)
+            if schema is not None:
+                made: Any = home.bound(ArtifactSchema)
+                made(artifact=artifact, schema=schema, status="valid").save()
 
-    def _label(self, txn: Transaction, wanted: Sequence[Wanted], outcomes: Sequence[Outcome]) -> None:
-        pairs: dict[str, tuple[str, str]] = {}
-        for one, outcome in zip(wanted, outcomes, strict=True):
-            names = (_QUARANTINE,) if one.bad else one.entry.labels
-            for name in names:
-                assert outcome.uid is not None
-                label = self._labels[name]
-                pairs[link_uid(outcome.uid, label, None)] = outcome.uid, label
-        if not pairs:
-            return
-        for uid in txn.snapshot.lookup("artifact_ulabel", "uid", list(pairs))["uid"].to_pylist():
-            del pairs[uid]
-        if pairs:
-            columns = {
-                "uid": pa.array(list(pairs)),
-                "artifact": pa.array([artifact for artifact, _ in pairs.values()]),
-                "ulabel": pa.array([label for _, label in pairs.values()]),
-            }
-            txn.insert("artifact_ulabel", pa.table({**columns, **_stamps(self._home, txn, len(pairs))}))
-
-    def _annotate(self, one: Wanted, outcome: Outcome) -> None:
-        """Record values of features, and what the schema says of the content, of an artifact."""
-        if one.bad or outcome.uid is None or not (one.entry.features or one.found.collected):
-            return
-        artifact: Artifact = self._home.Artifact.get(outcome.uid)
-        try:
-            if one.entry.features:
-                values: dict[str | Feature, Any] = dict(one.entry.features.items())
-                artifact.features.add_values(values, create=self._create)
-        except (InputError, NotFound) as error:
-            error.add_note(f"in the features of {one.entry.path}")
-            raise
-        if one.found.collected is not None and self._spec is not None and outcome.outcome != "unchanged":
-            annotate_with(artifact, self._spec, one.found.collected, self._home)
-            if self._schema is not None:
-                made: Any = self._home.bound(ArtifactSchema)
-                made(artifact=artifact, schema=self._schema, status="valid").save()
+    def _told(self, snapshot: Snapshot, uids: Sequence[str]) -> set[str]:
+        """Return the artifacts of which it is recorded that they conform to the schema."""
+        if self._schema is None:
+            return set()
+        known = {derived_uid("artifact_schema", uid, self._schema.uid): uid for uid in uids}
+        rows = snapshot.lookup("artifact_schema", "uid", list(known)).to_pylist()
+        return {known[row["uid"]] for row in rows if row["status"] == "valid"}
 
     def trash(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Move artifacts to the trash, given by their rows, all in one commit."""
@@ -239,6 +178,60 @@ class Registering:
 
         with self._home.transaction(f"{self._message}: vanished"):
             self._home.run(plan)
+
+
+def _keys(batch: Batch) -> list[str]:
+    """Return the keys that artifacts get; what is bad goes to quarantine."""
+    bad = set(batch.bad())
+    return [f"quarantine/{key}" if row in bad else key for row, key in enumerate(batch.keys)] if bad else batch.keys
+
+
+def columns_of(batch: Batch, found: Registered) -> dict[str, Sequence[Any]]:
+    """Return the outcomes of a batch as columns."""
+    reasons, messages = list(batch.found.reason), list(batch.found.message)
+    for row, (reason, message) in found.faults.items():
+        reasons[row], messages[row] = reason, message
+    return {
+        "path": batch.paths,
+        "key": _keys(batch),
+        "outcome": found.outcomes,
+        "uid": found.uids,
+        "hash": batch.found.hash,
+        "size": batch.found.size,
+        "reason": reasons,
+        "message": messages,
+    }
+
+
+def _blobs(values: list[str], bad: Sequence[int]) -> list[str]:
+    """Return formats or kinds, of which those of what cannot be read are none."""
+    if not bad:
+        return values
+    found = list(values)
+    for row in bad:
+        found[row] = "blob"
+    return found
+
+
+def _descriptions(batch: Batch, bad: Sequence[int]) -> list[str | None]:
+    found: list[str | None] = [None] * len(batch)
+    for row, note in batch.notes.items():
+        found[row] = note.description
+    for row in bad:
+        found[row] = batch.found.message[row]
+    return found
+
+
+def _table(schema: pa.Schema, columns: Mapping[str, Any], stamps: Mapping[str, pa.Array], count: int) -> pa.Table:
+    arrays = []
+    for field in schema:
+        if field.name in stamps:
+            arrays.append(stamps[field.name])
+        elif field.name in columns:
+            arrays.append(pa.array(columns[field.name], field.type))
+        else:
+            arrays.append(pa.nulls(count, field.type))
+    return pa.table(arrays, schema=schema)
 
 
 @dataclass(frozen=True)
@@ -264,35 +257,8 @@ def newest_by_key(snapshot: Snapshot, keys: Sequence[str]) -> dict[str, Known]:
     return found
 
 
-def same(found: Finding, row: Mapping[str, Any]) -> bool:
-    """Tell whether a row has the content that was found."""
-    kind = "blake3" if found.n_files is None else "blake3-folder"
-    wanted = (kind, found.hash, found.size, found.suffix)
-    return wanted == (row["hash_kind"], row["hash"], row["size"], row["suffix"])
-
-
-def _is_whole(store: Storage, path: str, found: Finding) -> bool:
-    """Tell whether the bytes are there; of a local file in one call of the system."""
-    if found.n_files is not None:
-        return store.holds_folder(path, found.size, found.n_files)
-    if not store.local:
-        return store.holds(path, found.size)
-    try:
-        return os.stat(f"{store.root}/{path}").st_size == found.size  # noqa: PTH116  half a millisecond less
-    except OSError:
-        return False
-
-
-def _outcome(one: Wanted, uid: str, outcome: str) -> Outcome:
-    made = Outcome(one.entry.path, one.key, outcome, uid, one.found.hash, one.found.size)
-    if one.bad:
-        return replace(made, outcome="quarantined", reason=one.found.reason, message=one.found.message)
-    return made
-
-
-def _stamps(home: Instance, txn: Transaction, count: int) -> dict[str, pa.Array]:
-    return {
-        "created_at": pa.repeat(pa.scalar(dt.datetime.now(dt.UTC), pa.timestamp("us", "UTC")), count),
-        "created_by": pa.repeat(pa.scalar(home.ensure_user(txn)), count),
-        "run": pa.repeat(pa.scalar(home.run_uid, pa.string()), count),
-    }
+def same(batch: Batch, row: int, live: Mapping[str, Any]) -> bool:
+    """Tell whether an artifact's row has the content that was found."""
+    found = batch.found
+    wanted = (found.hash_kind[row], found.hash[row], found.size[row], found.suffix[row])
+    return wanted == (live["hash_kind"], live["hash"], live["size"], live["suffix"])

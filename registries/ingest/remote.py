@@ -1,60 +1,45 @@
-"""Objects of a bucket, registered where they lie by the hashes that the bucket has of them."""
+"""What lies in buckets: described where it lies by the hash that its store has of it, or fetched."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from lakehouse.errors import InvalidFile, shown
+from registries.content import Source
+from registries.ingest.describing import described
+from registries.ingest.findings import Finding
+from registries.ingest.plan import Plan
+from registries.ingest.reading import read
+from registries.ingest.storing import storage_at, stored
 
-from lakehouse.errors import InvalidFile, LakehouseError, NotFound
-from registries.ingest.manifest import Entry
-from registries.ingest.report import Outcome
-
-if TYPE_CHECKING:
-    from registries.ingest.registering import Registering
-    from registries.instance import Instance
-
-__all__ = ["ingested"]
-
-_THREADS = 8
-_BATCH = 2_000
+__all__ = ["local_copy", "read_remote"]
 
 
-def ingested(
-    home: Instance, entries: Sequence[Entry], registering: Registering, *, dry_run: bool
-) -> Iterator[list[Outcome]]:
-    """Yield the outcomes of so many objects at a time, each time after they were saved in one commit."""
-    del registering
-    for start in range(0, len(entries), _BATCH):
-        part = entries[start : start + _BATCH]
-        with ThreadPoolExecutor(_THREADS) as pool:
-            made = list(pool.map(lambda entry: _prepared(home, entry), part))
-        before = home.snapshot()
-        good = [one for one in made if not isinstance(one, Outcome)]
-        if not dry_run:
-            home.save(good)
-        outcomes = []
-        for entry, one in zip(part, made, strict=True):
-            if isinstance(one, Outcome):
-                outcomes.append(one)
-            elif dry_run:
-                known = len(before.lookup("artifact", "key", [entry.key]))
-                outcomes.append(Outcome(entry.path, entry.key, "new version" if known else "new"))
-            else:
-                known = before.get("artifact", one.uid) is not None
-                outcome = "unchanged" if known else "new version" if one.version else "new"
-                outcomes.append(Outcome(entry.path, entry.key, outcome, one.uid, one.hash, one.size))
-        yield outcomes
+def read_remote(url: str, plan: Plan) -> Finding:
+    """Return what is found at a URL.
+
+    What lies in a registered storage stays there: its store's own hash stands for it, and it is read only where there
+    is none, or a schema asks for that. Anything else is fetched through the cache of this machine, and stored.
+    """
+    root = plan.lies_in or url.rpartition("/")[0]
+    store = storage_at(root, plan.remote)
+    inside = url[len(root) + 1 :]
+    known = None if plan.lies_in is None else Source(url).in_store(store, inside, None)
+    if known is not None:
+        found = Finding(
+            known.hash, known.size, known.suffix, known.format, known.kind, known.hash_kind, known.n_rows, known.n_files
+        )
+        if plan.spec is None or not known.size:
+            return found
+        local = store.local_path(inside, size=known.size)
+        found = described(local, found, plan)
+        if store.known_hash(inside) != (known.hash_kind, known.hash):
+            raise InvalidFile(f"{shown(url)} changed while it was read: run it again when its writer is done")
+        return found
+    local = store.local_path(inside)
+    found = read(str(local))._replace(mtime=None, ctime=None)  # the times are those of the copy
+    return stored(str(local), described(local, found, plan), plan)
 
 
-def _prepared(home: Instance, entry: Entry) -> Any:
-    artifact = home.Artifact(entry.path, key=entry.key, description=entry.description)
-    try:
-        artifact.prepare(home)
-    except NotFound as error:
-        return Outcome(entry.path, entry.key, "failed", reason="vanished", message=str(error))
-    except InvalidFile as error:
-        return Outcome(entry.path, entry.key, "failed", reason="unreadable", message=str(error))
-    except LakehouseError as error:
-        return Outcome(entry.path, entry.key, "failed", reason="refused", message=str(error))
-    return artifact
+def local_copy(url: str, plan: Plan) -> str:
+    """Return the path of a copy of what a URL names in the cache of this machine."""
+    root, _, name = url.rpartition("/")
+    return str(storage_at(root, plan.remote).local_path(name))

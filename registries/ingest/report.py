@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
+from registries.ingest.outcomes import Outcome, Outcomes, plain_text
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
+    import pyarrow as pa
 
-__all__ = ["BAD", "IngestReport", "Outcome"]
-
-BAD = ("failed", "quarantined")
-"""Outcomes of what was not ingested as it was meant."""
+__all__ = ["IngestReport"]
 
 _NAMED = 3
 _DO = {
@@ -38,29 +36,6 @@ _DO = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one file.
-
-    Attributes
-    ----------
-    outcome
-        ``new``, ``new version``, ``unchanged``, ``failed``, ``quarantined``, ``waiting`` or ``vanished`` (moved to the
-        trash).
-    reason
-        Why, where it is not one of the first three: a code such as ``unreadable``.
-    """
-
-    path: str
-    key: str
-    outcome: str
-    uid: str | None = None
-    hash: str | None = None
-    size: int | None = None
-    reason: str | None = None
-    message: str | None = None
-
-
 @dataclass
 class IngestReport:
     """What ``lh.ingest`` returns.
@@ -74,19 +49,22 @@ class IngestReport:
     False
     """
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: Sequence[Outcome] = field(default_factory=Outcomes)
     seconds: float = 0.0
     dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        self._found = self.outcomes if isinstance(self.outcomes, Outcomes) else Outcomes(self.outcomes)
 
     @property
     def counts(self) -> dict[str, int]:
         """How many files had each outcome."""
-        return dict(Counter(one.outcome for one in self.outcomes))
+        return self._found.counts()
 
     @property
     def failures(self) -> list[Outcome]:
         """What was not ingested as it was meant."""
-        return [one for one in self.outcomes if one.outcome in BAD]
+        return self._found.failures()
 
     @property
     def ok(self) -> bool:
@@ -100,9 +78,7 @@ class IngestReport:
 
     def arrow(self) -> pa.Table:
         """Return the outcomes as an Arrow table."""
-        schema = pa.schema([(name, pa.int64() if name == "size" else pa.string()) for name in Outcome.__slots__])
-        columns = [[_plain(getattr(one, name)) for one in self.outcomes] for name in schema.names]
-        return pa.table([pa.array(c, t) for c, t in zip(columns, schema.types, strict=True)], schema=schema)
+        return self._found.arrow()
 
     def df(self) -> pd.DataFrame:
         """Return the outcomes as a pandas DataFrame."""
@@ -134,22 +110,15 @@ class IngestReport:
         head = f"{len(self.outcomes):,} files in {self.seconds:,.1f} s ({self.rate:,.{0 if self.rate >= 10 else 1}f}/s): {counted}"
         lines = [f"{head}; nothing was saved, as this was a dry run" if self.dry_run else head]
         groups: dict[str, list[Outcome]] = {}
-        for one in self.outcomes:
-            if one.reason is not None and one.outcome != "vanished":
-                groups.setdefault(one.reason, []).append(one)
+        for row, reason in enumerate(self._found.column("reason")):
+            if reason is not None and (one := self._found[row]).outcome != "vanished":
+                groups.setdefault(reason, []).append(one)
         for reason, found in sorted(groups.items(), key=lambda group: -len(group[1])):
             lines.append(f"  {reason.replace('_', ' ')}: {len(found):,}; {_DO.get(reason, 'see their messages')}")
-            lines += [f"    {_plain(one.path)}: {_plain(one.message)}" for one in found[:_NAMED]]
+            lines += [f"    {plain_text(one.path)}: {plain_text(one.message)}" for one in found[:_NAMED]]
             if len(found) > _NAMED:
                 lines.append(f"    and {len(found) - _NAMED:,} more")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
         return self.summary()
-
-
-def _plain(value: Any) -> Any:
-    """Return text that any reader takes: a name that is not UTF-8 shows its bytes as escapes."""
-    if isinstance(value, str) and not value.isascii():
-        return value.encode("utf-8", "backslashreplace").decode()
-    return value

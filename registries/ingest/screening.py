@@ -2,113 +2,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from registries.ingest.registering import Wanted, newest_by_key, same
-from registries.ingest.report import Outcome
+from registries.ingest.registering import Registered, newest_by_key, same
 
 if TYPE_CHECKING:
-    from lakehouse.engine import Snapshot
-    from registries.ingest.manifest import Entry
-    from registries.ingest.state import State
+    import pyarrow as pa
 
-__all__ = ["Seen", "remembered", "rows_of", "unchanged", "would_be"]
+    from lakehouse.engine import Snapshot
+    from registries.ingest.batch import Batch
+    from registries.ingest.entries import Entries
+
+__all__ = ["Memory", "Screened", "rows_of", "screened", "times_of", "would_be"]
 
 _ALL = (
     "select key, arg_max(uid, version) as uid, arg_max(hash, version) as hash, arg_max(size, version) as size "
     'from "artifact" where deleted_at is null and key is not null group by key'
 )
+Times = tuple[int, int, int]
+"""Size, time of change and time of the entry, of a file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A file as an earlier run saw it."""
+class Memory:
+    """What earlier runs saw, as columns, and the row of each path."""
 
-    key: str
-    stat: tuple[int, int, int]
-    hash: str
-    reason: str | None
-    message: str | None
-    schema: str
+    def __init__(self, table: pa.Table, schema: str) -> None:
+        self._table, self._columns = table, dict[str, list[Any]]()
+        self._schema = schema
+        self.rows: dict[str, int] = {path: row for row, path in enumerate(table["path"].to_pylist())}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def column(self, name: str) -> list[Any]:
+        """Return a column."""
+        if name not in self._columns:
+            self._columns[name] = self._table[name].to_pylist()
+        return self._columns[name]
+
+    def times(self, row: int) -> Times:
+        """Return the size and the times that were seen."""
+        return self.column("size")[row], self.column("mtime")[row], self.column("ctime")[row]
+
+    def counts(self, row: int) -> bool:
+        """Tell whether what was seen was judged by the schema of this run."""
+        return bool(self.column("schema")[row] == self._schema)
 
 
-def remembered(state: State) -> dict[str, Seen]:
-    """Return by path what earlier runs saw."""
-    table = state.load()
-    columns = [
-        table[name].to_pylist() for name in ("key", "size", "mtime", "ctime", "hash", "reason", "message", "schema")
-    ]
-    return {
-        path: Seen(key, (size, mtime, ctime), digest, reason, message, schema)
-        for path, key, size, mtime, ctime, digest, reason, message, schema in zip(
-            table["path"].to_pylist(), *columns, strict=True
-        )
-    }
+@dataclass(slots=True)
+class Screened:
+    """Places of entries that are to be read, and of those that are as they were, with uid, hash and size.
+
+    Attributes
+    ----------
+    failed
+        By place: why a file could not be read, which has not changed since.
+    """
+
+    rest: list[int] = field(default_factory=list)
+    unchanged: list[int] = field(default_factory=list)
+    rows: list[tuple[str, str, int]] = field(default_factory=list)
+    failed: dict[int, tuple[str, str]] = field(default_factory=dict)
 
 
-def unchanged(
-    snapshot: Snapshot, entries: Sequence[Entry], known: Mapping[str, Seen]
-) -> tuple[list[Entry], list[Outcome]]:
-    """Return the entries that are to be read, and the outcomes of those that are as they were."""
-    if not known:
-        return list(entries), []
+def times_of(path: str) -> Times | None:
+    """Return size and times of a file; None where there is none, or it is a folder."""
+    try:
+        found = os.stat(path, follow_symlinks=False)  # noqa: PTH116
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def screened(snapshot: Snapshot, entries: Entries, places: Sequence[int], memory: Memory) -> Screened:
+    """Sort entries into those that are to be read, and those that are as they were."""
+    if not memory:
+        return Screened(rest=list(places))
+    found = Screened()
     there = snapshot.arrow(_ALL, tables=["artifact"])
-    rows = dict(
-        zip(
-            there["key"].to_pylist(),
-            zip(*(there[n].to_pylist() for n in ("uid", "hash", "size")), strict=True),
-            strict=True,
-        )
-    )
-    rest: list[Entry] = []
-    outcomes: list[Outcome] = []
-    for entry in entries:
-        seen, row = known.get(entry.path), rows.get(entry.key)
-        if (
-            seen is not None
-            and row is not None
-            and entry.stat == seen.stat
-            and seen.reason is None
-            and row[1] == seen.hash
-            and entry.is_plain
+    columns = (there[name].to_pylist() for name in ("key", "uid", "hash", "size"))
+    artifacts = {key: (uid, digest, size) for key, uid, digest, size in zip(*columns, strict=True)}
+    hashes, reasons, messages = memory.column("hash"), memory.column("reason"), memory.column("message")
+    for place in places:
+        path = entries.paths[place]
+        row = memory.rows.get(path)
+        if row is None or not memory.counts(row) or times_of(path) != memory.times(row):
+            found.rest.append(place)
+        elif reasons[row] == "unreadable":
+            found.failed[place] = reasons[row], messages[row]
+        elif (
+            reasons[row] is None
+            and (artifact := artifacts.get(entries.keys[place])) is not None
+            and artifact[1] == hashes[row]
         ):
-            outcomes.append(Outcome(entry.path, entry.key, "unchanged", row[0], row[1], row[2]))
+            found.unchanged.append(place)
+            found.rows.append(artifact)
         else:
-            rest.append(entry)
-    return rest, outcomes
-
-
-def would_be(snapshot: Snapshot, wanted: Sequence[Wanted]) -> list[Outcome]:
-    """Return the outcomes that registering would have."""
-    known = newest_by_key(snapshot, [one.key for one in wanted])
-    found = []
-    for one in wanted:
-        before = known.get(one.key)
-        outcome, uid = "new" if before is None else "new version", None
-        if before is not None and before.live is not None and same(one.found, before.live):
-            outcome, uid = "unchanged", before.live["uid"]
-        if one.bad:
-            outcome = "quarantined"
-        found.append(
-            Outcome(
-                one.entry.path,
-                one.key,
-                outcome,
-                uid,
-                one.found.hash,
-                one.found.size,
-                one.found.reason,
-                one.found.message,
-            )
-        )
+            found.rest.append(place)
     return found
 
 
-def rows_of(snapshot: Snapshot, seen: Iterable[Seen]) -> dict[str, dict[str, Any]]:
-    """Return by key the newest rows of artifacts whose content is what was seen: what somebody changed since is his."""
-    wanted = {one.key: one for one in seen if one.reason is None}
-    found = newest_by_key(snapshot, list(wanted))
-    uids = [k.live["uid"] for key, k in found.items() if k.live is not None and k.live["hash"] == wanted[key].hash]
+def would_be(snapshot: Snapshot, batch: Batch) -> Registered:
+    """Return the outcomes that registering would have."""
+    bad = set(batch.bad())
+    keys = [f"quarantine/{key}" if row in bad else key for row, key in enumerate(batch.keys)]
+    known = newest_by_key(snapshot, keys)
+    uids: list[str | None] = [None] * len(batch)
+    outcomes = ["new"] * len(batch)
+    for row, key in enumerate(keys):
+        if (before := known.get(key)) is not None:
+            outcomes[row] = "new version"
+            if before.live is not None and same(batch, row, before.live):
+                outcomes[row], uids[row] = "unchanged", before.live["uid"]
+        if row in bad:
+            outcomes[row] = "quarantined"
+    return Registered(uids, outcomes, {})
+
+
+def rows_of(snapshot: Snapshot, hashes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return by key the newest rows of artifacts whose hash is what was seen: what somebody changed since is his."""
+    found = newest_by_key(snapshot, list(hashes))
+    uids = [one.live["uid"] for key, one in found.items() if one.live is not None and one.live["hash"] == hashes[key]]
     return {row["key"]: row for row in snapshot.lookup("artifact", "uid", uids).to_pylist()}

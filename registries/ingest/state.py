@@ -7,9 +7,8 @@ the files once more. It lies beside the cache of this machine, in parts that are
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lakehouse.config import cache_settings
+from lakehouse.engine.arrow import pc
 from lakehouse.engine.headlock import HeadLock
 from lakehouse.errors import Busy, shown
-from registries.ingest.work import Finding
+from registries.ingest.batch import Batch
+from registries.names import is_utf8
 
 __all__ = ["State"]
 
@@ -51,7 +52,7 @@ class State:
     def __init__(self, lake: str, source: str, schema: str = "") -> None:
         digest = hashlib.blake2b(f"{lake}\n{source}".encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
         self.folder = cache_settings()[0] / "ingest" / digest
-        self._source, self._schema = source, schema
+        self._source, self.schema = source, schema
         self._loaded: list[Path] = []
 
     @contextmanager
@@ -71,8 +72,10 @@ class State:
         finally:
             lock.close()
 
-    def load(self) -> pa.Table:
-        """Return the rows, one for each path, the newest."""
+    def load(self, *, resume: bool = True) -> pa.Table:
+        """Return the rows, one for each path, the newest; none at all, where a run is not to go on from another."""
+        if not resume:
+            return _SCHEMA.empty_table()
         self._loaded = sorted(self.folder.glob("part-*.parquet"))
         tables = []
         for path in self._loaded:
@@ -88,19 +91,20 @@ class State:
         last = {path: place for place, path in enumerate(found["path"].to_pylist())}
         return found.take(pa.array(sorted(last.values()), pa.int64()))
 
-    def add(self, rows: Sequence[tuple[str, str, Finding]]) -> None:
-        """Remember path, key and finding of files that were read; those without times are not."""
-        kept = [(p, k, f) for p, k, f in rows if f.stamp is not None and p.isascii() | _is_text(p)]
-        if not kept:
-            return
-        columns: list[list[Any]] = [
-            [p for p, _, _ in kept],
-            [k for _, k, _ in kept],
-            *([f.stamp[i] for _, _, f in kept if f.stamp] for i in range(3)),
-            *([getattr(f, name) for _, _, f in kept] for name in _SCHEMA.names[5:12]),
-            [self._schema] * len(kept),
-        ]
-        self._write(pa.table([pa.array(c, t) for c, t in zip(columns, _SCHEMA.types, strict=True)], schema=_SCHEMA))
+    def add(self, batch: Batch) -> None:
+        """Remember path, key and finding of files that were read; folders and what lies in buckets are not."""
+        found = batch.found
+        columns: list[list[Any]] = [batch.paths, batch.keys, found.size, found.mtime, found.ctime]
+        columns += [getattr(found, name) for name in _SCHEMA.names[5:12]]
+        try:
+            table = _table(columns, self.schema)
+        except UnicodeEncodeError:  # a name that is no text
+            kept = [row for row, path in enumerate(batch.paths) if is_utf8(path)]
+            table = _table([[column[row] for row in kept] for column in columns], self.schema)
+        if table["mtime"].null_count:
+            table = table.filter(pc.is_valid(table["mtime"]))
+        if len(table):
+            self._write(table)
 
     def finish(self, gone: frozenset[str] = frozenset()) -> None:
         """Forget paths, and make one part of many."""
@@ -139,9 +143,6 @@ def _told(lock: HeadLock, source: str) -> Iterator[None]:
         held.__exit__(None, None, None)
 
 
-def _is_text(path: str) -> bool:
-    try:
-        os.fsencode(path).decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+def _table(columns: list[list[Any]], schema: str) -> pa.Table:
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, _SCHEMA.types, strict=False)]
+    return pa.table([*arrays, pa.repeat(pa.scalar(schema), len(columns[0]))], schema=_SCHEMA)

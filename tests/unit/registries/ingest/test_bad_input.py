@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from lakehouse.errors import InputError, InvalidData, Unavailable
-from registries.ingest import Ingest, Options, work
+from registries.ingest import Ingest, Options
+from registries.ingest import ingest as running
 from registries.instance import Instance
 
 ROOT = Path(__file__).parents[4]
@@ -102,12 +103,12 @@ def test_a_file_that_vanishes_or_changes_while_it_is_read_fails_alone(lake, fold
                 file.write("more")
         return found
 
-    def walked(self, entries, known, *, again=Ingest._again):
+    def removing(*given, own=running.examined):
         (folder / "below" / "b.txt").unlink(missing_ok=True)
-        return again(self, entries, known)
+        return own(*given)
 
-    monkeypatch.setattr(Ingest, "_again", walked)
-    monkeypatch.setattr(work.os, "fstat", fstat)
+    monkeypatch.setattr(running, "examined", removing)
+    monkeypatch.setattr(os, "fstat", fstat)
     report = Ingest(lake, folder, Options(executor=ThreadPoolExecutor(1), on_error="skip")).run()
     monkeypatch.undo()
     assert {Path(one.path).name: one.reason for one in report.failures} == {"grows.txt": "changed", "b.txt": "vanished"}
@@ -182,6 +183,7 @@ import resource, sys
 from concurrent.futures import ThreadPoolExecutor
 from lakehouse.errors import Unavailable
 from registries.ingest import Ingest, Options
+from registries.ingest import ingest as running
 from registries.instance import Instance
 
 lake = Instance.open(sys.argv[1])
@@ -214,6 +216,7 @@ _KILLED = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from registries.ingest import Ingest, Options
+from registries.ingest import ingest as running
 from registries.ingest import ingest as module, pool
 from registries.instance import Instance
 

@@ -1,0 +1,67 @@
+"""Files that were read and are registered together, as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from registries.ingest.entries import Entries, Note
+from registries.ingest.findings import Columns, Findings
+
+__all__ = ["Batch"]
+
+
+@dataclass(slots=True)
+class Batch:
+    """Files, what was found in them, and where their bytes are to be registered; a row is a file.
+
+    Attributes
+    ----------
+    paths, keys
+        As in the entries.
+    notes
+        By row.
+    found
+        What was found.
+    storages
+        Uid of the storage of each.
+    lies_at
+        Path in it of what stays where it lies; None where the bytes were stored, or are yet to be.
+    """
+
+    paths: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    notes: dict[int, Note] = field(default_factory=dict)
+    found: Findings = field(default_factory=Findings)
+    storages: list[str] = field(default_factory=list)
+    lies_at: list[str | None] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def add(self, entries: Entries, places: Sequence[int], columns: Columns) -> None:
+        """Take in entries with what was found in them."""
+        begin = len(self.paths)
+        paths, keys = entries.paths, entries.keys
+        self.paths += [paths[place] for place in places]
+        self.keys += [keys[place] for place in places]
+        if entries.notes:
+            notes = ((begin + n, entries.notes.get(place)) for n, place in enumerate(places))
+            self.notes.update({row: note for row, note in notes if note is not None})
+        self.found.extend(columns)
+
+    def without(self, rows: Mapping[int, object]) -> Batch:
+        """Return the batch without some rows."""
+        if not rows:
+            return self
+        kept = [row for row in range(len(self)) if row not in rows]
+        notes = {n: self.notes[row] for n, row in enumerate(kept) if row in self.notes}
+        storages = [self.storages[row] for row in kept] if self.storages else []
+        lies_at = [self.lies_at[row] for row in kept] if self.lies_at else []
+        paths, keys = [self.paths[row] for row in kept], [self.keys[row] for row in kept]
+        return Batch(paths, keys, notes, self.found.take(kept), storages, lies_at)
+
+    def bad(self) -> list[int]:
+        """Return the rows of what is kept in quarantine, or failed."""
+        reasons = self.found.reason
+        return [row for row, reason in enumerate(reasons) if reason is not None] if any(reasons) else []

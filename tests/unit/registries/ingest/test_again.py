@@ -1,0 +1,134 @@
+"""What a run does with files that an earlier one saw, or that change under it."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from registries.ingest import Ingest, Options, keeping, pool, work
+from validation import Rule
+
+
+@pytest.fixture
+def in_place(lake, folder):
+    lake.Storage(root=str(folder)).save()
+    return folder
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The files that were read."""
+    found = []
+
+    def noted(paths, plan, own=work.examine):
+        found.extend(paths)
+        return own(paths, plan)
+
+    monkeypatch.setattr(pool, "examine", noted)
+    return found
+
+
+@pytest.fixture
+def here(lake):
+    """An ingest in threads of this process."""
+
+    def run(source, **options):
+        return Ingest(lake, source, Options(executor=ThreadPoolExecutor(2), **options)).run()
+
+    return run
+
+
+def test_a_schema_that_comes_later_is_asked_though_files_are_as_they_were(lake, here, folder):
+    files = str(folder / "*.csv")
+    (folder / "bad.csv").write_text("donor,age\nD1,-3\n")
+    assert here(files).counts == {"new": 2}
+    lake.Schema([Rule("age", "int", ge=0)], name="ages").save()
+    assert here(files, schema="ages", on_error="skip").counts == {"failed": 1, "unchanged": 1}
+    assert lake.Artifact.filter(schemas__name="ages").one().key == "t.csv"
+    before = len(lake.snapshots())
+    assert here(files, schema="ages", on_error="skip").counts == {"unchanged": 1, "failed": 1}
+    assert len(lake.snapshots()) == before
+
+
+def test_labels_and_values_reach_unchanged_files_without_reading_them(lake, here, folder, reads):
+    (folder / "m.csv").write_text("path\na.txt\nbelow/b.txt\n")
+    assert here(folder / "m.csv").counts == {"new": 2}
+    lake.Feature(name="depth", dtype="int").save()
+    (folder / "m.csv").write_text('path,features\na.txt,"{""depth"": 3}"\nbelow/b.txt,\n')
+    reads.clear()
+    assert here(folder / "m.csv", labels=("pilot",), create_labels=True).counts == {"unchanged": 2}
+    assert reads == []
+    assert lake.Artifact.filter(ulabels__name="pilot").count() == 2
+    assert lake.Artifact.get(key="a.txt").features.get_values() == {"depth": 3}
+
+
+def test_values_replace_those_before_and_categorical_ones_are_labels(lake, here, folder):
+    lake.save([lake.Feature(name="depth", dtype="list[int]"), lake.Feature(name="donor", dtype="cat[ULabel]")])
+    lake.ULabel(name="D1").save()
+    cell = '"{""depth"": %s, ""donor"": ""D1""}"'
+    (folder / "m.csv").write_text(f"path,features\na.txt,{cell % [1, 2]}\nbelow/b.txt,{cell % [3]}\n")
+    assert here(folder / "m.csv").counts == {"new": 2}
+    first, second = lake.Artifact.get(key="a.txt"), lake.Artifact.get(key="below/b.txt")
+    assert first.features.get_values() == {"depth": [1, 2], "donor": "D1"}
+    assert second.features.get_values() == {"depth": [3], "donor": "D1"}
+    (folder / "m.csv").write_text(f"path,features\na.txt,{cell % [2]}\nbelow/b.txt,{cell % [3]}\n")
+    assert here(folder / "m.csv").counts == {"unchanged": 2}
+    assert first.features.get_values() == {"depth": [2], "donor": "D1"}
+    before = len(lake.snapshots())
+    here(folder / "m.csv")
+    assert len(lake.snapshots()) == before
+
+
+@pytest.mark.parametrize("size", ["the same size", "another size"])
+def test_a_file_that_is_written_to_before_the_commit_fails_alone(lake, here, in_place, monkeypatch, size):
+    (in_place / "a.txt").write_text("old")
+
+    def written(home, batch, own=keeping.kept):
+        (in_place / "a.txt").write_text("new" if size == "the same size" else "newer")
+        return own(home, batch)
+
+    monkeypatch.setattr("registries.ingest.registering.kept", written)
+    report = here(in_place, on_error="skip")
+    assert report.counts == {"new": 2, "failed": 1}
+    assert [one.reason for one in report.failures] == ["changed"]
+    assert lake.check(deep=True).ok
+    monkeypatch.undo()
+    assert here(in_place).counts == {"unchanged": 2, "new": 1}
+
+
+def test_a_file_that_is_only_linked_to_before_the_commit_is_registered(lake, here, in_place, tmp_path, monkeypatch):
+    def linked(home, batch, own=keeping.kept):
+        os.link(in_place / "a.txt", tmp_path / "backup")
+        return own(home, batch)
+
+    monkeypatch.setattr("registries.ingest.registering.kept", linked)
+    assert here(in_place).counts == {"new": 3}
+
+
+def test_an_object_that_a_vacuum_takes_before_the_commit_is_stored_again(lake, here, folder, monkeypatch):
+    def swept(home, batch, own=keeping.kept):
+        for path in (lake.root / "storage" / "objects").rglob("*.txt"):
+            path.unlink()
+        return own(home, batch)
+
+    monkeypatch.setattr("registries.ingest.registering.kept", swept)
+    assert here(folder).counts == {"new": 3}
+    assert lake.check(deep=True).ok
+
+
+def test_names_that_differ_only_in_how_letters_are_composed_do_not_share_a_key(lake, here, folder):
+    (folder / "caf\u00e9.txt").write_text("1")
+    (folder / "cafe\u0301.txt").write_text("2")
+    report = here(folder, on_error="skip")
+    assert report.counts == {"new": 4, "failed": 1}
+    assert "has the key of" in report.failures[0].message
+
+
+def test_large_files_are_shared_out_one_by_one(here, folder, reads, monkeypatch):
+    monkeypatch.setattr(work, "_BYTES", 10)
+    for n in range(60):
+        (folder / f"n{n:02}.txt").write_text("x" * 20)
+    assert here(folder).counts == {"new": 63}
+    assert len(set(reads)) == 63
