@@ -19,7 +19,7 @@ AZURITE := .cache/azurite/.ready
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint types docs-test bench bench-peers scale torture conformance executors torch format lock clean
+.PHONY: help demo test unit lint types docs-test bench bench-peers bench-pronto scale torture conformance executors torch format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,11 @@ bench-peers: $(READY) ## Measure the same steps by LaminDB, in an environment of
 	  $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check lamindb==2.12.1 || \
 	  { echo "pip cannot get lamindb==2.12.1 (no network?): nothing was measured; try again where it reaches an index"; exit 1; }
 	$(BIN)/python -m benchmarks.peers --venv $(PEERS)
+
+bench-pronto: $(READY) ## Measure reading of ontologies beside pronto, which is installed apart
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target .cache/peers/pronto pronto==2.7.4 || \
+	  { echo "pip cannot get pronto==2.7.4 (no network?): nothing was measured; try again where it reaches an index"; exit 1; }
+	PYTHONPATH=.cache/peers/pronto $(BIN)/python -m benchmarks --only ontologies
 
 scale: $(READY) ## Measure at growing sizes: make scale ROWS="1000000 10000000 100000000"
 	$(BIN)/python -m benchmarks.scale --rows $(ROWS) --json .cache/scale.json --plot .cache/scale.svg

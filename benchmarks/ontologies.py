@@ -12,6 +12,7 @@ from benchmarks.harness import Limit, Row, alternate, at_most, ms, scratch
 from registries.instance import Instance
 from registries.ontology.guide import guide_files
 from registries.ontology.obo import read_obo
+from registries.ontology.rdfxml import read_rdfxml
 from registries.ontology.readers import read_source
 
 __all__ = ["run"]
@@ -97,9 +98,16 @@ def _reading() -> Iterator[Row]:
     folder = _REAL / "obo"
     if not folder.is_dir():
         return
-    for name in ("cl-basic_2022-12-15.obo", "pato.obo"):
+    for name in (
+        "cl-basic_2022-12-15.obo",
+        "pato.obo",
+        "ncbitaxon_taxslim_2022-10.obo.gz",
+        "hancestro.owl",
+        "so.owl.gz",
+    ):
         file = folder / name
-        sides: dict[str, Any] = {"ours": lambda _, f=file: lambda: list(read_obo(f))}
+        read = read_rdfxml if ".owl" in name else read_obo
+        sides: dict[str, Any] = {"ours": lambda _, f=file, read=read: lambda: list(read(f))}
         if find_spec("pronto"):
             import pronto
 

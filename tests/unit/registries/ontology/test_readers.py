@@ -248,6 +248,36 @@ def test_entities_that_fetch_or_grow_are_refused(tmp_path, doctype):
         owl(tmp_path, doctype=doctype, label="<rdfs:label>&b;</rdfs:label>" if "&a;" in doctype else "")
 
 
+AXIOM = """
+    <owl:Axiom>
+        <owl:annotatedSource rdf:resource="http://purl.obolibrary.org/obo/UBERON_0002048"/>
+        <owl:annotatedTarget>{}</owl:annotatedTarget>
+    </owl:Axiom>"""
+
+
+def test_annotations_and_references_between_classes_hide_none_of_them(tmp_path):
+    long = AXIOM.format("x" * 400_000) * 6  # two of them lie across two reads
+    references = "\n        <oio:hasDbXref>A:1</oio:hasDbXref>\n        <oio:id>UBERON:0002048</oio:id>\n"
+    label = "<rdfs:label>lung</rdfs:label>" + references.replace("oio", "oboInOwl")
+    text = OWL.replace("xmlns:oio=", 'xmlns:oboInOwl="http://www.geneontology.org/formats/oboInOwl#" xmlns:oio=')
+    file = tmp_path / "x.owl"
+    file.write_text(
+        text.format(doctype="", iri=LUNG, label=label).replace("\n<rdf:Description", long + "\n<rdf:Description", 1)
+    )
+    assert list(read_rdfxml(file)) == owl(tmp_path)
+
+
+def test_quoted_text_that_looks_like_an_annotation_is_text(tmp_path):
+    quoted = "\n    <owl:Axiom>\n        <oboInOwl:id>1</oboInOwl:id>\n    </owl:Axiom>\n"
+    label = f"<rdfs:label>lung</rdfs:label><oio:hasDefinition><![CDATA[{quoted}]]></oio:hasDefinition>"
+    assert owl(tmp_path, label=label)[0].definition == quoted
+
+
+def test_a_text_without_an_end_is_refused_before_it_fills_the_memory(tmp_path):
+    with pytest.raises(InvalidFile, match="a text of more than"):
+        owl(tmp_path, label=f"<rdfs:label>{'x' * 4_000_000}</rdfs:label>")
+
+
 def test_xml_that_is_cut_off_is_refused(tmp_path):
     file = tmp_path / "x.owl"
     file.write_text(OWL[:900].format(doctype="", iri=LUNG, label=""))
