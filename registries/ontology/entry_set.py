@@ -104,10 +104,20 @@ def entries_for(registry: type[E], values: Iterable[str], wanted: Wanted) -> Ent
     unknown = [value for value in asked if value not in found and value not in several]
     entries = EntrySet(records, unknown, several)
     entries.public, entries.places = public, sorted(set(places.values()))
-    for kind, these in (("known", unknown), ("clear", list(several))):
-        if these:
-            _log.warning("%d values of %s are not %s: %s", len(these), registry.meta.name, kind, shown(these[:10]))
+    _tell(registry, entries)
     return entries
+
+
+def _tell(registry: type[E], entries: EntrySet[E]) -> None:
+    """Say which values came to nothing, where they were looked up, and what they may mean."""
+    name, where = registry.meta.name, f" nor to {entries.public.source}" if entries.public is not None else ""
+    if entries.unknown:
+        known = "neither known to the registry" + where if where else "not known"
+        _log.warning("%d values of %s are %s: %s", len(entries.unknown), name, known, shown(entries.unknown[:10]))
+    if entries.ambiguous:
+        some = list(entries.ambiguous.items())[:10]
+        meant = "; ".join(f"{shown(value)} may be {', '.join(these)}" for value, these in some)
+        _log.warning("%d values of %s are not clear, give identifiers: %s", len(entries.ambiguous), name, meant)
 
 
 def _texts(registry: type[Entry], values: Iterable[str]) -> list[str]:
@@ -129,12 +139,12 @@ def _there(
 ) -> tuple[dict[str, E], dict[str, list[str]]]:
     """Return the records that the registry has already, and the identifiers that ambiguous values may mean.
 
-    Identifiers go before names, these before exact and previous synonyms, and current entries before obsolete ones.
+    Identifiers go before those that were merged into others, these before names, these before exact and previous synonyms, and current entries before obsolete ones.
     """
     found, several = dict[str, E](), dict[str, list[str]]()
     snapshot, bound = home.snapshot(), home.bound(registry)
     mine = _organism(snapshot, registry, organism)
-    for hits in (_by_identity, _by_label, _by_synonym):
+    for hits in (_by_identity, _by_alternative, _by_label, _by_synonym):
         rest = [value for value in values if value not in found and value not in several]
         for value, rows in hits(registry, snapshot, rest).items() if rest else ():
             ours = [row for row in rows if mine is None or row["organism"] == mine]
@@ -170,6 +180,15 @@ def _by_field(registry: type[Entry], snapshot: Snapshot, values: list[str], fiel
     found: _Rows = {}
     for row in snapshot.lookup(registry.meta.table, field, values).to_pylist():
         found.setdefault(row[field], []).append(row)
+    return found
+
+
+def _by_alternative(registry: type[Entry], snapshot: Snapshot, values: list[str]) -> _Rows:
+    table, wanted, found = registry.meta.table, set(values), _Rows()
+    statement = f"select * from {quoted(table)} where list_has_any(alternative_ids, ?::VARCHAR[])"
+    for row in snapshot.arrow(statement, [values], [table]).to_pylist():
+        for identifier in wanted.intersection(row["alternative_ids"]):
+            found.setdefault(identifier, []).append(row)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,10 +21,10 @@ from registries.ontology.enriching import enrich
 from registries.ontology.guide import plain_version
 from registries.ontology.identity import entry_uid
 from registries.ontology.ingest import Rows, gathered
-from registries.ontology.obtain import obtain
+from registries.ontology.obtain import is_url, obtain
 from registries.ontology.published import PublicSource, choose, public_sources
 from registries.ontology.readers import read_source
-from registries.ontology.source import source_uid
+from registries.ontology.source import check_plain, source_uid
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot, Transaction
@@ -60,6 +61,15 @@ class Wanted:
     format: str | None = None
     progress: Progress | None = None
     enrich: bool = False
+
+    def __post_init__(self) -> None:
+        """Check that it is said in text."""
+        for field in ("version", "source", "organism", "format"):
+            given = getattr(self, field)
+            if given is not None and not isinstance(given, str):
+                raise InputError(f"{field}={shown(given)}: text is accepted, not a {type(given).__name__}")
+        if self.path is not None and not isinstance(self.path, str | os.PathLike):
+            raise InputError(f"path={shown(self.path)}: the path or URL of a file is accepted")
 
 
 @dataclass(frozen=True)
@@ -106,21 +116,34 @@ def chosen(registry: type[Entry], snapshot: Snapshot | None, wanted: Wanted) -> 
     mine = [*pinned, *public_sources(entity), *others]
     if wanted.path is None:
         return choose(entity, name=wanted.source, organism=wanted.organism, version=wanted.version, among=mine)
-    path = Path(wanted.path).expanduser().absolute()
+    path = _plain(wanted.path)
+    if is_url(path):
+        check_plain(path)
     known = [one for one in mine if wanted.source in (None, one.source)]
     like = next((one for one in known if wanted.organism in (None, one.organism)), None)
-    version = plain_version(wanted.version) if wanted.version else _version_in(path.name)
+    version = plain_version(wanted.version) if wanted.version else _version_in(_name(path))
     return PublicSource(
         entity=entity,
-        source=wanted.source or (like.source if like else path.name.partition(".")[0]),
+        source=wanted.source or (like.source if like else _name(path).partition(".")[0]),
         organism=wanted.organism or (like.organism if like else "all"),
         version=version,
-        url=str(path),
+        url=path,
         format=wanted.format or "",
         prefix=like.prefix if like else "",
         licence=like.licence if like else "",
         title=like.title if like else "",
     )
+
+
+def _plain(path: StrPath) -> str:
+    """Return the absolute path of a file, or its URL."""
+    text = os.fspath(path)
+    return text if is_url(text) else str(Path(text).expanduser().absolute())
+
+
+def _name(path: str) -> str:
+    """Return the last part of a path or URL."""
+    return path.partition("?")[0].rpartition("/")[2] if is_url(path) else Path(path).name
 
 
 def _version_in(name: str) -> str:
@@ -161,9 +184,10 @@ def _of_row(row: Mapping[str, Any]) -> PublicSource:
 def resolved(registry: type[Entry], wanted: Wanted, home: Instance | None) -> tuple[PublicSource, Path]:
     """Return the source that is meant, and a file that holds it."""
     source = chosen(registry, home.snapshot() if home is not None else None, wanted)
-    path = Path(wanted.path).expanduser().absolute() if wanted.path is not None else None
+    apart = wanted.path is not None and is_url(source.url)
+    path = Path(source.url) if wanted.path is not None and not apart else None
     remote = home.remote if home is not None else None
-    return source, obtain(source, path=path, progress=wanted.progress, remote=remote)
+    return source, obtain(source, path=path, progress=wanted.progress, remote=remote, apart=apart)
 
 
 def read_rows(registry: type[Entry], source: PublicSource, file: Path, kind: str | None = None) -> Rows:

@@ -74,7 +74,8 @@ def gathered(
     kept = [_own(table, source) for table in tables]
     whole = pa.concat_tables(kept) if kept else pa.table({"id": pa.array([], pa.string())})
     if not len(whole):
-        raise InvalidFile(f"{source} holds no entry whose id begins with {shown(source.prefix)}")
+        whose = f" whose id begins with {shown(source.prefix)}: source= with a name of your own takes all ids"
+        raise InvalidFile(f"{source} holds no entry{whose if source.prefix else ''}")
     whole = _cleaned(whole, required=not registry.meta.columns["name"].nullable)
     first, repeated = _one_each(whole)
     rows, missing = _linked(registry, first, source) if "parents" in first.column_names else (first, ())

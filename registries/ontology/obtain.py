@@ -26,7 +26,7 @@ from lakehouse.types import Progress
 from registries.ontology.guide import PACKAGE
 from registries.ontology.published import PublicSource
 
-__all__ = ["download_folder", "obtain"]
+__all__ = ["download_folder", "is_url", "obtain"]
 
 _TRIES = 3
 _CHUNK = 1 << 20
@@ -39,12 +39,17 @@ def download_folder(source: PublicSource) -> Path:
     return cache_settings()[0].joinpath("ontologies", *parts)
 
 
+def _folder_of(url: str) -> Path:
+    return cache_settings()[0].joinpath("ontologies", "by-url", hashlib.sha256(url.encode()).hexdigest()[:16])
+
+
 def obtain(
     source: PublicSource,
     *,
     path: Path | None = None,
     progress: Progress | None = None,
     remote: RemoteOptions | None = None,
+    apart: bool = False,
 ) -> Path:
     """Return a file that holds a source.
 
@@ -61,6 +66,8 @@ def obtain(
         Is told of the bytes downloaded.
     remote
         How buckets are reached.
+    apart
+        Whether what is downloaded is kept by its URL, since others may be called like this one.
 
     Raises
     ------
@@ -71,12 +78,12 @@ def obtain(
     Unavailable
         When it is not on this machine, and cannot be downloaded; the message names the other ways.
     """
-    given = path or source.file or (None if _is_url(source.url) else Path(source.url).expanduser())
+    given = path or source.file or (None if is_url(source.url) else Path(source.url).expanduser())
     if given is not None:
         if not given.is_file():
             raise RecordNotFound(f"{source}: there is no file {shown(str(given))}")
         return _checked(given, source) if path is None else given
-    folder = download_folder(source)
+    folder = _folder_of(source.url) if apart else download_folder(source)
     name = _name_of(source.url)
     kept = sorted(file for file in folder.glob("*") if file.is_file() and not file.name.endswith(".part"))
     if kept:
@@ -84,7 +91,8 @@ def obtain(
     return _download(source, folder / name, progress, remote or RemoteOptions())
 
 
-def _is_url(text: str) -> bool:
+def is_url(text: str) -> bool:
+    """Return whether a text names something to be downloaded."""
     return "://" in text and not text.startswith("file://")
 
 
@@ -93,15 +101,16 @@ def _name_of(url: str) -> str:
     return name or "source"
 
 
-def _checked(file: Path, source: PublicSource) -> Path:
-    """Return the file if it has the checksum that is known."""
+def _checked(file: Path, source: PublicSource, name: str = "") -> Path:
+    """Return the file if it has the checksum that is known; ``name`` is what it is called where it is not kept."""
     if source.checksum and not source.file:
         with file.open("rb") as opened:
             found = hashlib.file_digest(opened, "sha256").hexdigest()
         if found != source.checksum.lower():
             raise InvalidFile(
-                f"{shown(str(file))} has the SHA-256 {found}, and {source} is known by {source.checksum}: it is another "
-                "version, or was changed or cut off. Remove it, or name it with import_source(path=...)"
+                f"{shown(name or str(file))} has the SHA-256 {found}, and {source} is known by {source.checksum}: it is "
+                f"another version, or was changed or cut off. {'Nothing of it is kept' if name else 'Remove it'}; "
+                "import_source(path=...) reads a file as it is"
             )
     return file
 
@@ -115,7 +124,7 @@ def _download(source: PublicSource, target: Path, progress: Progress | None, rem
         part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
         try:
             _tried(source, part, progress, remote)
-            _checked(part, source)
+            _checked(part, source, scrubbed(source.url))
             part.replace(target)
         finally:
             with suppress(FileNotFoundError):

@@ -108,22 +108,40 @@ class PublicEntries:
         return found
 
     def search(self, text: str, *, limit: int = 20) -> list[dict[str, Any]]:
-        """Return the entries whose names come near a text, the nearest first: identifier, name and how near (0 to 100)."""
+        """Return the entries whose names or synonyms come near a text, the nearest first, and withdrawn ones last.
+
+        Each is a dict of identifier, name and how near it is (0 to 100).
+        """
         from rapidfuzz import fuzz, process, utils
 
         label, identity = self.registry.label_field, self.registry.identity_field
-        names = self.table[label].to_pylist()
-        hits = process.extract(text[:200], names, scorer=fuzz.WRatio, processor=utils.default_process, limit=limit)
-        ids = self.table[identity]
-        return [{identity: ids[place].as_py(), "name": name, "score": round(score, 1)} for name, score, place in hits]
+        names, owners = self._called
+        hits = process.extract(text[:200], names, scorer=fuzz.WRatio, processor=utils.default_process, limit=limit * 8)
+        best = dict[int, float]()
+        for _, score, place in hits:
+            best.setdefault(owners[place], round(score, 1))
+        order = sorted(best, key=lambda place: (self._is_obsolete(place), -best[place]))
+        columns = self.table[identity], self.table[label]
+        rows = [(*(column[place].as_py() for column in columns), best[place]) for place in order[:limit]]
+        return [{identity: identifier, "name": name, "score": score} for identifier, name, score in rows]
+
+    @cached_property
+    def _called(self) -> tuple[list[str], list[int]]:
+        """All names and then all synonyms, and where the entry of each stands."""
+        names, owners = self.table[self.registry.label_field].to_pylist(), list(range(len(self.table)))
+        if "synonyms" in self.table.column_names:
+            lists = self.table["synonyms"].combine_chunks()
+            names += pc.list_flatten(lists).to_pylist()
+            owners += pc.list_parent_indices(lists).to_pylist()
+        return names, owners
 
     def places(self, values: Sequence[str]) -> tuple[dict[str, int], dict[str, list[str]]]:
         """Return where the entries of values stand, and the identifiers that ambiguous values may mean.
 
-        Identifiers go before names, these before exact synonyms, and current entries before obsolete ones.
+        Identifiers go before those that were merged into others, these before names, these before exact synonyms, and current entries before obsolete ones.
         """
         found, several = dict[str, int](), dict[str, list[str]]()
-        for hits in (self._equal, self._equal_name, self._equal_synonym):
+        for hits in (self._equal, self._equal_alternative, self._equal_name, self._equal_synonym):
             rest = [value for value in values if value not in found and value not in several]
             for value, places in hits(rest).items() if rest else ():
                 live = [place for place in places if not self._is_obsolete(place)] or places
@@ -141,6 +159,14 @@ class PublicEntries:
 
     def _equal(self, values: Sequence[str]) -> dict[str, list[int]]:
         return self._hits(self.table[self.registry.identity_field], values)
+
+    def _equal_alternative(self, values: Sequence[str]) -> dict[str, list[int]]:
+        if "alternative_ids" not in self.table.column_names:
+            return {}
+        lists = self.table["alternative_ids"].combine_chunks()
+        ids, owners = pc.list_flatten(lists), pc.list_parent_indices(lists)
+        keep = pc.is_in(ids, pa.array(values, pa.string()))
+        return _grouped(zip(ids.filter(keep).to_pylist(), owners.filter(keep).to_pylist(), strict=True))
 
     def _equal_name(self, values: Sequence[str]) -> dict[str, list[int]]:
         return self._hits(self.table[self.registry.label_field], values)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from lakehouse.errors import RecordNotFound, did_you_mean, shown
 from registries.ontology.guide import guide_files, plain_version
@@ -64,7 +65,7 @@ def _filled(row: Mapping[str, str]) -> PublicSource:
         source=row["source"],
         organism=row["organism"],
         version=row["version"],
-        url=row["url"].replace("{version}", row["version"]),
+        url=row["url"],
         format=row["format"],
         prefix=row["prefix"],
         licence=row["licence"],
@@ -86,11 +87,14 @@ def public_sources(entity: str | None = None) -> list[PublicSource]:
     for row in _table():
         if entity in (None, row.entity):
             there = guide_files(row.guide) if row.guide else {}
-            found += [
-                replace(row, version=version, format="cxg", checksum="", file=file) for version, file in there.items()
-            ]
-            found += [] if row.version in there else [row]
+            found += [_at(row, version, format="cxg", checksum="", file=file) for version, file in there.items()]
+            found += [] if row.version in there else [_at(row, row.version)]
     return found
+
+
+def _at(row: PublicSource, version: str, **changes: Any) -> PublicSource:
+    """Return a version of a source; its place in the URL is filled in for that one."""
+    return replace(row, version=version, url=row.url.replace("{version}", version), **changes)
 
 
 def choose(
@@ -134,8 +138,9 @@ def choose(
 
 
 def _unknown(entity: str, field: str, text: str, known: list[str]) -> RecordNotFound:
-    listed = ", ".join(map(repr, known))
+    near, listed = did_you_mean(text, known), ", ".join(map(repr, known))
+    near += f" Known: {listed}." if near.endswith("?") else "."
     return RecordNotFound(
-        f"no source of {entity} has the {field} {shown(text)}{did_you_mean(text, known)} Known: {listed or 'none'}. "
+        f"no source of {entity} has the {field} {shown(text)}{near} "
         "import_source(path=..., version=...) reads a file of any version"
     )

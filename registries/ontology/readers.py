@@ -96,6 +96,8 @@ def sniff(path: Path) -> str:
     for kind, pattern in _SHAPES.items():
         if re.search(pattern, start, re.MULTILINE):
             return kind
+    if not start:
+        raise UnknownFormat(f"{shown(str(path))} is empty: it was cut off, or is another file than is meant")
     raise UnknownFormat(
         f"{shown(str(path))} begins with {shown(start[:40])}, which tells no format: name it with "
         f"format=, one of {', '.join([*TERMS, *READERS])}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from formats.remote import scrubbed
 from lakehouse.errors import InputError, did_you_mean, shown
 from lakehouse.ids import derived_uid
 from registries.binding import REGISTRIES
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from lakehouse.engine import Transaction
     from registries.instance import Instance
 
-__all__ = ["Source"]
+__all__ = ["Source", "check_plain", "source_uid"]
 
 _KEY = ("entity", "name", "organism", "version")
 
@@ -85,8 +86,8 @@ class Source(Record, natural=_KEY, unique=(_KEY,)):
             raise InputError(f"Source.entity {shown(self.entity)} takes no terms{did_you_mean(self.entity, names)}")
         for field in ("organism", "version"):
             self._values[field] = check_name(self.value(field), f"Source.{field}")
-        if self.url is not None and "@" in self.url.partition("://")[2].partition("/")[0]:
-            raise InputError("Source.url holds a user or password, which everyone who reads the instance would see")
+        if self.url is not None:
+            check_plain(self.url)
 
     def own_uid(self) -> str:
         """Return the uid that follows from registry, name, organism and version: the same in every instance."""
@@ -106,3 +107,17 @@ def source_uid(entity: str, name: str, organism: str, version: str) -> str:
     True
     """
     return derived_uid("Source", entity, name, organism, version)
+
+
+def check_plain(url: str) -> None:
+    """Check that a URL holds no password and no signature, since sources are rows that all readers see.
+
+    Examples
+    --------
+    >>> check_plain("https://example.org/cl.obo")
+    """
+    if scrubbed(url) != url or "@" in url.partition("://")[2].partition("/")[0]:
+        raise InputError(
+            "Source.url holds a user or password, or a signature, which everyone who reads the instance would see: "
+            "download the file and name it with import_source(path=...)"
+        )

@@ -74,7 +74,7 @@ class Entry(Record, abstract=True):
         organism
             A common name such as ``"human"``, where sources are of one organism.
         path
-            A file of the caller's own; it is read as it is.
+            A file of the caller's own, or the URL of one; it is read as it is.
         format
             How the file is read: obo, owl, obographs, cxg, ...; what it begins with decides, where none is given.
         progress

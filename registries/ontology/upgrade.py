@@ -150,14 +150,14 @@ def planned(registry: type[Entry], wanted: Wanted) -> Upgrade:
         format=wanted.format,
         progress=wanted.progress,
     )
-    source, file = resolved(registry, asked, home)
-    upgrade = Upgrade(registry, source, read_rows(registry, source, file, wanted.format))
-    if not len(_current(registry, home.snapshot(), source)):
+    meant = chosen(registry, home.snapshot(), asked)
+    if not len(_current(registry, home.snapshot(), meant)):  # some sources take long to read
         raise InputError(
-            f"{registry.meta.name} holds nothing of {shown(source.source)} that could be upgraded: "
-            f"import_source({shown(source.version)}) imports it"
+            f"{registry.meta.name} holds nothing of {shown(meant.source)} that could be upgraded: "
+            f"import_source({shown(meant.version)}) imports it"
         )
-    return upgrade
+    source, file = resolved(registry, asked, home)
+    return Upgrade(registry, source, read_rows(registry, source, file, wanted.format))
 
 
 def _current(registry: type[Entry], snapshot: Snapshot, source: PublicSource) -> pa.Table:

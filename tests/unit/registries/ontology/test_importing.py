@@ -25,7 +25,9 @@ def test_every_source_is_of_a_registry_that_exists(lake):
 
 
 def test_an_unknown_source_or_version_lists_those_that_there_are():
-    with pytest.raises(RecordNotFound, match=r"no source of CellType has the version '1999'.*Known: .*2026-03-26"):
+    with pytest.raises(
+        RecordNotFound, match=r"no source of CellType has the version '1999'; choose one of .*2026-03-26"
+    ):
         choose("CellType", version="1999")
     with pytest.raises(RecordNotFound, match="the source 'mnodo'; did you mean 'mondo'"):
         choose("Disease", name="mnodo")

@@ -12,7 +12,7 @@ import pytest
 from lakehouse.errors import InputError, InvalidFile, MultipleFound, RecordNotFound, Unavailable
 from registries import CellLine, CellType, binding
 from registries.ontology.obtain import download_folder
-from registries.ontology.published import choose
+from registries.ontology.published import choose, public_sources
 
 
 def test_a_source_is_looked_at_without_an_instance(small):
@@ -20,7 +20,8 @@ def test_a_source_is_looked_at_without_an_instance(small):
     entries = CellType.public(path=small, version="1")
     assert repr(entries) == "<5 entries of CellType in cl 1>"
     assert entries.get("T cell")["ontology_id"] == entries.get("T-cell")["ontology_id"] == "CL:0000084"
-    assert entries.search("t lymphocyt")[0]["name"] == "lymphocyte"
+    assert entries.search("t lymphocyt")[0]["name"] == "T cell"  # by its synonym
+    assert entries.search("lymphocyt")[0]["name"] == "lymphocyte"
     assert list(entries.df()["name"])[:2] == ["cell", "lymphocyte"]
     with pytest.raises(RecordNotFound, match="has no 'T cel'; near: 'T cell'"):
         entries.get("T cel")
@@ -65,6 +66,34 @@ def test_a_synonym_of_two_terms_is_never_guessed(lake, tmp_path):
     assert (len(found), found.unknown, found.ambiguous) == (0, [], {"x": ["A:1", "A:2"]})
     with pytest.raises(MultipleFound, match="'x' may mean A:1, A:2"):
         lake.CellType.public(path=file, source="a", version="1").get("x")
+
+
+def test_identifiers_that_were_merged_into_others_are_understood(lake, small):
+    for _ in ("out of the source", "out of the registry"):
+        found = lake.CellType.from_values(["CL:0000804"], path=small).save()
+        assert ([one.name for one in found], found.unknown) == (["T cell"], [])
+
+
+def test_what_is_unknown_or_unclear_is_told_with_where_it_was_sought(lake, small, caplog):
+    text = '\n[Term]\nid: CL:1\nname: other\nsynonym: "T-cell" EXACT []\n'
+    small.write_text(small.read_text() + text)
+    lake.CellType.from_values(["T-cell", "nonsense"], path=small)
+    assert "1 values of CellType are neither known to the registry nor to cl cl: ['nonsense']" in caplog.text
+    assert "give identifiers: 'T-cell' may be CL:0000084, CL:1" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "bad", [{"version": 2026}, {"source": b"cl"}, {"organism": 9606}, {"path": 3}, {"format": ["obo"]}]
+)
+def test_options_that_are_no_text_are_refused(lake, bad):
+    with pytest.raises(InputError, match=f"^{next(iter(bad))}="):
+        lake.CellType.import_source(**bad)
+
+
+def test_versions_of_one_source_have_urls_of_their_own():
+    known = [one for one in public_sources("Tissue") if one.source == "fbbt"]
+    assert all(one.version in one.url for one in known)
+    assert len({one.url for one in known}) == len(known) > 1
 
 
 @pytest.mark.parametrize("bad", ["T cell", b"x", 3, [3], [["x"]]])
@@ -142,10 +171,34 @@ def test_a_download_is_checked_kept_and_taken_up_without_the_server(lake, small,
             == 5
         )
         assert seen[-1] == (small.stat().st_size, small.stat().st_size)
-        with pytest.raises(InvalidFile, match="it is another version"):
+        with pytest.raises(InvalidFile, match=r"^'http.*it is another version.*Nothing of it is kept"):
             lake.CellType.public(source="bad")
     assert len(lake.CellType.public(source="mine")) == 5
     assert not list((tmp_path / "cache").rglob("*.part"))
+
+
+def test_a_path_may_be_a_url_and_two_of_one_name_are_two_files(lake, small, monkeypatch, tmp_path):
+    monkeypatch.setenv("LAKEHOUSE_CACHE_DIR", str(tmp_path / "cache"))
+    folder = tmp_path / "served"
+    for name, text in (("a", small.read_text()), ("b", "[Term]\nid: CL:7\nname: another\n")):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "cl.obo").write_text(text)
+    with served(folder) as url:
+        assert len(lake.CellType.public(path=f"{url}/a/cl.obo")) == 5
+        assert len(lake.CellType.public(path=f"{url}/b/cl.obo")) == 1
+    assert lake.CellType.import_source("1", path=f"{url}/b/cl.obo").added == 1  # kept since
+    assert lake.Source.get(version="1").url == f"{url}/b/cl.obo"
+
+
+@pytest.mark.parametrize("url", ["https://u:p@x.org/cl.obo", "https://x.org/cl.obo?X-Amz-Signature=abc"])
+def test_urls_that_hold_secrets_are_refused_and_not_repeated(lake, url):
+    for act in (
+        lambda: lake.Source(entity="CellType", name="mine", version="1", url=url).save(),
+        lambda: lake.CellType.public(path=url),
+    ):
+        with pytest.raises(InputError, match=r"Source\.url holds") as caught:
+            act()
+        assert "abc" not in str(caught.value)
 
 
 def test_half_a_download_is_no_file(lake, small, monkeypatch, tmp_path):
