@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from formats.base import ColumnInfo, Description
 from formats.registry import by_name
 from registries.display import html_tree, rich_tree
+from registries.feature import Feature
+from registries.feature_set import FeatureSet
 from registries.whereabouts import readable
 
 if TYPE_CHECKING:
@@ -160,9 +162,17 @@ def _measured(artifact: Artifact, snapshot: Snapshot) -> tuple[tuple[str, str], 
     kinds = {one.modality for one in found.values() if one.modality}
     names = {row["uid"]: row["name"] for row in snapshot.lookup("modality", "uid", list(kinds)).to_pylist()}
     return tuple(
-        (slot, f"{one.n:,} {one.registry}{', ' + names[one.modality] if one.modality else ''}")
+        (slot, f"{one.n:,} {one.registry}{', ' + names[one.modality] if one.modality else ''}{_features(one)}")
         for slot, one in found.items()
     )
+
+
+def _features(measured: FeatureSet) -> str:
+    """Return the features of a set, with their dtypes; other members are too many to be told."""
+    if measured.registry != Feature.meta.name:
+        return ""
+    found = [f"{feature.name} ({feature.dtype})" for feature in measured.members.order_by("name")[:_MOST]]
+    return f": {', '.join(found)}{', …' if measured.n > _MOST else ''}"
 
 
 def _registries(artifact: Artifact) -> dict[str, list[str]]:

@@ -133,8 +133,13 @@ class Record(Vectors, Many, metaclass=_Registry):
         cls.meta = meta
         REGISTRIES[name] = cls
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, *given: object, **fields: Any) -> None:
         meta = self.meta
+        if given:
+            name = meta.natural[0] if meta.natural else meta.title
+            raise InputError(
+                f"{meta.name}({shown(given[0])}): fields go by name: {meta.name}({name}={shown(given[0])})"
+            )
         self._start()
         for name, value in fields.items():
             declared = meta.columns.get(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from lakehouse.errors import InputError, shown
 from lakehouse.types import Progress
@@ -108,14 +108,24 @@ class Storage(Record, natural=("root",)):
         record._values["kind"] = kind
         return record
 
+    def assign(self, declared: Column[Any], value: Any) -> None:
+        """Set a column; a root with a secret is refused at once, before a message or a notebook shows it."""
+        if declared.name == "root" and isinstance(value, str):
+            _refuse_secret(value)
+        super().assign(declared, value)
+
     def check(self) -> None:
         """Check the root: everyone who reads the instance reads it, so it may hold no secret."""
         super().check()
-        if _SECRET.search(self.root):
-            scheme = self.root.partition(":")[0]
-            raise InputError(
-                f"Storage.root {shown(scheme + '://')}… holds a key, a password or a signature, which everyone who "
-                "reads the instance would see: leave it out, and give it to the machine's environment"
-            )
+        _refuse_secret(self.root)
         check_name(self.root, "Storage.root")
         self._values["kind"], self._values["root"] = storage_root(self.root, self.home_of().root)
+
+
+def _refuse_secret(root: str) -> None:
+    if _SECRET.search(root):
+        scheme = root.partition(":")[0]
+        raise InputError(
+            f"Storage.root {shown(scheme + '://')}… holds a key, a password or a signature, which everyone who "
+            "reads the instance would see: leave it out, and give it to the machine's environment"
+        )

@@ -26,6 +26,7 @@ __all__ = ["TableName", "Unchecked", "UserSql"]
 TableName = str | tuple[str, str]
 """A name, or a schema and a name."""
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?", re.IGNORECASE)
+_COMMENTS = re.compile(r"comment|duckdb_columns", re.IGNORECASE)
 _LONGEST = 2_000  # characters of an error of DuckDB that are shown
 
 
@@ -88,7 +89,8 @@ class UserSql:
             to files or the network.
         """
         snapshot = snapshot.for_query(query, views or {})
-        wanted = _Wanted(snapshot, tables or {}, views or {}, frozenset())
+        commented = _COMMENTS.search(str(query)) is not None
+        wanted = _Wanted(snapshot, tables or {}, views or {}, frozenset(), commented)
         try:
             return self._run(wanted.naming(query), query, params)
         except InvalidQuery as error:  # what the whole catalog has may be meant, or help the message
@@ -150,6 +152,8 @@ class _Wanted:
     given: Mapping[TableName, Any]
     views: Mapping[str, str]
     names: frozenset[str]
+    commented: bool
+    """Whether the comments of columns may be asked for; to set them all takes half a second."""
 
     def naming(self, query: str) -> _Wanted:
         """Return this for one statement; each table that is prepared costs a millisecond."""
@@ -162,7 +166,7 @@ class _Wanted:
     def covers(self, other: _Wanted) -> bool:
         """Whether a database that holds this serves another statement on the same commit too."""
         same = all(self.views.get(name) == other.views.get(name) for name in other.names)
-        return same and other.names <= self.names
+        return same and other.names <= self.names and other.commented <= self.commented
 
 
 @dataclass(frozen=True)
@@ -190,6 +194,8 @@ def _prepared(wanted: _Wanted) -> duckdb.DuckDBPyConnection:
     for name, sql in asked:
         if not isinstance(sql, Unchecked):
             _define(connection, name, sql)
+    if wanted.commented:
+        _comment(connection, wanted)
     for target, data in wanted.given.items():
         _hand_in(connection, target, data, taken)
     _lock(connection, paths)
@@ -220,6 +226,21 @@ def _show(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, table: str,
     except duckdb.IOException as error:
         raise snapshot.missing_file(error) from error
     return source
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, wanted: _Wanted) -> None:
+    """Give the columns of tables, or of the views in their places, the comments of their declarations."""
+    statements = []
+    for name in wanted.snapshot.tables:
+        if name not in wanted.names:
+            continue
+        there = set(connection.sql(f"SELECT * FROM {quoted(name)} LIMIT 0").columns)
+        for item in wanted.snapshot.schema(name):
+            if item.name in there and (text := (item.metadata or {}).get(b"comment")):
+                column = f"{quoted(name)}.{quoted(item.name)}"
+                statements.append(f"COMMENT ON COLUMN {column} IS {literal(text.decode())}")
+    if statements:
+        connection.execute("; ".join(statements))
 
 
 def _lock(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:

@@ -35,6 +35,16 @@ def test_artifacts_are_found_by_what_they_measure(lake, genes):
     assert rna.features.sets()["var"].n == 2
 
 
+def test_what_was_measured_is_described_with_the_dtypes_of_features(lake, genes):
+    artifact = lake.Artifact(b"1", key="rna.bin").save()
+    features = lake.save([lake.Feature(name="cell_type", dtype="cat[CellType]"), lake.Feature(name="age", dtype="int")])
+    artifact.features.add_set(lake.FeatureSet.of(features), slot="obs")
+    artifact.features.add_set(lake.FeatureSet.of(genes, modality="rna"), slot="var")
+    described = str(artifact.describe())
+    assert "obs: 2 Feature: age (int), cell_type (cat[CellType])" in described
+    assert "var: 4 Gene, rna\n" in described + "\n"
+
+
 def test_members_are_saved_records_of_one_registry_that_is_measured(lake, genes):
     with pytest.raises(InputError, match="at least one member"):
         lake.FeatureSet.of([])

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from lakehouse.errors import ChangedSinceRead, Duplicate, InputError, UnknownField
-from registries import Artifact, Feature, Run, Transform, ULabel
+from registries import Artifact, Feature, Run, Storage, Transform, ULabel, User
 from registries.binding import REGISTRIES
 
 
@@ -15,6 +15,26 @@ def test_constructor_names_field_value_and_accepted_types():
         ULabel(name=3)
     with pytest.raises(InputError, match=r"ULabel\.description = b'x' is a bytes: str or None is accepted"):
         ULabel(name="x", description=b"x")
+
+
+def test_a_value_without_a_field_is_answered_with_how_to_write_it():
+    for registry, given, written in (
+        (ULabel, "treated", r"ULabel\(name='treated'\)"),
+        (User, "ada", r"User\(handle='ada'\)"),
+    ):
+        with pytest.raises(InputError, match=f"fields go by name: {written}"):
+            registry(given)
+
+
+def test_a_root_with_a_secret_is_refused_before_anything_shows_it():
+    for root in ("s3://key:secret@bucket/x", "https://host/x?signature=secret"):
+        with pytest.raises(InputError, match="holds a key, a password or a signature") as caught:
+            Storage(root=root)
+        assert "secret" not in str(caught.value)
+    storage = Storage(root="s3://bucket")
+    with pytest.raises(InputError):
+        storage.root = "s3://key:secret@bucket"
+    assert "secret" not in repr(storage)
 
 
 def test_constructor_suggests_the_field_that_was_meant():

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from lakehouse.errors import InvalidQuery
+from registries.binding import REGISTRIES
 from registries.views import named_tables
 
 FRAME = pd.DataFrame({"donor": ["a", "b"], "age": [30, 40]})
@@ -131,3 +132,9 @@ def test_the_readers_of_an_instance_are_told_of_what_statements_and_records_read
     table.stage()
     table.open()
     assert read[3:] == [table.uid] * 3
+
+
+def test_columns_carry_their_comments_in_sql(lake):
+    told = "select comment from duckdb_columns() where table_name = ? and column_name = ?"
+    for table, column in (("ulabel", "name"), ("artifact", "key"), ("artifact_ulabel", "feature")):
+        assert lake.sql(told, [table, column]).fetchall() == [(REGISTRIES[table].meta.columns[column].doc,)]
