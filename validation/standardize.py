@@ -76,7 +76,8 @@ def resolve(
         if step == "exact":  # a term that lacks what is asked for is that term all the same
             rest = rest.filter(~vocabulary.valid(rest, field=field))
     schema = {"value": pl.String, "first": pl.String, "last": pl.String, "n": pl.UInt32, "step": pl.String}
-    return Resolved(pl.concat(parts) if parts else pl.DataFrame(schema=schema))
+    # in one piece: Polars joins with what lies in several at half the speed
+    return Resolved(pl.concat(parts, rechunk=True) if parts else pl.DataFrame(schema=schema))
 
 
 def standardized(

@@ -311,12 +311,12 @@ class Vocabulary:
         equal = names.is_in(self._values(self.field).implode()).fill_null(value=False)
         kept = equal | ~folded(names).is_in(mine).fill_null(value=False)
         place = (kept.cum_sum().cast(pl.Int64) + len(self) - 1).alias("place")
-        made._fields = pl.concat([self._fields, theirs.filter(kept)])
+        made._fields = pl.concat([self._fields, theirs.filter(kept)], rechunk=True)
         moved = other._synonyms.filter(
             kept.gather(other._synonyms["at"]) & ~folded(other._synonyms["synonym"]).is_in(mine)
         )
         moved = moved.with_columns(at=place.gather(moved["at"]))
-        made._synonyms = pl.concat([self._synonyms, moved])
+        made._synonyms = pl.concat([self._synonyms, moved], rechunk=True)
         more = Vocabulary([], fields={name: [] for name in self.fields[1:]}, **self._named())
         more._fields = theirs.filter(kept & ~equal)
         made._layers = self, more
