@@ -213,6 +213,8 @@ class _Checker:
         return [Finding(Severity.WARNING, "not checked", f"tables/{table}", message)]
 
     def _broken_rules(self, table: str) -> Iterator[Finding]:
+        if self._snapshot.state(table).is_empty:
+            return
         spec = self._lake.schemas.current(table).spec
         yield from _held_twice(self._snapshot, table, ("uid",))
         for column, target in spec.references.items():
