@@ -269,16 +269,13 @@ def _align(sheet: _Sheet, name: str, kept: pa.DataType) -> None:
 
 
 def _candidates(home: Instance, name: str) -> list[str]:
-    """Return the registries that a column may be called after."""
+    """Return the registries that a column may be called after; without one, that which is told apart by such a column."""
     stem = next((name.removesuffix(end) for end in ("_id", "_uid", "_name") if name.endswith(end)), name)
-    found = []
-    for table, registry in REGISTRIES.items():
-        meta = registry.meta
-        is_link = meta.title == "uid"
-        keyed = bool(meta.origin) and name == meta.title
-        if home.has(table) and not is_link and (stem == table or keyed or (meta.carried and name == meta.carried)):
-            found.append(table)
-    return found
+    metas = [registry.meta for table, registry in REGISTRIES.items() if home.has(table)]
+    metas = [meta for meta in metas if meta.title != "uid"]  # which links have
+    called = [meta.table for meta in metas if stem == meta.table or (meta.carried and name == meta.carried)]
+    keyed = [meta.table for meta in metas if meta.origin and name == meta.title]
+    return called or (keyed if len(keyed) == 1 else [])
 
 
 def _refer(home: Instance, sheet: _Sheet, name: str, table: str, *, must: bool) -> bool:

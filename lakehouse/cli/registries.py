@@ -16,6 +16,7 @@ from lakehouse.cli.session import opened
 from registries.adding import add as add_all
 from registries.adding import named, registry_called
 from registries.binding import REGISTRIES
+from registries.custom import PLUGIN
 from registries.migrated import broken_rules, recorded
 from registries.migration import Step, planned
 from registries.record import Record
@@ -63,8 +64,8 @@ def show(screen: Screen, name: str) -> None:
 
 def add(screen: Screen, classes: Sequence[str], *, allow_loss: bool) -> None:
     """Add registries that classes declare."""
-    found = _classes(classes)
     with opened(screen) as lake:
+        found = _classes(classes)  # only now: a class that was changed since would make the instance look older
         done = add_all(lake, found, allow_loss=allow_loss)
     _told(screen, done.steps, done.commit, nothing="is there already, as it is declared")
 
@@ -90,6 +91,7 @@ def plan(screen: Screen, classes: Sequence[str]) -> None:
     found = _classes(classes)
     with opened(screen, read_only=True) as lake:
         steps = planned(lake, found).steps
+        unseen = _unseen(found)
     if screen.options.json:
         screen.document([asdict(step) for step in steps])
         return
@@ -97,6 +99,8 @@ def plan(screen: Screen, classes: Sequence[str]) -> None:
         screen.line(str(step))
     if not steps:
         screen.line("nothing to migrate: the instance is up to date")
+    if unseen:
+        screen.note(f"compared with their classes only when these are named: {', '.join(unseen)}")
 
 
 def apply(screen: Screen, classes: Sequence[str], *, allow_loss: bool) -> None:
@@ -150,6 +154,12 @@ def import_lamindb(screen: Screen, path: Path) -> None:
         screen.line(f"note: {note}")
     for name, count in report.lacking.items():
         screen.line(f"no counterpart: {name} ({count:,})")
+
+
+def _unseen(found: Sequence[type[Record]]) -> list[str]:
+    """Return where the registries came from whose modules nobody named: an instance's word imports nothing."""
+    origins = {one.meta.origin for table, one in REGISTRIES.items() if one not in found}
+    return sorted(origin for origin in origins if ":" in origin and not origin.startswith(PLUGIN))
 
 
 def _classes(texts: Sequence[str]) -> list[type[Record]]:

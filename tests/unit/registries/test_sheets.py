@@ -198,3 +198,12 @@ def test_the_command_tells_what_it_decided_and_asks_nothing(tmp_path, capsys, mo
     assert "s1" in capsys.readouterr().out
     assert main(["sql", "select age from sample"]) == 0
     assert "31" in capsys.readouterr().out
+
+
+def test_a_column_refers_to_the_registry_it_is_called_after_and_to_no_one_of_several(home, tmp_path):
+    create(home, "vial", sheet(tmp_path, "vial_id\nv1\n"), key="vial_id")
+    create(home, "aliquot", sheet(tmp_path, "vial_id\nv1\n"), key="vial_id")
+    create(home, "tray", sheet(tmp_path, "shelf\nx\n"), key="shelf")
+    create(home, "rack", sheet(tmp_path, "shelf\nx\n"), key="shelf")
+    kinds = [one.kind for one in create(home, "box", sheet(tmp_path, "k,vial_id,shelf\n1,v1,x\n"), key="k").decisions]
+    assert kinds == ["text", "-> Vial", "text"]
