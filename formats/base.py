@@ -220,6 +220,10 @@ class Format(ABC):
         """Return the rows for SQL as a ``pyarrow.dataset.Dataset`` or ``pyarrow.Table``, or ``None``."""
         return None
 
+    def plain_sql(self, path: Path) -> str | None:
+        """Return a ``SELECT`` by which DuckDB alone reads the rows that :meth:`table` gives, or ``None``."""
+        return None
+
     def check_accepts(self, obj: object) -> None:
         """Raise :class:`~lakehouse.errors.UnknownFormat` unless this format writes such an object."""
         if not self.accepts(obj):

@@ -27,6 +27,7 @@ from formats.frames import columns_of, to_arrow, writing
 from formats.keys import suffix_of
 from formats.lazydataset import LazyDataset
 from formats.packed import is_packed, open_unpacked, packing
+from formats.plainsql import file_in_sql, text_in_sql, types_in_sql
 from formats.remotepath import dataset_place, is_remote_path
 from formats.tables import TableFormat
 from lakehouse.errors import InvalidFile, shown
@@ -41,6 +42,7 @@ _COUNT_UP_TO = 256 << 20
 
 _BLOCK = 8 << 20
 _DUMP_UP_TO = 32 << 20
+_PACKED = {"gz": "gzip", "zst": "zstd"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -59,7 +61,7 @@ class _Look:
     def read_options(self) -> pc.ReadOptions:
         """Return how to read the file so that it has these names."""
         found = _read(self.comments)
-        if self.renamed:
+        if self.renamed or self.comments:  # Arrow's datasets look for names in the first line, whatever is skipped
             found.column_names, found.skip_rows_after_names = self.schema.names, 1
         return found
 
@@ -121,7 +123,7 @@ class CsvFormat(TableFormat):
     def table(self, path: Path) -> ds.Dataset | pa.Table | None:
         """Return a dataset that SQL scans piecewise, or ``None`` for a file without columns.
 
-        Its ``count_rows()`` is Arrow's own and counts the first row too where columns had to be renamed.
+        Its ``count_rows()`` is Arrow's own and counts the first row too where columns had to be renamed or comments go before.
         """
         look = _look(path)
         if not look.schema.names:
@@ -135,6 +137,24 @@ class CsvFormat(TableFormat):
         with reading(path, self.name):
             name, place = dataset_place(path)
             return ds.dataset(name, pa.schema(fields), layout, filesystem=place)
+
+    def plain_sql(self, path: Path) -> str | None:
+        """Return how DuckDB alone reads the file, by the names and types that were found here."""
+        look, listed = _look(path), file_in_sql(path)
+        types = types_in_sql(look.schema)
+        names = {name.lower() for name in look.schema.names}
+        if listed is None or types is None or not names or len(names) < len(look.schema.names):
+            return None
+        if len(names) == 1 and _has_blank_lines(path):  # which are no rows here, and nulls to DuckDB
+            return None
+        suffix = suffix_of(path.name)
+        marks = ", ".join(map(text_in_sql, _convert().null_values))
+        return (
+            f"SELECT * FROM read_csv({listed}, columns = {types}, header = true, skip = {look.comments}, "
+            f"delim = {text_in_sql(_separator(suffix))}, quote = '\"', escape = '\"', nullstr = [{marks}], "
+            f"allow_quoted_nulls = false, auto_detect = false, null_padding = false, "
+            f"compression = '{_PACKED.get(suffix.rpartition('.')[2], 'none')}')"
+        )
 
     def reads_remote(self, path: Path) -> bool:
         """Say yes, unless it is packed."""
@@ -165,6 +185,11 @@ def _convert() -> pc.ConvertOptions:
 
 def _stream(path: Path) -> BinaryIO:
     return open_unpacked(path, suffix_of(path.name))
+
+
+def _has_blank_lines(path: Path) -> bool:
+    with reading(path, "csv"), _stream(path) as file:
+        return any(not line.strip(b"\r\n") for line in file)
 
 
 def _look(path: Path) -> _Look:

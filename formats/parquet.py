@@ -19,6 +19,7 @@ from formats.base import Description, new_file, reading
 from formats.frames import columns_of, to_arrow, writing
 from formats.limits import refuse_oversize
 from formats.opened import closing
+from formats.plainsql import file_in_sql
 from formats.remotepath import dataset_place, is_remote_path
 from formats.tables import TableFormat
 
@@ -95,6 +96,11 @@ class ParquetFormat(TableFormat):
         with reading(path, self.name):
             name, place = dataset_place(path)
             return ds.dataset(name, format="parquet", filesystem=place)
+
+    def plain_sql(self, path: Path) -> str | None:
+        """Return how DuckDB alone reads the file."""
+        listed = file_in_sql(path)
+        return listed and f"SELECT * FROM read_parquet({listed}, hive_partitioning = false)"
 
     def reads_remote(self, path: Path) -> bool:
         """Say yes: columns and row groups that are asked for."""

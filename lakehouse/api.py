@@ -22,6 +22,7 @@ from registries.record import Record
 from registries.search.asking import LEAST, MOST
 from registries.search.hits import Hits
 from registries.sql.answer import Answer
+from registries.sql.contents import CONTENTS
 from registries.times import At
 
 if TYPE_CHECKING:
@@ -249,12 +250,16 @@ def sql(
     return current().sql(query, params, at=at, tables=tables)
 
 
-def attach(connection: duckdb.DuckDBPyConnection, *, name: str = "lake", at: At = None) -> None:
+def attach(
+    connection: duckdb.DuckDBPyConnection, *, name: str = "lake", at: At = None, contents: int | None = CONTENTS
+) -> None:
     """Make everything that ``lh.sql`` sees a database of a DuckDB connection of the caller's own.
 
     It shows one snapshot, also after others have saved: attaching again shows the newest. Registries, views and the
-    macros ``search_...``, ``ancestors`` and ``descendants`` are there, with comments on their columns; contents of
-    artifacts are not. What the connection may do beside is its owner's business: it is not locked.
+    macros ``search_...``, ``ancestors`` and ``descendants`` are there, with comments on their columns, and
+    ``lake.content."key"`` for parquet, csv and tsv files on a disk, which DuckDB reads itself; other formats, ``obs``
+    and ``var``, and what lies in a bucket, are for ``lh.sql`` alone. What the connection may do beside is its owner's
+    business: it is not locked.
 
     Parameters
     ----------
@@ -264,6 +269,8 @@ def attach(connection: duckdb.DuckDBPyConnection, *, name: str = "lake", at: At 
         What the database is called.
     at
         A commit, a time or a tag; now, where none is given.
+    contents
+        Of how many of the newest tables the content is to be there; ``None`` for all, which takes a millisecond each.
 
     Examples
     --------
@@ -278,7 +285,7 @@ def attach(connection: duckdb.DuckDBPyConnection, *, name: str = "lake", at: At 
     >>> connection.close()
     >>> lh.disconnect()
     """
-    current().attach(connection, name=name, at=at)
+    current().attach(connection, name=name, at=at, contents=contents)
 
 
 def save(records: R | Iterable[R]) -> list[R]:

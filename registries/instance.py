@@ -35,6 +35,7 @@ from registries.search.asking import LEAST, MOST, search_all
 from registries.search.hits import Hits
 from registries.sql.answer import Answer
 from registries.sql.attach import attach as attach_to
+from registries.sql.contents import CONTENTS
 from registries.sql.export import Exported, export_sql
 from registries.sql.running import run_sql
 from registries.sql.saved import View
@@ -235,20 +236,31 @@ class Instance(BoundRegistries):
         """
         return run_sql(self, query, params, at=at, tables=tables)
 
-    def attach(self, connection: duckdb.DuckDBPyConnection, *, name: str = "lake", at: At = None) -> None:
+    def attach(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        *,
+        name: str = "lake",
+        at: At = None,
+        contents: int | None = CONTENTS,
+    ) -> None:
         """Make everything that ``sql`` sees a database of somebody's DuckDB connection; see ``lh.attach``."""
-        attach_to(self, connection, name=name, at=at)
+        attach_to(self, connection, name=name, at=at, contents=contents)
 
-    def export_sql(self, target: str | os.PathLike[str]) -> Exported:
+    def export_sql(self, target: str | os.PathLike[str], *, contents: int | None = None) -> Exported:
         """Write a ``.duckdb`` file, or ``.sql`` text, of views over the published files of one snapshot.
 
         Plain DuckDB reads them, without this program. Everything is published first. The files that they name by
         their whole paths stay until a vacuum deletes them: export again then, or tag the commit to keep them.
+        ``content."key"`` is there for parquet, csv and tsv files on a disk, not for other formats (nor ``obs`` and
+        ``var``) nor for what lies in a bucket; searches compare every name, and take as long.
 
         Parameters
         ----------
         target
             A new file.
+        contents
+            Of how many of the newest tables the content is to be there; of all, where nothing is given.
 
         Raises
         ------
@@ -257,7 +269,7 @@ class Instance(BoundRegistries):
         Unsupported
             For a ``.duckdb`` file of an instance in a bucket: ``.sql`` works there.
         """
-        return export_sql(self, target)
+        return export_sql(self, target, contents=contents)
 
     def search(self, text: str, *, limit: int = MOST, min_score: float = LEAST) -> Hits[Any]:
         """Return the records of all registries that are nearest to a text; see ``lh.search``."""

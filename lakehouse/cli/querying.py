@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -68,10 +69,10 @@ def export(screen: Screen, target: Path) -> None:
     with opened(screen) as lake:
         made = lake.export_sql(target)
     if screen.options.json:
-        left_out = list(made.left_out)
-        screen.document({"path": str(made.path), "commit": made.commit, "views": made.views, "left_out": left_out})
+        screen.document(asdict(made) | {"path": str(made.path)})
     else:
-        screen.line(f"{made.path}: {made.views:,} views of commit {made.commit:,}")
+        contents = f", {made.contents:,} of them contents of tables" if made.contents else ""
+        screen.line(f"{made.path}: {made.views:,} views of commit {made.commit:,}{contents}")
 
 
 def _write(

@@ -22,15 +22,27 @@ if TYPE_CHECKING:
     from registries.meta import Meta
     from registries.record import Record
 
-__all__ = ["LEAST", "MOST", "index_of", "is_indexed", "is_searched", "search", "search_all", "searched"]
+__all__ = [
+    "LEAST",
+    "LONGEST",
+    "MOST",
+    "QUIET",
+    "index_of",
+    "is_indexed",
+    "is_searched",
+    "search",
+    "search_all",
+    "searched",
+]
 
 R = TypeVar("R", bound="Record")
 MOST = 20
 """Records that a search gives, where nothing else is asked for."""
 LEAST = 0.5
 """The score that a record has to reach, where nothing else is asked for."""
-_LONGEST = 100_000
-_QUIET = frozenset({"user", "storage", "source"})
+LONGEST = 100_000
+"""Characters of a text that is searched for."""
+QUIET = frozenset({"user", "storage", "source"})
 """Registries that a search over all of them passes over."""
 
 
@@ -135,7 +147,7 @@ def search_all(home: Instance, text: str, *, limit: int = MOST, min_score: float
     _check(text, limit, min_score)
     hits: list[Hit[Any]] = []
     for table, registry in list(REGISTRIES.items()):
-        if home.has(table) and table not in _QUIET and is_searched(registry.meta):
+        if home.has(table) and table not in QUIET and is_searched(registry.meta):
             hits += search(home.bound(registry), home, text, limit=limit, min_score=min_score).hits
     return Hits(text, sorted(hits, key=lambda hit: -hit.score)[:limit])
 
@@ -157,9 +169,9 @@ def _newest(found: list[Found], meta: Meta) -> list[Found]:
 def _check(text: object, limit: object, min_score: object) -> None:
     if not isinstance(text, str):
         raise InputError(f"search({shown(text)}): text is accepted, not a {type(text).__name__}")
-    if len(text) > _LONGEST:
+    if len(text) > LONGEST:
         raise InputError(
-            f"search({shown(text, 40)}) has {len(text):,} characters: at most {_LONGEST:,} are searched for"
+            f"search({shown(text, 40)}) has {len(text):,} characters: at most {LONGEST:,} are searched for"
         )
     if not check_text(text, "search").strip():
         raise InputError(f"search({shown(text)}): there is nothing to look for: give a word, or use filter()")

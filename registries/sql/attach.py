@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ from lakehouse.engine import Snapshot
 from lakehouse.engine.macros import Macro, define
 from lakehouse.engine.scan import quoted
 from lakehouse.errors import InputError, InvalidName, InvalidQuery, shown
-from registries.sql.objects import statements
+from registries.sql.contents import CONTENTS
+from registries.sql.objects import further_statements, made, statements, told
 from registries.sql.searching import search_macros
 from registries.times import At, point
 
@@ -20,11 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["attach"]
 
+_log = logging.getLogger("lakehouse")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _MARK = "_lakehouse"
 
 
-def attach(home: Instance, connection: Any, *, name: str = "lake", at: At = None) -> None:
+def attach(
+    home: Instance, connection: Any, *, name: str = "lake", at: At = None, contents: int | None = CONTENTS
+) -> None:
     """Make everything that ``lh.sql`` sees a database of a DuckDB connection; see ``lh.attach``."""
     if not isinstance(connection, duckdb.DuckDBPyConnection):
         raise InputError(f"attach({shown(connection)}): a DuckDB connection is accepted, such as duckdb.connect()")
@@ -36,9 +41,12 @@ def attach(home: Instance, connection: Any, *, name: str = "lake", at: At = None
     connection.execute(f"ATTACH ':memory:' AS {quoted(name)}")
     try:
         _fill(home, connection, name, snapshot, now=at is None)
+        left_out = _add_further(home, connection, name, snapshot, contents)
     except BaseException:
         connection.execute(f"DETACH {quoted(name)}")
         raise
+    if left_out:
+        _log.warning("left out of %s, since DuckDB alone cannot make them: %s", name, told(left_out))
 
 
 def _make_room(connection: duckdb.DuckDBPyConnection, name: str) -> None:
@@ -75,8 +83,7 @@ def _fill(home: Instance, connection: duckdb.DuckDBPyConnection, name: str, snap
         except duckdb.IOException as error:
             raise snapshot.missing_file(error) from error
         except duckdb.Error as error:
-            if not statement.saved:  # what a user wrote may name what was there once
-                raise InvalidQuery(f"the view {shown(statement.name)} cannot be made: {error}") from error
+            raise InvalidQuery(f"the view {shown(statement.name)} cannot be made: {error}") from error
     _add_search(home, connection, name, snapshot, now=now)
 
 
@@ -88,3 +95,8 @@ def _add_search(home: Instance, connection: Any, name: str, snapshot: Snapshot, 
             if function.name in known:
                 connection.remove_function(function.name)
         define(connection, f"{quoted(name)}.main.{quoted(macro_name)}", Macro(macro, macro.functions), temporary=False)
+
+
+def _add_further(home: Instance, connection: Any, name: str, snapshot: Snapshot, contents: int | None) -> list[str]:
+    found = further_statements(home, snapshot, contents=contents, inside=f"{quoted(name)}.main.")
+    return [one.name for one in found if not made(connection, one)]

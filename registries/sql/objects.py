@@ -2,68 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import duckdb
 
 from lakehouse.engine import Snapshot
 from lakehouse.engine.macros import Macro
 from lakehouse.engine.mentioned import TABLE
 from lakehouse.engine.scan import literal, quoted
+from lakehouse.errors import InvalidQuery, shown
 from registries.binding import REGISTRIES
 from registries.documented import COLUMNS, column_table
 from registries.ontology.views import hierarchy_views
+from registries.sql.contents import plain_contents
 from registries.sql.lineage import lineage_macros
+from registries.sql.plainsearch import plain_search
+from registries.sql.running import is_admitted
 from registries.sql.saved import all_saved_views
 from registries.views import named_tables, views
 
 if TYPE_CHECKING:
     from registries.instance import Instance
 
-__all__ = ["Statement", "statements"]
+__all__ = ["Statement", "further_statements", "made", "search_statements", "statements", "told"]
 
 _ALL = "artifact_annotated artifact_label run_label transform_label lineage_edge ancestors"
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement that makes something, and what that is called."""
+    """A statement that makes something, and what that is called.
+
+    Attributes
+    ----------
+    name
+        As messages call it.
+    text
+        Nothing for what DuckDB alone cannot have.
+    optional
+        Whether it is left out where it cannot be made: a content, or a view that a user wrote.
+    """
 
     name: str
     text: str
-    saved: bool = False
-    """Whether a user wrote it."""
+    optional: bool = False
 
 
 def statements(
     home: Instance, snapshot: Snapshot, source: Callable[[str], str], *, inside: str = ""
 ) -> Iterator[Statement]:
-    """Yield what makes views of all tables, convenience and saved views, macros and comments.
-
-    Saved views over contents of artifacts are left out: these have no names outside.
+    """Yield what makes views of all tables, convenience views, macros and comments.
 
     Parameters
     ----------
     source
         Gives a table as SQL.
     inside
-        What stands before names, such as ``"lake".``; nothing for the database that is open.
+        What stands before names, such as ``"lake".main.``; nothing for the database that is open.
     """
-    shown = _seen(home, snapshot)
+    seen = _seen(home, snapshot)
     for table in snapshot.tables:
-        name = f"{TABLE}{table}" if table in shown else table
+        name = f"{TABLE}{table}" if table in seen else table
         yield Statement(name, f"CREATE VIEW {inside}{quoted(name)} AS {source(table)}")
     yield _columns(snapshot, inside)
-    for name, sql in shown.items():
+    for name, sql in seen.items():
         if isinstance(sql, Macro):
             text = sql.replace("lineage_edge", f"{inside}lineage_edge")  # a macro looks names up where it is called
             yield Statement(name, f"CREATE MACRO {inside}{quoted(name)}{text}")
         else:
             yield Statement(name, f"CREATE VIEW {inside}{quoted(name)} AS {sql}")
-    for name, sql in all_saved_views(snapshot).items():
-        if not named_tables(sql):
-            yield Statement(name, f"CREATE VIEW {inside}{quoted(name)} AS {sql.strip().rstrip(';')}", saved=True)
     yield from _comments(snapshot, inside)
+
+
+def search_statements(home: Instance, snapshot: Snapshot) -> Iterator[Statement]:
+    """Yield the macros of searches, in SQL alone, for the database that is open."""
+    for name, text in plain_search(home, snapshot):
+        yield Statement(name, f"CREATE MACRO {quoted(name)}{text}")
+
+
+def further_statements(
+    home: Instance, snapshot: Snapshot, *, contents: int | None, inside: str = ""
+) -> Iterator[Statement]:
+    """Yield views of contents, and the views that users saved, each after what it may name."""
+    schema = f"{inside.removesuffix('main.')}content"
+    yield Statement("content", f"CREATE SCHEMA {schema}")
+    there = set[tuple[str, str]]()
+    for key, sql in plain_contents(home, snapshot, contents):
+        there |= {("content", key)} if sql else set()
+        text = sql and f"CREATE VIEW {schema}.{quoted(key)} AS {sql}"
+        yield Statement(f"content.{quoted(key)}", text, optional=True)
+    for name, sql in all_saved_views(snapshot).items():
+        can_be = named_tables(sql) <= there and is_admitted(home, snapshot, sql)
+        text = f"CREATE VIEW {inside}{quoted(name)} AS {sql.strip().rstrip(';')}"
+        yield Statement(name, text if can_be else "", optional=True)
+
+
+def made(connection: duckdb.DuckDBPyConnection, statement: Statement) -> bool:
+    """Run a statement; False where it is optional and cannot be run.
+
+    Raises
+    ------
+    InvalidQuery
+        When one that is not optional fails.
+    """
+    if not statement.text:
+        return False
+    try:
+        connection.execute(statement.text)
+    except duckdb.Error as error:
+        if statement.optional:
+            return False
+        raise InvalidQuery(f"the view {shown(statement.name)} cannot be made: {error}") from error
+    return True
+
+
+def told(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def _seen(home: Instance, snapshot: Snapshot) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.engine import Snapshot
 from lakehouse.engine.sql import TableName
-from lakehouse.errors import InputError, shown
+from lakehouse.errors import InputError, LakehouseError, shown
 from registries.documented import COLUMNS, column_table
 from registries.names import check_text
 from registries.ontology.views import hierarchy_views
@@ -17,12 +17,14 @@ from registries.sql.lineage import lineage_macros
 from registries.sql.saved import saved_views
 from registries.sql.searching import search_macros
 from registries.times import At, point
-from registries.views import content_tables, views
+from registries.views import NamedContent, content_tables, views
 
 if TYPE_CHECKING:
+    import duckdb
+
     from registries.instance import Instance
 
-__all__ = ["run_sql", "seen"]
+__all__ = ["is_admitted", "run_sql", "seen"]
 
 
 def run_sql(
@@ -40,6 +42,26 @@ def run_sql(
     moment = point(at)
     home.settle_runs()
     snapshot = home.snapshot(moment)
+    found, contents = _asked(home, snapshot, query, params, tables or {}, now=moment is None)
+    read = list({content.artifact.uid: content.artifact for content in contents}.values())
+    for artifact in read:
+        home.note_read(artifact)
+    return Answer(found, home, query, snapshot.commit, read)
+
+
+def is_admitted(home: Instance, snapshot: Snapshot, query: str) -> bool:
+    """Whether a query is one that the instance answers: others must not reach connections that are not locked."""
+    try:
+        _asked(home, snapshot, query, None, {}, now=True)
+    except LakehouseError:
+        return False
+    return True
+
+
+def _asked(
+    home: Instance, snapshot: Snapshot, query: str, params: Any, tables: Mapping[str, Any], *, now: bool
+) -> tuple[duckdb.DuckDBPyRelation, list[NamedContent]]:
+    """Return the relation of a query, and the contents that it names."""
     saved = saved_views(snapshot, query)
     whole = "\n".join((query, *saved.values()))
     contents = {
@@ -50,15 +72,11 @@ def run_sql(
     given: dict[TableName, Any] = {name: content.table for name, content in contents.items()}
     if COLUMNS in whole.lower():
         given[COLUMNS] = column_table(snapshot.tables)
-    for name, table in (tables or {}).items():
+    for name, table in tables.items():
         given[name] = table.arrow() if isinstance(table, Query) else getattr(table, "relation", table)
-    shows = {**seen(home, snapshot, whole, now=moment is None), **saved}
+    shows = {**seen(home, snapshot, whole, now=now), **saved}
     when = None if snapshot.moves else snapshot.commit  # contents, views and tables are of one commit
-    found = home.lake.sql(query, params, at=when, tables=given, views=shows)
-    read = list({content.artifact.uid: content.artifact for content in contents.values()}.values())
-    for artifact in read:
-        home.note_read(artifact)
-    return Answer(found, home, query, snapshot.commit, read)
+    return home.lake.sql(query, params, at=when, tables=given, views=shows), list(contents.values())
 
 
 def seen(home: Instance, snapshot: Snapshot, query: str, *, now: bool) -> dict[str, str]:

@@ -10,7 +10,7 @@ from lakehouse.engine import Snapshot
 from lakehouse.engine.macros import Function, Macro
 from lakehouse.engine.scan import quoted
 from registries.binding import REGISTRIES
-from registries.search.asking import index_of, is_searched, search_all, searched
+from registries.search.asking import LONGEST, index_of, is_searched, search_all, searched
 from registries.search.fields import fields_of
 from registries.search.index import Index
 
@@ -90,11 +90,16 @@ def _two(ask: Any) -> Any:
 
 
 def _ask(asking: _Asking, words: str, most: int) -> list[dict[str, Any]]:
-    if not words.strip():
+    if not _can_be_found(words):
         return []
     found = searched(asking.meta, asking.index, words, max(0, most))
     return [{"uid": one.uid, "score": one.score, "field": one.field, "match": one.match} for one in found]
 
 
 def _ask_all(home: Instance, words: str, most: int) -> list[dict[str, Any]]:
-    return search_all(home, words, limit=max(0, most)).to_dicts() if words.strip() else []
+    return search_all(home, words, limit=max(0, most)).to_dicts() if _can_be_found(words) else []
+
+
+def _can_be_found(words: str) -> bool:
+    """Whether a name may be near: within a statement, words that none can be like find nothing, as in ``LIKE``."""
+    return bool(words.strip()) and len(words) <= LONGEST and "\0" not in words

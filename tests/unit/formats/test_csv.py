@@ -198,3 +198,49 @@ def test_comments_before_the_names_are_passed_over_where_they_are_no_names(tmp_p
     path.write_text("# made by a program\na,b\n1,2,3\n")
     with pytest.raises(InvalidFile, match="Expected 2 columns, got 3"):
         FORMAT.load(path)
+
+
+def test_sql_reads_a_file_whose_names_follow_comments(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("# made by a program\n# of 2020\na,b\n1,2\n")
+    with duckdb.connect() as connection:
+        rows = connection.from_arrow(FORMAT.table(path))
+        assert rows.project("a, b").fetchall() == [(1, 2)]
+        assert rows.count("*").fetchall() == [(1,)]
+
+
+ALONE = {
+    "types.csv": 'a,b,c,d,e,f\n1,x,1.5,true,2026-01-02,2026-01-02 10:00:00\n,NA,nan,,,\n3,"",-inf,FALSE,2026-01-03,\n',
+    "quotes.csv": 'a,b\n1,"said ""no"", then\nleft"\n2,\'\n',
+    "zones.csv": "a,t\n1,2026-01-02T10:00:00Z\n2,2026-01-02 10:00:00+02:00\n",
+    "marks.csv": 'a,b\n"NA",1\nNA,2\n"1",null\n',
+    "mark.csv": "\ufeffa,b\r\n 1, x\r\n\r\n007,y",
+    "names.csv": "a,a,,ä\n1,2,3,4\n",
+    "comments.csv": "# made by\na,b\n1,2\n",
+    "nothing.csv": "a,b\n,x\n,y\n",
+    "it's [1]*.tsv": "a\tb\nx y\t1\n",
+    "one.csv": "a\n1\n2\n",
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+@pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
+def test_duckdb_alone_reads_what_sql_reads(tmp_path: Path, name: str, packed: str) -> None:
+    path = tmp_path / f"{name}{packed}"
+    data = ALONE[name].encode()
+    path.write_bytes(
+        gzip.compress(data) if packed == ".gz" else pa.compress(data, "zstd", asbytes=True) if packed else data
+    )
+    (tmp_path / "it's 1x.tsv").write_text("a\tb\nanother\t1\n")  # which the name would match as a pattern
+    with duckdb.connect() as connection:
+        wanted = connection.from_arrow(FORMAT.table(path))
+        found = connection.sql(FORMAT.plain_sql(path) or "")
+        assert (found.columns, found.types) == (wanted.columns, wanted.types)
+        assert str(found.fetchall()) == str(wanted.fetchall())
+
+
+@pytest.mark.parametrize("text", ["a\n1\n\n2\n", "a,A\n1,2\n", ""])
+def test_what_duckdb_alone_would_read_otherwise_it_is_not_given(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    assert FORMAT.plain_sql(path) is None

@@ -27,7 +27,10 @@ def cells(tmp_path_factory):
     artifact.features.add_values({"temperature": 21.5})
     artifact.cell_types.add("fibroblast")
     lake.View(name="heavy", query="select key from artifact where size > 10").save()
+    lake.Artifact(b"n,donor\n1,'x\n2,\n", key='it\'s "b".csv').save()
     lake.View(name="inside", query='select * from content."a.parquet"').save()
+    lake.View(name="near", query="select name from search_cell_type('fibrblast')").save()
+    lake.View(name="nearer", query="select n, name from inside, near").save()
     lake.ULabel(name="later").save()
     yield lake
     lake.close()
@@ -52,9 +55,15 @@ QUERIES = [
     "select * from {}artifact_value",
     "select * from {}registry_column",
     "select * from {}heavy",
+    'select * from {}content."a.parquet"',
+    """select * from {}content."it's ""b"".csv" """,
+    "select * from {}inside",
+    "select * from {}nearer",
+    "select name, field, match from {}search_cell_type('fibrblast', most := 1)",
+    "select registry, name from {}search('latr')",
     "select name from {}ulabel",
     "select * from {}descendants((select uid from {}run))",
-    "select * from {}ancestors((select uid from {}artifact))",
+    "select * from {}ancestors((select uid from {}artifact where key = 'a.parquet'))",
 ]
 
 
@@ -149,6 +158,70 @@ def test_an_export_that_cannot_be_made_leaves_nothing(cells, tmp_path):
     with pytest.raises(InputError, match=r"\.duckdb or \.sql"):
         cells.export_sql(tmp_path / "x.csv")
     assert sorted(file.name for file in tmp_path.iterdir() if file.is_file()) == ["there.duckdb"]
+
+
+@pytest.fixture
+def mixed(lake):
+    """An instance with contents, and views over them, of which DuckDB alone can have but one."""
+    lake.Artifact.from_df(pd.DataFrame({"n": [1]}), key="a.parquet").save()
+    lake.Artifact(b'{"n": 1}\n', key="b.jsonl").save()
+    memory = lake.Storage(root="memory://outside").save()
+    lake.Artifact.from_df(pd.DataFrame({"n": [1]}), key="far.parquet", storage=memory).save()
+    damaged = lake.Artifact.from_df(pd.DataFrame({"n": [2]}), key="damaged.parquet").save()
+    for name, key in (("fine", "a.parquet"), ("lines", "b.jsonl"), ("distant", "far.parquet")):
+        lake.View(name=name, query=f'select * from content."{key}"').save()
+    damaged.path.chmod(0o600)
+    damaged.path.write_bytes(b"x" * damaged.size)
+    return lake
+
+
+LEFT_OUT = {'content."b.jsonl"', 'content."far.parquet"', 'content."damaged.parquet"', "lines", "distant"}
+
+
+@pytest.mark.parametrize("suffix", [".duckdb", ".sql"])
+def test_what_duckdb_alone_cannot_have_is_left_out_and_told(mixed, tmp_path, suffix, caplog):
+    made = mixed.export_sql(tmp_path / f"export{suffix}")
+    assert set(made.left_out) == LEFT_OUT and made.contents == 1
+    assert "left out" in caplog.text and "b.jsonl" in caplog.text
+    with duckdb.connect(str(made.path) if suffix == ".duckdb" else ":memory:") as connection:
+        if suffix == ".sql":
+            connection.execute(made.path.read_text())
+        assert connection.sql("from fine").fetchall() == [(1,)]
+
+
+def test_the_newest_contents_are_attached_and_as_many_as_one_asks_for(mixed, own, caplog):
+    mixed.attach(own)
+    assert "content." in caplog.text and own.sql("from lake.fine").fetchall() == [(1,)]
+    mixed.Artifact.from_df(pd.DataFrame({"n": [3]}), key="newer.parquet").save()
+    mixed.attach(own, contents=1)
+    assert own.sql('from lake.content."newer.parquet"').fetchall() == [(3,)]
+    with pytest.raises(duckdb.Error):
+        own.sql('from lake.content."a.parquet"')
+    with pytest.raises(InputError, match="contents"):
+        mixed.attach(own, contents=-1)
+
+
+def test_an_older_commit_is_attached_with_the_contents_of_that_time(lake, own):
+    first = lake.Artifact(b"n\n1\n", key="a.csv").save()
+    before = lake.snapshots()[0]
+    first.replace(b"n\n2\n")
+    lake.attach(own, at=before)
+    lake.attach(own, name="now")
+    assert own.sql('select * from lake.content."a.csv", now.content."a.csv"').fetchall() == [(1, 2)]
+
+
+@pytest.mark.parametrize("query", ["select 1; copy artifact to '{}'", "select * from read_csv('{}')", "from '{}'"])
+def test_what_somebody_wrote_into_the_table_of_views_is_made_nowhere(lake, own, tmp_path, query):
+    target = tmp_path / "secret.csv"
+    target.write_text("n\n1\n")
+    row = lake.View(name="sly", query="select 1").save().to_row() | {"query": query.format(target)}
+    lake.run(lambda txn: txn.upsert("saved_view", [row]))
+    lake.attach(own)
+    exported = [lake.export_sql(tmp_path / name) for name in ("x.sql", "x.duckdb")]
+    assert [one.left_out for one in exported] == [("sly",), ("sly",)]
+    assert str(target) not in exported[0].path.read_text()
+    assert own.sql("select 1 from duckdb_views() where view_name = 'sly'").fetchall() == []
+    assert target.read_text() == "n\n1\n"
 
 
 def test_a_reader_is_told_to_flush_first(lake, tmp_path):

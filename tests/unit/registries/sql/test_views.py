@@ -37,7 +37,7 @@ def test_sql_searches_all_registries_and_joins_what_it_finds(cells):
     ]
 
 
-@pytest.mark.parametrize("words", ["", "  ", None, "'; DROP TABLE x;--", "%", "x" * 1000])
+@pytest.mark.parametrize("words", ["", "  ", None, "'; DROP TABLE x;--", "%", "x" * 1000, "nul\0x", "x" * 200_000])
 def test_odd_words_find_nothing_and_do_no_harm(cells, words):
     assert cells.sql("select count(*) from search_cell_type(?)", [words]).fetchall() == [(0,)]
 
