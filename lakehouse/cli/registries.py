@@ -159,7 +159,7 @@ def import_lamindb(screen: Screen, path: Path) -> None:
 def _unseen(found: Sequence[type[Record]]) -> list[str]:
     """Return where the registries came from whose modules nobody named: an instance's word imports nothing."""
     origins = {one.meta.origin for table, one in REGISTRIES.items() if one not in found}
-    return sorted(origin for origin in origins if ":" in origin and not origin.startswith(PLUGIN))
+    return sorted(origin for origin in origins if ":" in origin and not origin.startswith((PLUGIN, "__main__")))
 
 
 def _classes(texts: Sequence[str]) -> list[type[Record]]:
