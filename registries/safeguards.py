@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 from lakehouse.errors import LakehouseError, StillReferenced, shown
 from registries.binding import REGISTRIES
@@ -35,7 +36,7 @@ def warn_of_close_names(record: Record, *, asked: bool = False) -> None:
     guarded = is_guarded(meta) and (identify is None or identify(record) is None)
     if not (asked or guarded) or not isinstance(name, str) or not name.strip():
         return
-    close = close_names(record.home_of(), meta, name[:1_000])
+    close = close_names(record.home_of(), meta, normalize("NFC", name[:1_000]))  # as it will be saved
     if close:
         _log.warning(
             "%s %s is close to %s: if one of these is meant, take that, and merge_into() it what is there twice; "

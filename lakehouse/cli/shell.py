@@ -5,6 +5,7 @@ from __future__ import annotations
 import cmd
 import contextlib
 import io
+import os
 import pydoc
 import shutil
 import sys
@@ -162,6 +163,7 @@ def paged(screen: Screen) -> Iterator[None]:
         sys.stdout = terminal
         text = buffer.getvalue()
         if text.count("\n") >= shutil.get_terminal_size().lines:
+            os.environ.setdefault("LESS", "-R")  # bold names are shown so, not as the codes that make them bold
             pydoc.pager(text)
         else:
             screen.write(text)

@@ -67,6 +67,17 @@ def test_a_terminal_gets_a_shell_with_help_errors_pages_and_a_history(lake, root
     assert stat.S_IMODE(history.stat().st_mode) == 0o600
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_pages_show_bold_letters_and_not_their_codes(lake, root, tmp_path):
+    pager = "sh -c 'echo told \"<$LESS>\"; cat'"
+    where = {"PYTHONPATH": str(root), "XDG_DATA_HOME": str(tmp_path / "data"), "TERM": "xterm", "PAGER": pager}
+    shell = Terminal(Path.cwd(), **where)
+    shell.until("sql> ")
+    shell.type("select i from range(30) t(i);\n")
+    assert "told <-R>" in shell.until("29")
+    assert shell.end() == 0
+
+
 def test_what_is_piped_in_is_answered_statement_by_statement(lake, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("select 1 as a; -- the first; of two\nselect ';' as b"))
     done = lake("sql", "--format", "csv")

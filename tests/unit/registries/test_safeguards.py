@@ -50,6 +50,12 @@ def test_the_same_name_is_the_same_record_and_nothing_is_said(lake, caplog):
     assert "close to" not in caplog.text
 
 
+def test_another_form_of_the_same_letters_is_no_close_name_but_the_name_itself(lake, caplog):
+    first = lake.ULabel(name="caf\u00e9").save()
+    assert lake.ULabel(name="cafe\u0301").save() == first
+    assert "close to" not in caplog.text
+
+
 def test_the_check_can_be_switched_off(tmp_path, caplog, monkeypatch):
     monkeypatch.setenv("LAKEHOUSE_CLOSE_NAMES", "off")
     with Instance.create(tmp_path / "x", user="ada") as lake:
