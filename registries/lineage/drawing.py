@@ -17,6 +17,7 @@ __all__ = ["html", "svg"]
 _FILLS: Final = {"artifact": "#eff6ff", "dataset": "#ecfdf5", "run": "#f4f4f5", "deleted": "#ffffff"}
 _LINES: Final = {
     "artifact": "#3b82f6",
+    "dataset": "#059669",
     "run": "#71717a",
     "failed": "#dc2626",
     "aborted": "#d97706",

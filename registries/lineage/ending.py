@@ -40,12 +40,19 @@ class _Watch:
             return
         first, self.set_in = self.set_in is None, os.getpid()
         if not first:  # the hooks came with the fork
+            self._watch_child()
             return
         self._hook, self._exit = sys.excepthook, sys.exit
         sys.excepthook, sys.exit = self._failed, self._exited
         atexit.register(self._end)
         if (ipython := shell()) is not None:
             ipython.events.register("post_run_cell", self._cell_ended)
+
+    def _watch_child(self) -> None:
+        """Be told of the end of a forked worker: up to Python 3.12 they end without what is registered at exit."""
+        finalize = getattr(sys.modules.get("multiprocessing.util"), "Finalize", None)
+        if finalize is not None:
+            finalize(None, self._end, exitpriority=0)
 
     def _failed(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         self.error = error

@@ -17,6 +17,7 @@ __all__ = [
     "is_cell",
     "is_kernel",
     "is_marimo",
+    "is_marimo_kernel",
     "path_of",
     "shell",
     "without_outputs",
@@ -51,6 +52,12 @@ def is_marimo(path: Path) -> bool:
         return "marimo.App(" in path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
+
+
+def is_marimo_kernel() -> bool:
+    """Whether the cells of a notebook of marimo's are run one by one, and may be run again."""
+    asked = getattr(sys.modules.get("marimo"), "running_in_notebook", None)
+    return asked is not None and bool(asked())
 
 
 def path_of(ipython: Any) -> Path | None:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-__all__ = ["VARIABLES", "host", "identity", "is_gone"]
+__all__ = ["VARIABLES", "command_line", "host", "identity", "is_gone"]
 
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 VARIABLES: Final = ("CONDA_DEFAULT_ENV", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "SLURM_JOB_ID", "VIRTUAL_ENV")
@@ -20,6 +20,21 @@ VARIABLES: Final = ("CONDA_DEFAULT_ENV", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREAD
 def host() -> str:
     """Return the name of the machine; no network is asked."""
     return socket.gethostname()
+
+
+def command_line() -> list[str]:
+    """Return what follows ``python`` to run the same again.
+
+    Examples
+    --------
+    >>> isinstance(command_line(), list)
+    True
+    """
+    given = [os.fsdecode(one) for one in sys.argv]
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is None or spec.name == "__main__" or given[:1] != [spec.origin]:
+        return given
+    return ["-m", spec.name.removesuffix(".__main__"), *given[1:]]  # Python put the module's file in its place
 
 
 def identity(pid: int | None = None) -> str:

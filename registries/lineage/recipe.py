@@ -112,7 +112,7 @@ def _plain(value: Any) -> Any:
 def _lines(work: Work) -> list[str]:
     lines = []
     if work.source is not None:
-        name = work.transform.partition("::")[0].rpartition("/")[2]
+        name = (work.source_key or work.transform.partition("::")[0]).rpartition("/")[2]
         lines.append(f"source:  lakehouse load {shlex.quote(work.source_key or work.source)} --to {shlex.quote(name)}")
         if work.source_key is not None:
             lines[-1] += f"   # artifact {work.source}"
@@ -122,7 +122,8 @@ def _lines(work: Work) -> list[str]:
         dirty = " (and files were changed since)" if work.is_dirty else ""
         lines.append(f"git:     {work.repository or 'a repository without a remote'} at {work.commit}{dirty}")
     if work.arguments:
-        lines.append(f"command: {shlex.join(work.arguments)}")
+        program = "lakehouse run" if work.arguments[0].endswith(".ipynb") else "python"
+        lines.append(f"command: {program} {shlex.join(work.arguments)}")
     lines += [f"param:   {name} = {json.dumps(_plain(value))}" for name, value in work.parameters.items()]
     lines += [f"input:   {key}   # {uid}" for uid, key in work.inputs]
     lines += [f"output:  {key}   # {uid}" for uid, key in work.outputs]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lakehouse.errors import Conflict, LakehouseError, ReferenceMissing, Unavailable
 from registries.lineage.active import Active
 from registries.lineage.edges import INPUT, OUTPUT, edge_uid
+from registries.lineage.ending import watch
 from registries.lineage.parameters import PARAM, Parameter
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Recorder:
         """Leave to the parent, in a forked child, what it had gathered."""
         if self._pid != os.getpid():
             self._begin()
+            watch(self._home.tracking)
 
     @property
     def is_empty(self) -> bool:

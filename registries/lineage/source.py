@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -62,7 +62,10 @@ class Source:
         return self.name.partition("::")[0]
 
     def again(self) -> Source:
-        """Return it as it is now."""
+        """Return it as it is now; a notebook may be known by its cells only once more of them were run."""
+        if self.path is None and self.kind == "notebook" and (shell := notebook.shell()) is not None:
+            path = notebook.path_of(shell)
+            return self if path is None else replace(of_path(path), argued=False)
         return self if self.path is None or self.kind == "function" else _read(self, self.path)
 
 
@@ -70,16 +73,17 @@ def of_caller() -> Source:
     """Return what runs in this process, as far as it can be found out."""
     frame = _caller()
     if (shell := notebook.shell()) is not None:
-        return _of_shell(shell)
+        ran = _ran_by(shell, frame)
+        return _of_shell(shell) if ran is None else of_path(ran)
     if (test := os.environ.get("PYTEST_CURRENT_TEST")) and "pytest" in sys.modules:
         return _of_test(test, frame)
-    main: Any = sys.modules.get("__main__")
-    file = getattr(main, "__file__", None)
-    if file is None or _is_entry_point(Path(file)):
-        file = frame.f_globals.get("__file__") if frame is not None else None
+    file = _file_of(vars(sys.modules["__main__"]))
+    if file is None or _is_entry_point(file):
+        file = _file_of(frame.f_globals) if frame is not None else None
     if file is None:
         return Source("script", "interactive session", argued=False)
-    return of_path(Path(file))
+    found = of_path(file)
+    return replace(found, argued=False) if notebook.is_marimo_kernel() else found
 
 
 def of_path(path: Path, *, kind: str | None = None) -> Source:
@@ -147,6 +151,19 @@ def _of_shell(shell: Any) -> Source:
         "the name of this notebook cannot be found: pass lh.track(path='analysis.ipynb') to have its source kept"
     )
     return Source("notebook", "untitled notebook", argued=False)
+
+
+def _file_of(names: Mapping[str, Any]) -> Path | None:
+    """Return the file that a module is of; what comes through a pipe is of none."""
+    file = names.get("__file__")
+    return Path(file) if isinstance(file, str) and not file.startswith("<") else None
+
+
+def _ran_by(shell: Any, frame: FrameType | None) -> Path | None:
+    """Return the script that ``%run`` executes in a shell."""
+    if frame is None or frame.f_globals is shell.user_ns or frame.f_globals.get("__name__") != "__main__":
+        return None
+    return _file_of(frame.f_globals)
 
 
 def _of_test(test: str, frame: FrameType | None) -> Source:

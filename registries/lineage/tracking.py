@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import logging
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -178,16 +177,18 @@ class Tracking:
 
     def _make_room(self, wanted: Wanted) -> Active | None:
         """Return the run that a new one is a part of; one of the same source is finished: its cell was run again."""
-        if self._stack and self._stack[-1].wanted.name == wanted.name and wanted.source.argued is False:
+        running = self.current
+        before = next((one for one in self._stack if one.active is running), None)
+        if before is not None and before.wanted.name == wanted.name and not wanted.source.argued:
             _log.info("%s is tracked anew: its run before is finished", shown(wanted.name))
-            self.finish()
+            self.finish(before.record)
         return self.current
 
     def _row(
         self, wanted: Wanted, now: dt.datetime, parent: Active | None, given: Sequence[str] | None
     ) -> dict[str, Any]:
         source = wanted.source
-        line = given if given is not None else [os.fsdecode(one) for one in sys.argv] if source.argued else None
+        line = given if given is not None else process.command_line() if source.argued else None
         arguments = without_secrets_in_arguments(line) if line is not None else None
         found = {name: os.environ[name] for name in process.VARIABLES if os.environ.get(name)}
         return _blank(self._home) | {
@@ -305,16 +306,15 @@ class Tracking:
     def _as_it_ended(self, tracked: _Tracked) -> dict[str, Any] | None:
         """Look at the source again: a notebook counts as it is now, a script that was changed ran as it was."""
         before = tracked.wanted
-        if before.source.path is None:
-            return None
         now = before.source.again()
         if now.hash in (None, before.source.hash):
             return None
         if now.kind != "notebook":
             _log.warning("%s was changed while it ran: it is recorded as it was at the start", shown(before.name))
             return None
-        wanted = replace(before, source=now)
-        return {"transform": self.ensure(wanted), "source_hash": now.hash}
+        tracked.wanted = replace(before, source=now)
+        found = {"transform": self.ensure(tracked.wanted), "source_hash": now.hash}
+        return found if now.repository is None else found | {"git_commit": now.repository.commit}
 
     def _kept(self, tracked: _Tracked) -> list[tuple[str, Artifact]]:
         """Return the artifacts of log and report."""

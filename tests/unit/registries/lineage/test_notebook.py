@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,7 +36,10 @@ def write(name: str, *cells: str) -> object:
 
 
 def execute(notebook: object) -> None:
-    nbclient.NotebookClient(notebook, resources={"metadata": {"path": str(Path.cwd())}}).execute()
+    try:
+        nbclient.NotebookClient(notebook, resources={"metadata": {"path": str(Path.cwd())}}).execute()
+    finally:
+        gc.collect()  # the client warns of its sockets when it goes: here, and not in the midst of another test
 
 
 # Those are warnings of the kernel's client, about its own sockets.
@@ -105,6 +112,33 @@ def test_the_file_of_a_notebook_is_told_by_editors_or_found_by_its_cells(lake, m
     assert found(In=["", "elsewhere"]) is None
     monkeypatch.setenv("JPY_SESSION_NAME", str(Path("one.ipynb").absolute()))
     assert found(In=[""]).name == "one.ipynb"
+
+
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+def test_a_notebook_that_only_its_later_cells_tell_apart_has_its_name_at_the_end(lake, root, monkeypatch, capfd):
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    write("other.ipynb", CELLS[0], "1 + 1", CELLS[2])
+    execute(write("analysis.ipynb", *CELLS))
+    run = lh.Run.filter().one()
+    assert lh.Transform.get(run.transform).name == "analysis.ipynb"
+    assert b"made.txt" in lh.Artifact.get(lh.Transform.get(run.transform).source).path.read_bytes()
+    assert lh.Artifact.get(run.report).key == "report/analysis.ipynb.html"
+
+
+def test_a_script_that_a_shell_runs_is_recorded_as_that_script(lake, root):
+    Path("inner.py").write_text(
+        "import lakehouse as lh\nlh.track()\nlh.Artifact(b'1', key='a.txt').save()\nlh.finish()\n"
+    )
+    cells = "import lakehouse as lh\nlh.connect();\nlh.track();\n%run inner.py --n 3\n"
+    shell = [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor"]
+    env = {**os.environ, "PYTHONPATH": str(root), "IPYTHONDIR": str(Path.cwd())}
+    subprocess.run(shell, env=env, input=cells, text=True, check=True, timeout=120, capture_output=True)
+    made = lh.Run.get(lh.Artifact.get(key="a.txt").run)
+    assert (lh.Transform.get(made.transform).name, made.arguments) == ("inner.py", '["inner.py", "--n", "3"]')
+    assert lh.Transform.get(lh.Run.get(made.run).transform).name == "IPython session"
 
 
 def test_what_is_no_notebook_is_refused_and_leaves_no_open_run(lake):

@@ -7,6 +7,7 @@ import copy
 import inspect
 import logging
 import multiprocessing
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -166,6 +167,25 @@ def test_steps_in_spawned_processes_are_parts_of_the_flow_that_sent_them(lake):
     assert {artifact.run for artifact in lh.Artifact.filter(key__startswith="spawn/")} == {
         run.uid for run in runs("make")
     }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_step_that_is_all_of_a_forked_process_has_an_end(program):
+    done = program(
+        "import multiprocessing\nimport lakehouse as lh\n"
+        "@lh.step\ndef part(n): return lh.Artifact(b'x', key=f'{n}.txt').save()\n"
+        "@lh.flow\ndef whole():\n"
+        "    part(0)\n"
+        "    for method in ('fork', 'spawn'):\n"
+        "        one = multiprocessing.get_context(method).Process(target=part, args=(method,))\n"
+        "        one.start(); one.join()\n"
+        "if __name__ == '__main__':\n    lh.connect(); whole()\n"
+    )
+    assert done.returncode == 0, done.stderr
+    flow = lh.Run.filter(transform__name="script.py::whole").one()
+    assert [(run.run, run.outcome) for run in lh.Run.filter(transform__name="script.py::part")] == [
+        (flow.uid, "finished")
+    ] * 3
 
 
 def test_a_thousand_steps_are_a_few_commits(lake):

@@ -258,6 +258,26 @@ def test_scripts_finish_when_they_end_as_failed_on_an_exception(program):
     assert lh.Artifact.get(key="a.txt").run in {run.uid for run in outcomes.values()}
 
 
+def test_the_command_line_of_a_module_runs_it_again_and_what_comes_through_a_pipe_has_no_file(lake, root):
+    code = (
+        "import lakehouse as lh\nlh.connect()\nwith lh.track(params={'a': 1}): lh.Artifact(b'm', key='m.txt').save()\n"
+    )
+    Path("pack").mkdir()
+    Path("pack/__init__.py").touch()
+    for name in ("__main__", "job"):
+        Path(f"pack/{name}.py").write_text(code)
+    env = {**os.environ, "PYTHONPATH": str(root)}
+    for arguments in (["-m", "pack", "x"], ["-m", "pack.job", "--n", "3"], ["-"]):
+        subprocess.run([sys.executable, *arguments], env=env, input=code, text=True, check=True, timeout=120)
+    runs = {lh.Transform.get(run.transform).name: run for run in lh.Run.filter()}
+    assert {name: run.arguments for name, run in runs.items()} == {
+        "pack/__main__.py": '["-m", "pack", "x"]',
+        "pack/job.py": '["-m", "pack.job", "--n", "3"]',
+        "interactive session": None,
+    }
+    assert "command: python -m pack.job --n 3" in str(runs["pack/job.py"].recipe())
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_killed_run_shows_as_aborted_and_its_outputs_are_whole(lake, root):
     code = (
