@@ -19,7 +19,7 @@ AZURITE := .cache/azurite/.ready
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint types docs-test bench bench-peers bench-pronto scale torture conformance executors torch format lock clean
+.PHONY: help demo test unit lint types docs-test bench bench-peers bench-pronto scale torture conformance executors torch marimo format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,11 @@ torch: $(READY) ## Read datasets with torch's DataLoader, in an environment of i
 	rm -rf .cache/torch && $(PYTHON) -m venv .cache/torch
 	.cache/torch/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements-ci.txt '.[test]' torch==2.13.0
 	PYTHONPATH=. .cache/torch/bin/python -m pytest -q tests/unit/registries/dataset/test_mapped.py
+
+marimo: $(READY) ## Track notebooks of marimo's, in an environment of its own
+	rm -rf .cache/marimo && $(PYTHON) -m venv .cache/marimo
+	.cache/marimo/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements-ci.txt '.[test]' marimo==0.25.2
+	PYTHONPATH=. .cache/marimo/bin/python -m pytest -q tests/unit/registries/lineage/test_marimo.py
 
 format: $(READY) ## Mend what ruff can mend
 	$(BIN)/ruff check --fix .

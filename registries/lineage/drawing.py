@@ -23,9 +23,8 @@ _LINES: Final = {
     "aborted": "#d97706",
     "deleted": "#a1a1aa",
 }
-_LONGEST: Final = 31
-_LONGEST_NOTE: Final = 38
-_WIDEST: Final = 1_000
+_LONGEST: Final = 28
+_LONGEST_NOTE: Final = 35
 _FONT: Final = "font-family='system-ui,sans-serif'"
 
 

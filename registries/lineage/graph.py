@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lakehouse.engine.pruning import Among
 from lakehouse.engine.scan import quoted
 from registries.lineage.network import Edge, network_of
+from registries.lineage.parameters import PARAM, read_parameter
 from registries.lineage.process import is_gone
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["Graph", "Node", "graph_of"]
 
 _MOST: Final = 20_000
+_MOST_WITH_PARAMETERS: Final = 1_000
+_FEW, _LONGEST = 20, 60
+"""Parameters that the details of a run name, and how many characters of each value."""
 _ARTIFACT: Final = (
     "uid",
     "key",
@@ -185,10 +189,12 @@ def nodes_of(snapshot: Snapshot, uids: Sequence[str]) -> dict[str, Node]:
         snapshot, "transform", ("uid", "name", "version", "kind"), {r["transform"] for r in runs.values()}
     )
     users = {row["uid"]: row["handle"] for row in snapshot.rows("user").to_pylist()} if len(uids) else {}
+    given = _parameters(snapshot, list(runs))
     found: dict[str, Node] = {}
     for uid in uids:
         if uid in runs:
-            found[uid] = _run(runs[uid], transforms.get(runs[uid]["transform"], {}), users, _status(runs[uid]))
+            transform = transforms.get(runs[uid]["transform"], {})
+            found[uid] = _run(runs[uid], transform, users, _status(runs[uid]), given.get(uid, ""))
         elif uid in artifacts:
             found[uid] = _artifact(artifacts[uid], users)
         else:
@@ -200,6 +206,16 @@ def _status(row: Mapping[str, Any]) -> str:
     if row["outcome"] is not None:
         return str(row["outcome"])
     return "aborted" if row["process"] is not None and is_gone(row["process"], row["host"]) else "running"
+
+
+def _parameters(snapshot: Snapshot, runs: list[str]) -> dict[str, str]:
+    """Return the parameters of runs as text; of thousands, which are shown as groups, none."""
+    if len(runs) > _MOST_WITH_PARAMETERS:
+        return {}
+    found: dict[str, list[str]] = {}
+    for row in sorted(snapshot.lookup(PARAM, "subject", runs).to_pylist(), key=lambda row: str(row["name"])):
+        found.setdefault(row["subject"], []).append(f"{row['name']} = {str(read_parameter(row))[:_LONGEST]}")
+    return {uid: ", ".join(texts[:_FEW] + ["…"] * (len(texts) > _FEW)) for uid, texts in found.items()}
 
 
 def _rows(snapshot: Snapshot, table: str, columns: Sequence[str], uids: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -236,11 +252,14 @@ def _artifact(row: Mapping[str, Any], users: Mapping[str, str]) -> Node:
     return Node(row["uid"], "artifact", title, note, row["kind"], "", details)
 
 
-def _run(row: Mapping[str, Any], transform: Mapping[str, Any], users: Mapping[str, str], status: str) -> Node:
+def _run(
+    row: Mapping[str, Any], transform: Mapping[str, Any], users: Mapping[str, str], status: str, parameters: str
+) -> Node:
     name = str(transform.get("name", row["transform"]))
     details = _details(
         uid=row["uid"],
         transform=f"{name}, version {transform.get('version')}",
+        parameters=parameters or None,
         outcome=status,
         started=_time(row["started_at"]),
         finished=_time(row["finished_at"]),

@@ -45,7 +45,7 @@ def laid_out(graph: Graph) -> Layout:
     forward = _without_circles(list(graph.nodes), pairs)
     layer = _layers(list(graph.nodes), forward)
     chains = {pair: _chain(pair, layer) for pair in forward}
-    rows = _ordered(list(graph.nodes), layer, chains)
+    rows = _ordered(sorted(graph.nodes, key=lambda uid: (graph.nodes[uid].title, uid)), layer, chains)
     return _placed(graph, pairs, rows, chains)
 
 

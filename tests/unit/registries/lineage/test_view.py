@@ -208,6 +208,14 @@ def test_a_dataset_is_shown_with_its_members_and_what_they_came_from(study):
         assert tables.load()["a"].tolist() == [1, 2]
     assert len(run.inputs) == 2
     assert {"tables", "training"} <= titles(tables.view_lineage())
+    assert "tables" in "".join(ET.fromstring(tables.view_lineage().svg).itertext())
+    assert "dataset, version 0, 2 members" in tables.view_lineage().html
+
+
+def test_the_details_of_a_run_name_its_parameters(study):
+    details = {node.title: node.details for node in study.view_lineage().graph.nodes.values()}
+    assert details["model"]["parameters"] == "depth = 3"
+    assert "parameters" not in details["merge"]
 
 
 def test_a_recipe_goes_back_to_the_beginning(study):
