@@ -117,8 +117,10 @@ def _as_numpy(obj: Any, path: Path) -> Any:
     if is_instance_of(obj, "anndata.AnnData"):
         _refuse_dense(obj, path)
         return obj.to_df().to_numpy()
-    if isinstance(obj, list) and all(isinstance(row, dict) for row in obj):
-        obj = table_of_records(obj)
+    if isinstance(obj, list):
+        if not all(isinstance(row, dict) for row in obj):
+            raise _none(obj, path)
+        return pandas_ready(table_of_records(obj)).to_pandas().to_numpy()
     if hasattr(obj, "to_numpy") and hasattr(obj, "columns") and not isinstance(obj, pa.Table):
         return obj.to_numpy()
     if isinstance(obj, pa.Table):

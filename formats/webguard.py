@@ -15,6 +15,7 @@ from lakehouse.errors import InvalidKey
 
 if TYPE_CHECKING:
     import aiohttp
+    from aiohttp.abc import ResolveResult
 
 __all__ = ["guarded_client", "refuse_own_network"]
 
@@ -73,7 +74,7 @@ async def guarded_client(*, loop: asyncio.AbstractEventLoop | None = None) -> ai
 
         async def resolve(
             self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-        ) -> list[aiohttp.abc.ResolveResult]:
+        ) -> list[ResolveResult]:
             found = await super().resolve(host, port, family)
             if leading := [one["host"] for one in found if _is_own(one["host"])]:
                 raise InvalidKey(

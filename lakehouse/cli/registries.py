@@ -158,7 +158,7 @@ def import_lamindb(screen: Screen, path: Path) -> None:
 
 def _unseen(found: Sequence[type[Record]]) -> list[str]:
     """Return where the registries came from whose modules nobody named: an instance's word imports nothing."""
-    origins = {one.meta.origin for table, one in REGISTRIES.items() if one not in found}
+    origins = {one.meta.origin for one in REGISTRIES.values() if one not in found}
     return sorted(origin for origin in origins if ":" in origin and not origin.startswith((PLUGIN, "__main__")))
 
 
