@@ -63,8 +63,10 @@ def check_files(
     quarantine: str | os.PathLike[str] | None = None,
 ) -> list[Checked]:
     """Validate files, and save those that conform where that is asked for; see ``lh.validate``."""
+    paths = paths if hasattr(paths, "columns") else list(paths)
     if on_invalid not in INVALID:
         raise InputError(f"on_invalid = {shown(on_invalid)}: choose one of {', '.join(map(repr, INVALID))}")
+    _check_paths(paths)
     if on_invalid == "quarantine" and quarantine is None:
         raise InputError("on_invalid='quarantine' needs the folder that files are moved to: pass quarantine=")
     if isinstance(schema, str):
@@ -78,6 +80,15 @@ def check_files(
     if on_invalid == "quarantine" and quarantine is not None:
         found = [_moved(one, Path(quarantine)) if one.outcome == "invalid" else one for one in found]
     return found
+
+
+def _check_paths(given: Any) -> None:
+    for path in given if isinstance(given, list) else [given]:
+        if not isinstance(path, str | os.PathLike):
+            raise InputError(
+                f"{shown(path)} is a {type(path).__name__}: paths of files and folders are accepted; what is in memory is "
+                "validated by curate(data, schema).validate()"
+            )
 
 
 def _keyed(paths: Iterable[str | os.PathLike[str]]) -> dict[Path, str]:

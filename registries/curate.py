@@ -17,6 +17,7 @@ from registries.schema import ArtifactSchema, Schema, resolver, spec_of
 from registries.standards import STANDARDS, standard_faults
 from validation import Fault, Report, Rule, Spec
 from validation.checks import Resolver
+from validation.coercion import coerced_column
 from validation.columns import values_of
 from validation.compile import failures, is_pandera
 
@@ -40,7 +41,7 @@ class Fix:
     slot, column
         Where.
     before, after
-        The values.
+        The values; of a column that was converted as a whole, what its type was and what dtype it has now.
     """
 
     slot: str
@@ -129,7 +130,9 @@ class Curator:
     # Mending
 
     def standardize(self) -> list[Fix]:
-        """Put the names of records in place of other spellings; ambiguous and unknown values stay.
+        """Put the names of records in place of other spellings, and convert columns whose rule says ``coerce``.
+
+        Ambiguous and unknown values stay, and so do columns that hold a value which cannot be converted.
 
         A frame is copied first, and the copy is ``curator.data``; an AnnData or MuData is changed in place. A file is
         loaded, and is not changed itself.
@@ -137,10 +140,10 @@ class Curator:
         Returns
         -------
         list of Fix
-            Each distinct value that was changed.
+            Each distinct value, or column, that was changed.
         """
         self._load()
-        resolve, fixes = resolver(self._home), []
+        resolve, fixes = resolver(self._home), self._convert()
         for slot, rule in self._member_rules():
             values = column_of(self.data, slot, rule.name)
             if values is None or rule.many:
@@ -158,6 +161,21 @@ class Curator:
             if part.index is not None and part.index.registries:
                 fixes += self._standardize_index(slot, part.index, resolve)
         self.report = None
+        return fixes
+
+    def _convert(self) -> list[Fix]:
+        """Convert columns that are to be, and can be without a loss."""
+        fixes = []
+        for slot, part in self.definition.slots.items():
+            for rule in part.rules:
+                values: Any = column_of(self.data, slot, rule.name) if rule.coerce else None
+                if values is None:
+                    continue
+                made = coerced_column(values, rule)
+                if made is not None:
+                    before = values.dtype if hasattr(values, "dtype") else values.type
+                    self.data = replaced(self.data, slot, rule.name, made)
+                    fixes.append(Fix(slot, rule.name, str(before), rule.dtype))
         return fixes
 
     def _standardize_index(self, slot: str, rule: Rule, resolve: Resolver) -> list[Fix]:

@@ -12,6 +12,7 @@ from registries.artifact import Artifact
 from registries.column import Column, Reference, column, reference
 from registries.dtypes import parse_dtype
 from registries.feature import Feature
+from registries.lookups import condition
 from registries.meta import Link
 from registries.names import check_name
 from registries.record import Record, Saved
@@ -155,7 +156,7 @@ class Schema(
         self._values["name"] = check_name(self.name, "Schema.name")
         for slot, rule in self.definition.rules:
             for choice in rule.registries:
-                _check_choice(choice, rule, slot)
+                _check_meaning(_check_choice(choice, rule, slot), rule)
 
     def find(self, snapshot: Snapshot) -> dict[str, Any] | None:
         """Return the newest row of the name, where it says the same."""
@@ -238,6 +239,18 @@ def _check_choice(choice: str, rule: Rule, slot: str) -> Any:
     if rule.field is not None and rule.field not in text_fields(found.registry):
         raise UnknownField(f"rule {shown(rule.name)}: {found.registry.__name__} has no field {shown(rule.field)}")
     return found
+
+
+def _check_meaning(choice: Any, rule: Rule) -> None:
+    """Check what a rule asks of a registry, before data come that it is asked of."""
+    if rule.organism is not None and "organism" not in choice.registry.meta.columns:
+        raise InputError(
+            f"rule {shown(rule.name)}: {choice.registry.__name__} does not tell organisms apart: leave "
+            f"organism={shown(rule.organism)} out"
+        )
+    for lookup, value in (rule.where or {}).items():
+        if not lookup.startswith("features__"):  # which only an instance knows
+            condition(choice.registry.meta, lookup, value)
 
 
 def resolver(home: Instance) -> Resolver:

@@ -5,6 +5,7 @@ The same functions stand behind every backend, so that pandas, Polars and Arrow 
 
 from __future__ import annotations
 
+import datetime as dt
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lakehouse.errors import InputError, shown
 from validation.columns import values_of
+from validation.report import example
 from validation.rules import Rule
 from validation.vocabulary import Vocabulary
 
@@ -100,11 +102,28 @@ def _bounds(rule: Rule) -> list[Check]:
             unit = f" {rule.unit}" if rule.unit else ""
 
             def flags(s: pl.Series, compare: Any = compare, bound: Any = bound) -> pl.Series:
-                made: pl.Series = compare(s, bound)
+                made: pl.Series = compare(_in_utc(s), _zoned(bound, s))
                 return made
 
             found.append(Check("out_of_range", f"is not {words} {bound}{unit}", flags))
     return found
+
+
+def _in_utc(series: pl.Series) -> pl.Series:
+    """Return times with a zone in UTC: Polars compares those of one zone only."""
+    aware = getattr(series.dtype, "time_zone", None) not in (None, "UTC")
+    return series.dt.convert_time_zone("UTC") if aware else series
+
+
+def _zoned(bound: Any, series: pl.Series) -> Any:
+    """Return a bound with a zone where the column has one, and without one where it has none; both are in UTC then."""
+    if not isinstance(bound, dt.datetime):
+        return bound
+    aware = getattr(series.dtype, "time_zone", None) is not None
+    if bound.tzinfo is None:
+        return bound.replace(tzinfo=dt.UTC) if aware else bound
+    found = bound.astimezone(dt.UTC)
+    return found if aware else found.replace(tzinfo=None)
 
 
 def _texts(rule: Rule) -> list[Check]:
@@ -113,8 +132,10 @@ def _texts(rule: Rule) -> list[Check]:
     found = []
     if rule.isin is not None:
         wanted = list(rule.isin)
-        listed = ", ".join(map(repr, wanted[:6])) + (", …" if len(wanted) > 6 else "")
-        found.append(Check("not_allowed", f"is not one of {listed}", lambda s: s.is_in(wanted)))
+        listed = ", ".join(map(example, wanted[:6])) + (", …" if len(wanted) > 6 else "")
+        found.append(
+            Check("not_allowed", f"is not one of {listed}", lambda s: _in_utc(s).is_in([_zoned(v, s) for v in wanted]))
+        )
     if rule.regex is not None:
         pattern = rf"\A(?:{rule.regex})\z"
         try:

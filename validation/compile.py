@@ -80,12 +80,11 @@ def compiled(
     parsing = standardize and backend == "pandas"
     rules = [rule for rule in slot.rules if not rule.forbidden]
     columns = {rule.name: _column(library, rule, resolve, backend, parsing=parsing) for rule in rules}
-    absent = [rule.name for rule in slot.rules if rule.forbidden]
     options: dict[str, Any] = {
         "strict": slot.extra == "forbid",
         "ordered": slot.ordered,
         "name": name or None,
-        "metadata": {_KEY: _kept(slot, absent)},
+        "metadata": {_KEY: _kept(slot)},
     }
     rowwise = [*map(_of_relation, slot.relations), *map(_of_group, slot.unique_together)]
     options["checks"] = [_frame_check(library, one, backend) for one in rowwise]
@@ -247,9 +246,16 @@ def _frame_check(library: Any, one: _Rowwise, backend: str) -> Any:
     return library.Check(on_pandas, **options)
 
 
-def _kept(slot: Slot, absent: list[str]) -> dict[str, Any]:
-    relations = [[one.left, one.op, one.right] for one in slot.relations]
-    return {"extra": slot.extra, "forbidden": absent, "relations": relations, "groups": list(slot.unique_together)}
+def _kept(slot: Slot) -> dict[str, Any]:
+    """Return what a schema of pandera has no word for."""
+    return {
+        "extra": slot.extra,
+        "order": [rule.name for rule in slot.rules],
+        "forbidden": [rule.to_dict() for rule in slot.rules if rule.forbidden],
+        "relations": [[one.left, one.op, one.right] for one in slot.relations],
+        "groups": list(slot.unique_together),
+        "index": slot.index.to_dict() if slot.index is not None else None,
+    }
 
 
 # What pandera says
@@ -362,13 +368,21 @@ def slot_of(given: Any) -> Slot:
         schema = schema.to_schema()
     kept = (schema.metadata or {}).get(_KEY, {}) if isinstance(schema.metadata, dict) else {}
     rules = [_rule(name, column) for name, column in schema.columns.items()]
-    rules += [Rule(name, forbidden=True) for name in kept.get("forbidden", ())]
+    rules += [Rule.from_dict(one) for one in kept.get("forbidden", ())]
+    places = {one: place for place, one in enumerate(kept.get("order", ()))}
+    rules.sort(key=lambda rule: places.get(rule.name, len(places)))
     extra = "forbid" if schema.strict else kept.get("extra", "report")
     groups = [tuple([schema.unique] if isinstance(schema.unique, str) else schema.unique)] if schema.unique else []
     groups += kept.get("groups", [])
     relations = tuple(Relation(*one) for one in kept.get("relations", ()))
-    ordered = bool(schema.ordered)
-    return Slot(tuple(rules), extra=extra, ordered=ordered, relations=relations, unique_together=tuple(groups))
+    return Slot(
+        tuple(rules),
+        index=Rule.from_dict(kept["index"]) if kept.get("index") else None,
+        extra=extra,
+        ordered=bool(schema.ordered),
+        relations=relations,
+        unique_together=tuple(groups),
+    )
 
 
 def _rule(name: str, column: Any) -> Rule:

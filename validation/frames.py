@@ -10,7 +10,8 @@ from lakehouse.errors import InputError, shown
 from validation.checks import Resolver, checks_of
 from validation.columns import values_of
 from validation.compile import Failure, compiled, failures
-from validation.report import MOST_ROWS, Fault
+from validation.prepared import comparable, converted
+from validation.report import EXAMPLES, MOST_ROWS, Fault, example
 from validation.rules import Rule, Slot
 from validation.standardize import resolve as resolved
 from validation.vocabulary import Vocabulary
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Taken", "batch_faults", "column_faults", "frame_faults", "taken"]
 
-_EXAMPLES = 5
 _SUGGESTED = 3
 
 
@@ -135,9 +135,7 @@ def _mixed(series: Any, slot: str, name: str, faults: list[Fault]) -> tuple[pl.S
     kinds = sorted({type(value).__name__ for value in series if value is not None and value == value})
     rows = tuple(values.other)
     told = f"has values of several types: {', '.join(kinds)}"
-    fault = Fault(
-        "mixed_types", slot, name, told, len(rows), rows[:MOST_ROWS], tuple(values.other.values())[:_EXAMPLES]
-    )
+    fault = Fault("mixed_types", slot, name, told, len(rows), rows[:MOST_ROWS], tuple(values.other.values())[:EXAMPLES])
     return values.text.alias(name), [*faults, fault]
 
 
@@ -163,8 +161,11 @@ def frame_faults(slot: Slot, given: Any, resolve: Resolver, *, name: str = "colu
     if not (part.frame.height or (part.index is not None and len(part.index))):  # an index may be all there is
         found.append(Fault("empty", name, None, "has no rows", is_note=True))
     mixed = {fault.column for fault in part.faults if fault.reason == "mixed_types" and fault.column}
-    schema = compiled(_checked(slot, part.frame, mixed), resolve, "polars")
-    found += [_fault(failure, slot, part.frame, resolve, name) for failure in failures(schema, part.frame)]
+    slot, frame, stuck = converted(slot, part.frame, mixed, name)
+    slot, unlike = comparable(slot, frame, mixed, name)
+    found += [*stuck, *unlike]
+    schema = compiled(_checked(slot, frame, mixed), resolve, "polars")
+    found += [_fault(failure, slot, frame, resolve, name) for failure in failures(schema, frame)]
     if slot.index is not None and part.index is not None:
         found += column_faults(replace(slot.index, name="index"), part.index, resolve, name=name)
     return found
@@ -175,13 +176,7 @@ def _checked(slot: Slot, frame: pl.DataFrame, mixed: set[str]) -> Slot:
     there = set(frame.columns) - mixed
     relations = tuple(one for one in slot.relations if {one.left, one.right} <= there)
     groups = tuple(group for group in slot.unique_together if set(group) <= there)
-    rules = []
-    for rule in slot.rules:
-        if rule.name in mixed:
-            rule = Rule(rule.name, nullable=True)
-        elif rule.coerce and rule.name not in there:  # pandera's backend fails to coerce what is not there
-            rule = replace(rule, coerce=False)
-        rules.append(rule)
+    rules = [Rule(rule.name, nullable=True) if rule.name in mixed else rule for rule in slot.rules]
     return replace(slot, rules=rules, relations=relations, unique_together=groups, index=None, extra="allow")
 
 
@@ -200,10 +195,9 @@ def _forbidden(slot: Slot, frame: pl.DataFrame, name: str) -> list[Fault]:
 
 def column_faults(rule: Rule, series: pl.Series, resolve: Resolver, *, name: str) -> list[Fault]:
     """Return what is wrong with one column."""
-    slot = Slot((rule,), extra="allow")
-    frame = series.alias(rule.name).to_frame()
+    slot, frame, stuck = converted(Slot((rule,), extra="allow"), series.alias(rule.name).to_frame(), set(), name)
     schema = compiled(slot, resolve, "polars")
-    return [_fault(failure, slot, frame, resolve, name) for failure in failures(schema, frame)]
+    return stuck + [_fault(failure, slot, frame, resolve, name) for failure in failures(schema, frame)]
 
 
 def _fault(failure: Failure, slot: Slot, frame: pl.DataFrame, resolve: Resolver, name: str) -> Fault:
@@ -217,11 +211,11 @@ def _fault(failure: Failure, slot: Slot, frame: pl.DataFrame, resolve: Resolver,
         return Fault(failure.reason, name, failure.column, told, examples=examples, suggestion=hint)
     rows = (~flags.fill_null(value=True)).arg_true()
     values = frame[column].gather(rows).unique(maintain_order=True) if column is not None else None
-    examples = tuple(values.head(_EXAMPLES).to_list()) if values is not None else ()
+    examples = tuple(values.head(EXAMPLES).to_list()) if values is not None else ()
     hint = _hint(rule, values, resolve) if failure.reason == "not_in_registry" and rule and values is not None else None
     first = tuple(rows.head(MOST_ROWS).to_list())
     if examples and failure.reason != "null":
-        failure = replace(failure, message=f"{', '.join(shown(value, 40) for value in examples)} {failure.message}")
+        failure = replace(failure, message=f"{', '.join(map(example, examples))} {failure.message}")
     return Fault(failure.reason, name, failure.column, failure.message, len(rows), first, examples, hint)
 
 
@@ -263,13 +257,13 @@ def batch_faults(slot: Slot, batches: Iterable[Any], resolve: Resolver, *, name:
     """
     alone = replace(slot, rules=tuple(replace(rule, unique=False, order=None) for rule in slot.rules))
     found: dict[tuple[str, str | None, str], Fault] = {}
-    across = _Across([rule for rule in slot.rules if rule.unique or rule.order])
+    across = _Across([rule for rule in slot.rules if rule.unique or rule.order], slot.unique_together)
     start = 0
     for batch in batches:
         part = taken(batch, name)
         for fault in frame_faults(replace(alone, unique_together=()), part.frame, resolve, name=name):
             _gather(found, fault, start)
-        across.take(part.frame)
+        across.take(converted(slot, part.frame, set(), name)[1])
         start += part.frame.height
     if start:
         found = {key: fault for key, fault in found.items() if fault.reason != "empty"}
@@ -290,8 +284,9 @@ def _gather(found: dict[tuple[str, str | None, str], Fault], fault: Fault, start
 class _Across:
     """Follows what must hold between rows of different batches."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = rules
+    def __init__(self, rules: Sequence[Rule], groups: Sequence[tuple[str, ...]] = ()) -> None:
+        self._rules, self._groups = rules, groups
+        self._together: dict[tuple[str, ...], list[pl.Series]] = {}
         self._hashes: dict[str, list[pl.Series]] = {}
         self._last: dict[str, Any] = {}
         self._disordered: dict[str, list[int]] = {}
@@ -310,6 +305,10 @@ class _Across:
                 self._hashes.setdefault(rule.name, []).append(hashes)
             if rule.order:
                 self._follow(rule, series)
+        for group in self._groups:
+            if set(group) <= set(frame.columns):
+                rows = frame.select(pl.struct(*group).hash()).to_series()
+                self._together.setdefault(group, []).append(rows)
         self._start += frame.height
 
     def _follow(self, rule: Rule, series: pl.Series) -> None:
@@ -335,6 +334,11 @@ class _Across:
             if len(rows):
                 first = tuple(rows.head(MOST_ROWS).to_list())
                 found.append(Fault("duplicate", name, column, "repeats", len(rows), first))
+        for group, parts in self._together.items():
+            rows = pl.concat(parts).is_duplicated().arg_true()
+            if len(rows):
+                told, first = f"{' and '.join(group)} repeat together", tuple(rows.head(MOST_ROWS).to_list())
+                found.append(Fault("duplicate_rows", name, None, told, len(rows), first))
         for column, late in self._disordered.items():
             if late:
                 found.append(Fault("not_ordered", name, column, "is not in order", len(late), tuple(late[:MOST_ROWS])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import html
 import json
 from collections.abc import Iterator, Sequence
@@ -14,12 +15,25 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-__all__ = ["MOST_ROWS", "Fault", "Report"]
+__all__ = ["EXAMPLES", "MOST_ROWS", "Fault", "Report", "example"]
 
 MOST_ROWS = 1_000
 """Positions that a fault lists; ``count`` has their true number."""
+EXAMPLES = 5
+"""Distinct values that a fault shows."""
 _SHOWN = 5
 _COLUMNS = ("reason", "slot", "column", "count", "message", "rows", "examples", "suggestion", "is_note")
+
+
+def example(value: Any) -> str:
+    """Return a value as messages show it.
+
+    Examples
+    --------
+    >>> example("x"), example(dt.date(2026, 1, 31))
+    ("'x'", '2026-01-31')
+    """
+    return str(value) if isinstance(value, dt.date) else shown(value, 40)
 
 
 @dataclass(frozen=True)

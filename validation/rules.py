@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
+import operator
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -21,6 +23,44 @@ _OPERATORS = ("<", "<=", ">", ">=", "==", "!=")
 _EXTRA = ("report", "allow", "forbid")
 _LONGEST_REGEX = 1_000
 _BOUNDS = ("ge", "gt", "le", "lt")
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool | str) or value != value or value is None:
+        raise ValueError
+    return operator.pos(value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _day(value: Any) -> dt.date:
+    found = value if isinstance(value, dt.date) else dt.datetime.fromisoformat(value)
+    if isinstance(found, dt.datetime):
+        if found.time() != dt.time():
+            raise ValueError
+        return found.date()
+    return found
+
+
+def _time(value: Any) -> dt.datetime:
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return dt.datetime.combine(value, dt.time())
+    return value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(value)
+
+
+_VALUES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "int": ("a number", _number),
+    "float": ("a number", _number),
+    "number": ("a number", _number),
+    "bool": ("True or False", _flag),
+    "date": ("a date such as 2026-01-31", _day),
+    "datetime": ("a time such as 2026-01-31T12:00", _time),
+}
+"""What bounds and admitted values of a dtype are, and what takes them."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +83,8 @@ class Rule:
     unit
         Unit of the values, such as degC.
     ge, gt, le, lt
-        Bounds of numbers or times, inclusive and exclusive.
+        Bounds of numbers or times, inclusive and exclusive; of times and bounds, those without a zone are in UTC where
+        the other has one.
     isin
         The only values there may be.
     regex
@@ -116,8 +157,9 @@ class Rule:
                     raise self._refused(f"{name} = {shown(value)}: a list of values is accepted")
                 object.__setattr__(self, name, tuple(value))
         self._check_dtype()
+        self._settle_values()
         self._check_bounds()
-        self._check_regex()
+        self._check_text()
 
     def _refused(self, why: str) -> InputError:
         return InputError(f"rule {shown(self.name)}: {why}")
@@ -134,6 +176,23 @@ class Rule:
         given = [name for name, value in about.items() if value is not None]
         if given and not self.registries:
             raise self._refused(f"{given[0]} goes with a registry, such as dtype='cat[ULabel]'")
+
+    def _settle_values(self) -> None:
+        """Take bounds and admitted values as the dtype has them: JSON and YAML write times as text."""
+        for name in _BOUNDS:
+            if (bound := getattr(self, name)) is not None:
+                object.__setattr__(self, name, self._settled(name, bound))
+        if self.isin is not None:
+            object.__setattr__(self, "isin", tuple(self._settled("isin", value) for value in self.isin))
+
+    def _settled(self, name: str, value: Any) -> Any:
+        if value is None or self.kind not in _VALUES:
+            return value
+        words, take = _VALUES[self.kind]
+        try:
+            return take(value)
+        except (TypeError, ValueError):
+            raise self._refused(f"{name} = {shown(value)} is not {words}, which dtype {self.dtype} needs") from None
 
     def _check_bounds(self) -> None:
         if self.forbidden and (self.ge is not None or self.isin or self.regex or self.unique or self.registries):
@@ -155,8 +214,10 @@ class Rule:
         if self.max_unknown is not None and self.max_unknown < 0:
             raise self._refused(f"max_unknown = {self.max_unknown}: a number that is not negative is accepted")
 
-    def _check_regex(self) -> None:
+    def _check_text(self) -> None:
         given: Any = self.regex
+        if self.kind in _VALUES and (given is not None or (not self.many and (self.min_length or self.max_length))):
+            raise self._contradicts(f"values of dtype {self.dtype} are no text, which regex and lengths are about")
         if given is None:
             return
         if not isinstance(given, str) or len(given) > _LONGEST_REGEX:

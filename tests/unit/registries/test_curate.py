@@ -65,6 +65,28 @@ def test_an_invalid_one_is_registered_as_such_when_asked(lake, samples):
     assert not artifact.labels.get()
 
 
+@pytest.mark.parametrize("wrap", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_columns_that_are_to_be_converted_are_converted_unless_a_value_would_be_lost(lake, wrap):
+    rules = [
+        Rule("n", "int", coerce=True, nullable=True),
+        Rule("day", "date", coerce=True),
+        Rule("x", "int", coerce=True),
+    ]
+    frame = wrap({"n": ["1", None], "day": ["2026-01-31", "2026-02-01"], "x": ["1", "2.5"]})
+    curator = Curator(frame, rules, lake)
+    assert [(fix.column, fix.after) for fix in curator.standardize()] == [("n", "int"), ("day", "date")]
+    made = pl.DataFrame(curator.data) if not isinstance(curator.data, pd.DataFrame) else pl.from_pandas(curator.data)
+    assert made["n"].to_list() == [1, None]
+    assert made["day"].dtype.is_temporal()
+    assert made["x"].to_list() == ["1", "2.5"]
+    assert [fault.column for fault in curator.validate()] == ["x"]
+
+
+def test_data_in_memory_are_no_files(lake):
+    with pytest.raises(InputError, match=r"curate\(data, schema\)"):
+        check_files(lake, pd.DataFrame({"a": [1]}), "s")
+
+
 def test_new_terms_are_added_and_spellings_are_not(lake, samples):
     curator = Curator(frame(condition=["Dosed", "washed out"]), samples, lake)
     assert [record.name for record in curator.add_new_from("condition")] == ["washed out"]

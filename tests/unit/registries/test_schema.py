@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pandas as pd
+import polars as pl
 import pytest
 
 from lakehouse.errors import InputError, RecordNotFound, UnknownField
-from registries.curate import find_schema
+from registries.curate import Curator, find_schema
 from validation import Rule
 
 
@@ -42,7 +45,22 @@ def test_unknown_registries_fields_and_look_ups_are_named(lake):
         lake.Schema([Rule("a", "cat[CellType]", field="nme")], name="s").save()
     with pytest.raises(UnknownField):
         lake.Schema([Rule("a", "cat[CellType(nme='x')]")], name="s").save()
+    with pytest.raises(UnknownField, match="did you mean 'descendant_of'"):
+        lake.Schema([Rule("a", "cat[CellType]", where={"descendnt_of": "T cell"})], name="s").save()
+    with pytest.raises(InputError, match="does not tell organisms apart"):
+        lake.Schema([Rule("a", "cat[CellType]", organism="human")], name="s").save()
     assert lake.Schema.filter().count() == 0
+
+
+def test_bounds_of_times_hold_after_the_schema_is_read_again(lake):
+    day = dt.date(2026, 1, 31)
+    lake.Schema([Rule("a", "date", ge=day), Rule("b", "datetime", isin=[dt.datetime(2026, 1, 31)])], name="s").save()
+    frame = pl.DataFrame({"a": [day, dt.date(2025, 1, 1)], "b": [dt.datetime(2025, 1, 1), dt.datetime(2026, 1, 31)]})
+    found = Curator(frame, "s", lake).validate()
+    assert [(one.reason, one.column, one.rows) for one in found] == [
+        ("out_of_range", "a", (1,)),
+        ("not_allowed", "b", (0,)),
+    ]
 
 
 def test_text_comes_back(lake):

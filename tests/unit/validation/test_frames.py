@@ -132,6 +132,64 @@ def test_columns_out_of_order_and_rows_between_columns():
     assert found(slot, pl.DataFrame({"a": [1, 1, 1], "b": [1, 1, 2]})) == [("duplicate_rows", None, (0, 1))]
 
 
+CONVERTED: list[tuple[str, str, list[Any], list[int]]] = [
+    ("text to int", "int", ["1", " 2", "x", "2.5"], [2, 3]),
+    ("float to int", "int", [1.0, 2.5], [1]),
+    ("text to float", "float", ["1.5", "x"], [1]),
+    ("text to a number", "number", ["1", "1.5", "x"], [2]),
+    ("text to bool", "bool", ["true", "False", "no"], [2]),
+    ("int to bool", "bool", [0, 1, 2], [2]),
+    ("number to text", "str", [1, 2], []),
+    ("text to date", "date", ["2026-01-31", "31.1.2026"], [1]),
+    ("time to date", "date", [dt.datetime(2026, 1, 31), dt.datetime(2026, 1, 31, 9)], [1]),
+    ("text to time", "datetime", ["2026-01-31", "2026-01-31 09:30", "2026-01-31T09:30:01.5", "soon"], [3]),
+    ("text with a zone to time", "datetime", ["2026-01-31T09:30:00Z", "2026-01-31"], [1]),
+    ("date to time", "datetime", [dt.date(2026, 1, 31)], []),
+    ("number to date", "date", [3], [0]),
+    ("date to number", "int", [dt.date(2026, 1, 31)], [0]),
+]
+
+
+@pytest.mark.parametrize("wrap", [pd.DataFrame, pl.DataFrame, pa.table])
+@pytest.mark.parametrize(("kind", "values", "bad"), [pytest.param(*row[1:], id=row[0]) for row in CONVERTED])
+def test_what_cannot_be_converted_is_told_value_by_value(kind: str, values: list[Any], bad: list[int], wrap: Any):
+    slot = Slot([Rule("a", kind, coerce=True, nullable=True)])
+    expected = [("not_coercible", "a", tuple(bad))] if bad else []
+    assert found(slot, wrap({"a": [*values, None]})) == expected
+
+
+def test_a_whole_number_that_no_float_holds_is_not_converted():
+    assert found(Slot([Rule("a", "float", coerce=True)]), pl.DataFrame({"a": [1, 2**60 + 1]})) == [
+        ("not_coercible", "a", (1,))
+    ]
+
+
+def test_missing_values_are_told_beside_those_that_cannot_be_converted():
+    slot = Slot([Rule("a", "int", coerce=True, ge=2)])
+    assert found(slot, pl.DataFrame({"a": ["x", None, "1"]})) == [
+        ("not_coercible", "a", (0,)),
+        ("null", "a", (1,)),
+        ("out_of_range", "a", (2,)),
+    ]
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
+@pytest.mark.parametrize("bound", [dt.datetime(2026, 1, 2), dt.datetime(2026, 1, 2, tzinfo=dt.UTC), "2026-01-02"])
+def test_times_are_compared_whether_they_have_a_zone_or_not(zone: str | None, bound: Any):
+    times = pl.Series([dt.datetime(2026, 1, 1), dt.datetime(2026, 1, 3)]).dt.replace_time_zone(zone)
+    assert found(Slot([Rule("a", "datetime", ge=bound)]), pl.DataFrame({"a": times})) == [("out_of_range", "a", (0,))]
+
+
+def test_what_cannot_be_compared_is_told_and_nothing_passes_for_a_column_that_is_not_there():
+    slot = Slot([Rule("a")], relations=[Relation("a", "<", "b"), Relation("a", "<", "c")])
+    frame = pl.DataFrame({"a": ["x"], "b": [1]})
+    told = [(fault.reason, fault.message) for fault in frame_faults(slot, frame, resolve) if not fault.is_note]
+    assert told == [
+        ("not_comparable", "a < b cannot be told: they are String and Int64"),
+        ("missing_column", "is missing, and is needed for a < c"),
+    ]
+
+
 def test_an_index_has_rules_too():
     slot = Slot([], index=Rule("index", "str", unique=True, regex="c.*"), extra="allow")
     assert found(slot, pd.DataFrame({"a": [1, 2, 3]}, index=["c1", "c1", "x"])) == [
@@ -202,6 +260,13 @@ def test_batches_give_the_faults_of_the_whole(size: int):
     }
 
 
+def test_rows_that_repeat_together_are_found_across_batches():
+    slot = Slot([Rule("a"), Rule("b")], unique_together=[("a", "b")])
+    frame = pl.DataFrame({"a": [1, 1, 2, 1], "b": [1, 2, 1, 1]})
+    (fault,) = batch_faults(slot, [frame[:2], frame[2:]], resolve)
+    assert (fault.reason, fault.rows, fault.message) == ("duplicate_rows", (0, 3), "a and b repeat together")
+
+
 def test_order_is_followed_across_batches():
     slot = Slot([Rule("a", "int", order="increasing")])
     faults = batch_faults(slot, [pl.DataFrame({"a": [1, 5]}), pl.DataFrame({"a": [4, 6]})], resolve)
@@ -212,8 +277,16 @@ def test_order_is_followed_across_batches():
 
 
 def everything() -> Slot:
-    rules = [Rule("a", "int", ge=0, unit="m", nullable=True), Rule("c", "cat[CellType]"), Rule("z", forbidden=True)]
-    return Slot(rules, extra="forbid", relations=[Relation("a", "<", "a")], unique_together=[("a", "c")], ordered=True)
+    forbidden = Rule("z", required=False, forbidden=True, description="an old name")
+    rules = [Rule("a", "int", ge=0, unit="m", nullable=True), forbidden, Rule("c", "cat[CellType]")]
+    return Slot(
+        rules,
+        index=Rule("index", "str", unique=True),
+        extra="forbid",
+        relations=[Relation("a", "<", "a")],
+        unique_together=[("a", "c")],
+        ordered=True,
+    )
 
 
 @pytest.mark.parametrize("backend", ["pandas", "polars", "pyarrow"])

@@ -1,0 +1,93 @@
+"""What is done with a frame before its rules are checked: columns are converted, relations looked at."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from validation.coercion import coerced
+from validation.report import EXAMPLES, MOST_ROWS, Fault, example
+from validation.rules import Rule, Slot
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["comparable", "converted"]
+
+
+def converted(slot: Slot, frame: pl.DataFrame, mixed: set[str], name: str) -> tuple[Slot, pl.DataFrame, list[Fault]]:
+    """Return the frame with columns converted, rules that ask for no more of that, and what could not be converted.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> slot = Slot([Rule("age", "int", coerce=True)])
+    >>> _, frame, faults = converted(slot, pl.DataFrame({"age": ["31", "x"]}), set(), "columns")
+    >>> frame["age"].to_list(), faults[0].message
+    ([31, None], "'x' cannot be converted to int")
+    """
+    faults: list[Fault] = []
+    rules = []
+    for rule in slot.rules:
+        if rule.coerce and rule.name in frame.columns and rule.name not in mixed:
+            before = frame[rule.name]
+            made = coerced(before, rule)
+            rows = (made.is_null() & before.is_not_null()).arg_true()
+            if len(rows):
+                faults += _stuck(rule, before, rows, name)
+                rule = replace(rule, nullable=True)  # these were told, and are null from here on
+            frame = frame.with_columns(made.alias(rule.name))
+        rules.append(replace(rule, coerce=False))
+    return replace(slot, rules=rules), frame, faults
+
+
+def _stuck(rule: Rule, values: pl.Series, rows: pl.Series, name: str) -> list[Fault]:
+    bad = values.gather(rows)
+    examples = tuple(bad.unique(maintain_order=True).head(EXAMPLES).to_list())
+    told = f"{', '.join(map(example, examples))} cannot be converted to {rule.dtype}"
+    first = tuple(rows.head(MOST_ROWS).to_list())
+    found = [Fault("not_coercible", name, rule.name, told, len(rows), first, examples)]
+    empty = values.is_null().arg_true()
+    if len(empty) and not rule.nullable:
+        found.append(Fault("null", name, rule.name, "is missing", len(empty), tuple(empty.head(MOST_ROWS).to_list())))
+    return found
+
+
+def comparable(slot: Slot, frame: pl.DataFrame, mixed: set[str], name: str) -> tuple[Slot, list[Fault]]:
+    """Return the slot without relations of columns that cannot be compared, or are not there; these are told.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> slot = Slot([], relations=[Relation("a", "<", "b")])
+    >>> comparable(slot, pl.DataFrame({"a": ["x"], "b": [1]}), set(), "columns")[1][0].message
+    'a < b cannot be told: they are String and Int64'
+    """
+    faults, kept = [], []
+    for one in slot.relations:
+        absent = [side for side in (one.left, one.right) if side not in frame.columns]
+        faults += [
+            Fault("missing_column", name, side, f"is missing, and is needed for {one}")
+            for side in absent
+            if slot.rule(side) is None
+        ]
+        if absent or mixed.intersection((one.left, one.right)):
+            continue
+        kinds = frame[one.left].dtype, frame[one.right].dtype
+        if _alike(*kinds):
+            kept.append(one)
+        else:
+            faults.append(
+                Fault("not_comparable", name, None, f"{one} cannot be told: they are {kinds[0]} and {kinds[1]}")
+            )
+    return replace(slot, relations=kept), faults
+
+
+def _alike(left: Any, right: Any) -> bool:
+    import polars as pl
+
+    if isinstance(left, pl.Datetime) and isinstance(right, pl.Datetime):
+        return (left.time_zone is None) == (right.time_zone is None)
+    text = (pl.String, pl.Categorical, pl.Enum)
+    both = (left.is_numeric() and right.is_numeric()) or (isinstance(left, text) and isinstance(right, text))
+    return both or left == right or pl.Null in (left, right) or (left.is_temporal() and right.is_temporal())
