@@ -39,7 +39,8 @@ def current() -> Instance:
     found = current_or_none()
     if found is None:
         raise InstanceNotFound(
-            "no instance is connected: lh.init('./mylake') makes one, lh.connect('./mylake') opens one that exists"
+            "no instance is connected: lh.init('./mylake') makes one, lh.connect('./mylake') opens one that exists, and "
+            "lh.connect() the nearest one (LAKEHOUSE_INSTANCE, or that of this folder)"
         )
     return found
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from lakehouse.engine import Batch, Transaction
@@ -43,7 +43,6 @@ class _Gathered:
     """What has to happen once a save of a batch is committed, or given up."""
 
     before: _States
-    ensured: set[str] = field(default_factory=set)
 
 
 class Writer:
@@ -57,7 +56,7 @@ class Writer:
 
     def __init__(self, home: Instance) -> None:
         self._home = home
-        self._known: set[str] = set()
+        self._known: dict[str, int] = {}
         self._thread = _Thread()
 
     def save(self, records: Iterable[R]) -> list[R]:
@@ -152,7 +151,7 @@ class Writer:
         def planned(txn: Transaction) -> T:
             nonlocal began
             again, began = began, True
-            thread.ensured = gathered.ensured = set()
+            thread.ensured = set()
             if pending is not None:  # what a run read becomes durable with what it makes of it
                 pending.write(txn, self._home)
             else:
@@ -163,8 +162,6 @@ class Writer:
             result = self._home.lake.run(planned)
         else:
             result = self._gather(thread.batch, planned, gathered)
-        if not thread.depth and thread.batch is None:  # else the rows may still be rolled back
-            self._known |= thread.ensured
         return result
 
     def _gather(self, batch: dict[Any, _Gathered], plan: Callable[[Transaction], T], gathered: _Gathered) -> T:
@@ -217,14 +214,20 @@ class Writer:
         if gathered is None:
             return
         if error is None:
-            self._known |= gathered.ensured
             _release(gathered.before)
         else:
             _undo(gathered.before)
 
     def is_new(self, table: str, uid: str, txn: Transaction) -> bool:
-        """Return whether a row that every save needs is still to be made; once committed it is not looked for again."""
-        if table in self._known or table in self._thread.ensured:
+        """Return whether a row that every save needs is still to be made; once seen committed it is not looked for again.
+
+        Only from the commit on at which it was seen: a transaction may have begun before another thread made it.
+        """
+        began, seen = txn.base.commit, self._known.get(table)
+        if table in self._thread.ensured or (seen is not None and began >= seen):
+            return False
+        if txn.base.get(table, uid) is not None:
+            self._known[table] = began
             return False
         self._thread.ensured.add(table)
         return txn.snapshot.get(table, uid) is None

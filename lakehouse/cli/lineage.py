@@ -118,9 +118,12 @@ def take_in(screen: Screen, file: Path) -> None:
         found = import_events(lake, file)
     if screen.options.json:
         values = {"runs": found.runs, "inputs": found.inputs, "outputs": found.outputs, "unknown": found.unknown}
+        values["others"] = found.others
         screen.document(values)
         return
     screen.line(f"recorded {len(found.runs):,} runs with {found.inputs:,} inputs and {found.outputs:,} outputs")
+    if found.others:
+        screen.note(f"{found.others:,} events tell of no run and were passed over")
     if found.unknown:
         some = ", ".join(found.unknown[:5]) + (", …" if len(found.unknown) > 5 else "")
         screen.note(f"{len(found.unknown):,} names are no artifacts' keys: {some}")

@@ -17,7 +17,7 @@ import typer
 from lakehouse.cli.runs import parameters_of
 from lakehouse.cli.screen import Screen
 from lakehouse.cli.session import opened
-from lakehouse.errors import InvalidFile, MissingExtra, NotFound, shown
+from lakehouse.errors import InputError, InvalidFile, MissingExtra, NotFound, shown
 from registries.instance import Instance
 from registries.lineage.active import outside
 from registries.lineage.notebook import cells_of
@@ -28,6 +28,7 @@ from registries.names import check_name
 
 __all__ = ["run"]
 
+_SUFFIXES = (".py", ".pyw", ".ipynb", "")
 _KEPT = 20_000  # characters of standard error that are kept of a failure
 _MOST = 20_000_000  # bytes of a log
 
@@ -48,6 +49,11 @@ def run(
     file = _module_file(module) if module is not None else script
     if file is None or not file.is_file():
         raise NotFound(f"{shown(str(script or module))}: there is no such script or module")
+    if file.suffix not in _SUFFIXES:
+        raise InputError(
+            f"{shown(str(file))} is no Python script or notebook: `lakehouse runs start NAME` begins a run of another "
+            "program, `lakehouse runs finish UID` ends it"
+        )
     if output is not None and file.suffix != ".ipynb":
         raise typer.BadParameter("only a notebook has outputs to write", param_hint="--output")
     kept = parameters_of(params)

@@ -119,7 +119,7 @@ def _title(artifact: Artifact) -> str:
 
 def _artifacts(home: Instance, uid: str) -> list[str]:
     snapshot = home.snapshot()
-    found = reached(snapshot, uid, up=True)
+    found = reached(snapshot, [uid], up=True)
     runs = set(snapshot.lookup("run", "uid", found)["uid"].to_pylist())
     return [one for one in found if one not in runs and one != uid]
 

@@ -43,13 +43,28 @@ def uid_of(snapshot: Snapshot, meta: Meta, value: object, where: str) -> str:
     return str(row["uid"])
 
 
-def reached(snapshot: Snapshot, uid: str, *, up: bool) -> list[str]:
-    """Return the uids of all artifacts and runs that one came from, or that came of it; the nearest first."""
+def reached(snapshot: Snapshot, uids: list[str], *, up: bool) -> list[str]:
+    """Return the uids of all artifacts and runs that some came from, or that came of them; the nearest first."""
     network = network_of(snapshot)
-    edges = network.upstream([uid]) if up else network.downstream([uid])
+    edges = network.upstream(uids) if up else network.downstream(uids)
     found = dict.fromkeys(edge.source if up else edge.target for edge in edges)
-    found.pop(uid, None)
+    for uid in uids:
+        found.pop(uid, None)
     return list(found)
+
+
+def _around(snapshot: Snapshot, meta: Meta, value: Any, where: str, *, up: bool) -> list[str]:
+    """Return the uids that a look-up means: around an artifact or run, the runs of a transform, or a dataset's members."""
+    if (begin := getattr(value, "lineage_start", None)) is not None and value.uid is not None:
+        starts: list[str] = begin(snapshot)
+        is_set = value.meta.table == "dataset"
+    else:
+        uid, is_set = uid_of(snapshot, meta, value, where), False
+        if snapshot.get("dataset", uid) is not None:
+            raise InputError(f"{where}={shown(uid)} is a dataset: pass the record, as in {where}=lh.Dataset.get(...)")
+        is_code = snapshot.get("transform", uid) is not None
+        starts = snapshot.lookup("run", "transform", [uid])["uid"].to_pylist() if is_code else [uid]
+    return (starts if is_set and up else []) + reached(snapshot, starts, up=up)
 
 
 def _of(meta: Meta, rest: list[str], value: object, lookup: Any, *, up: bool) -> Condition:
@@ -58,7 +73,7 @@ def _of(meta: Meta, rest: list[str], value: object, lookup: Any, *, up: bool) ->
         raise UnknownField(f"{shown(str(lookup))}: {name} takes no further look-up")
 
     def settle(snapshot: Snapshot) -> Condition:
-        return Condition.of_values("uid", reached(snapshot, uid_of(snapshot, meta, value, name), up=up))
+        return Condition.of_values("uid", _around(snapshot, meta, value, name, up=up))
 
     begin, step = ("target", "source") if up else ("source", "target")
     recursive = (

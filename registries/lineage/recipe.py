@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from registries.instance import Instance
     from registries.record import Record
 
-__all__ = ["Recipe", "Work", "recipe_of"]
+__all__ = ["Recipe", "Work", "recipe_of", "title_of"]
 
 
 @dataclass(frozen=True)
@@ -131,14 +131,14 @@ def _lines(work: Work) -> list[str]:
 
 
 def recipe_of(home: Instance, record: Record, *, deep: bool = False) -> Recipe:
-    """Return how an artifact, or what a run made, is made again.
+    """Return how an artifact or a dataset, or what a run made, is made again.
 
     Parameters
     ----------
     home
         The instance.
     record
-        The artifact or run.
+        The artifact, dataset or run; a transform stands for its newest run.
     deep
         Whether to go back to the very beginning, and not only to the run that made it.
     """
@@ -146,14 +146,14 @@ def recipe_of(home: Instance, record: Record, *, deep: bool = False) -> Recipe:
         raise InputError(f"{record!r} is not saved: call its save() first")
     home.settle_runs()
     snapshot = home.snapshot()
-    title = f"{record.meta.table} {record.value('key') or record.uid}"
-    start = record.uid if record.meta.table == "run" else record.value("run")
-    if start is None:
+    title = f"{record.meta.table} {title_of(record)}"
+    starts, made = _starts(snapshot, record)
+    if not starts:
         return Recipe(title, ())
-    wanted = {start, *_parts(snapshot, start)}
+    wanted = {uid for start in starts for uid in (start, *_parts(snapshot, start))}
     if deep:
         network = network_of(snapshot)
-        wanted |= {uid for edge in network.upstream([record.uid, start]) for uid in (edge.source, edge.target)}
+        wanted |= {uid for edge in network.upstream([*made, *starts]) for uid in (edge.source, edge.target)}
     rows = snapshot.lookup("run", "uid", list(wanted)).to_pylist()
     rows.sort(key=lambda row: (row["started_at"] or row["created_at"], row["uid"]))
     works = tuple(_work(snapshot, row) for row in rows)
@@ -161,6 +161,24 @@ def recipe_of(home: Instance, record: Record, *, deep: bool = False) -> Recipe:
     found = {row["uid"]: row for row in snapshot.lookup("environment", "uid", list(used)).to_pylist()}
     kept = {uid: {name: found[uid][name] for name in ("python", "system", "packages")} for uid in used if uid in found}
     return Recipe(title, works, kept)
+
+
+def title_of(record: Record) -> str:
+    """Return what a record is called."""
+    if record.meta.table in ("transform", "dataset"):
+        return f"{record.value('name')}, version {record.value('version')}"
+    return str(record.value("key") or record.uid)
+
+
+def _starts(snapshot: Snapshot, record: Any) -> tuple[list[str], list[str]]:
+    """Return the runs that made what a record stands for, and the artifacts that it stands for."""
+    if record.meta.table == "run":
+        return [record.uid], []
+    if record.meta.table == "transform":
+        return sorted(record.lineage_start(snapshot))[-1:], []
+    made: list[str] = record.lineage_start(snapshot)
+    runs = snapshot.lookup("artifact", "uid", made)["run"].to_pylist()
+    return list(dict.fromkeys(run for run in [*runs, record.value("run")] if run is not None)), made
 
 
 def _parts(snapshot: Snapshot, run: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +39,8 @@ class EventImport:
     """Edges to artifacts that were made."""
     unknown: tuple[str, ...]
     """Data that they name and that no artifact is: namespace and name."""
+    others: int = 0
+    """Events of jobs and data alone, which tell of no run and are passed over."""
 
 
 @dataclass
@@ -74,12 +76,16 @@ def import_events(home: Instance, given: Any) -> EventImport:
     """
     home.refuse_reading_only()
     told: dict[str, _Told] = {}
+    others = 0
     for number, event in enumerate(_read(given), start=1):
         try:
-            _take(told, event)
+            if _tells_of_no_run(event):
+                others += 1
+            else:
+                _take(told, event)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidData(
-                f"event {number} is none of OpenLineage: {type(error).__name__} {shown(str(error))}; it needs eventType, "
+                f"event {number} is none of OpenLineage: {type(error).__name__} {shown(str(error))}; it needs "
                 "eventTime, run.runId, job.namespace and job.name"
             ) from error
     found: list[EventImport] = []
@@ -88,7 +94,7 @@ def import_events(home: Instance, given: Any) -> EventImport:
         found[:] = [_record(txn, home, told)]
 
     home.run(plan)
-    return found[0]
+    return replace(found[0], others=others)
 
 
 def _read(given: Any) -> Iterable[Any]:
@@ -121,8 +127,13 @@ def _lines(path: Path, text: str) -> list[Any]:
     return found
 
 
+def _tells_of_no_run(event: Mapping[str, Any]) -> bool:
+    """Whether an event is of a job or of data as such, which the standard calls static."""
+    return "run" not in event and "eventType" not in event and ("dataset" in event or "job" in event)
+
+
 def _take(told: dict[str, _Told], event: Mapping[str, Any]) -> None:
-    kind, at = str(event["eventType"]).upper(), _moment(event["eventTime"])
+    kind, at = str(event.get("eventType", "OTHER")).upper(), _moment(event["eventTime"])
     run, job = event["run"], event["job"]
     ident, name = str(run["runId"]), (str(job["namespace"]), str(job["name"]))
     if not (ident and name[1]):

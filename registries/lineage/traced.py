@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from lakehouse.errors import InputError
-from registries.lineage.recipe import Recipe, recipe_of
+from registries.lineage.recipe import Recipe, recipe_of, title_of
 from registries.lineage.view import LineageView, viewed
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Traced:
         record = cast("Record", self)
         if not record.is_saved:
             raise InputError(f"{record!r} is not saved: call its save() first")
-        title = f"Lineage of {record.meta.table} {_title(record)}"
+        title = f"Lineage of {record.meta.table} {title_of(record)}"
         return viewed(record.home_of(), [self], title, direction=direction, depth=depth, collapse=collapse)
 
     def lineage_start(self, snapshot: Snapshot) -> list[str]:
@@ -61,9 +61,3 @@ class Traced:
         """
         record = cast("Record", self)
         return recipe_of(record.home_of(), record, deep=deep)
-
-
-def _title(record: Any) -> str:
-    if record.meta.table in ("transform", "dataset"):
-        return f"{record.name}, version {record.version}"
-    return str(record.value("key") or record.uid)

@@ -70,6 +70,10 @@ def test_a_script_runs_tracked_without_touching_its_code_and_its_failure_is_reco
 def test_a_run_of_nothing_is_refused(lake: Run):
     assert lake("run", "nowhere.py").code == 3
     assert lake("run").code == 2
+    Path("job.sh").write_text("echo 1")
+    refused = lake("run", "job.sh")
+    assert refused.code == 1 and "lakehouse runs start" in refused.err
+    assert lake("runs", "--json").document == []
     assert lake("runs", "--status", "odd").code == 2
 
 

@@ -22,3 +22,11 @@ def test_threads_stamp_their_own_runs(lake):
         assert {lake.ULabel.get(uid).run for uid in labels} == {run.uid}
     stamped = [commit.run for commit in lake.snapshots()]
     assert {uid: stamped.count(uid) for uid in {run.uid for run in runs}} == {run.uid: 5 for run in runs}
+
+
+def test_a_transaction_that_began_before_another_thread_made_the_first_save_can_save(lake):
+    with lake.transaction(), ThreadPoolExecutor(1) as other:
+        other.submit(lambda: lake.ULabel(name="meanwhile").save()).result()
+        lake.ULabel(name="begun before").save()
+    assert lake.User.filter().count() == 1
+    assert {label.name for label in lake.ULabel.filter()} == {"meanwhile", "begun before"}

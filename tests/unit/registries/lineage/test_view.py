@@ -212,6 +212,61 @@ def test_a_dataset_is_shown_with_its_members_and_what_they_came_from(study):
     assert "dataset, version 0, 2 members" in tables.view_lineage().html
 
 
+def test_look_ups_begin_at_datasets_and_transforms_too(study):
+    cleaned = lh.Dataset(lh.Artifact.filter(key__startswith="clean/"), name="cleaned").save()
+    assert lh.Artifact.filter(upstream_of=cleaned).count() == 20 + 20
+    assert {one.key for one in lh.Artifact.filter(downstream_of=cleaned)} == {"merged.txt", "model.bin"}
+    merge = lh.Transform.filter(name="merge").one()
+    for code in (merge, merge.uid):
+        assert {one.key for one in lh.Artifact.filter(downstream_of=code)} == {"merged.txt", "model.bin"}
+        assert lh.Artifact.filter(upstream_of=code).count() == 20 + 20
+    with pytest.raises(lh.errors.InputError, match="is a dataset: pass the record"):
+        lh.Artifact.filter(upstream_of=cleaned.uid).count()
+
+
+def test_the_recipe_of_a_dataset_is_that_of_its_members_and_of_a_transform_that_of_its_newest_run(study):
+    both = lh.Dataset([study, lh.Artifact.get(key="model.bin")], name="both").save()
+    recipe = both.recipe()
+    assert recipe.title == "dataset both, version 0"
+    assert [work.transform for work in recipe.works] == ["merge", "model"]
+    assert both.recipe(deep=True).works[0].transform == "download"
+    with lh.track("model", params={"depth": 4}):
+        study.load()
+    code = lh.Transform.filter(name="model").one()
+    assert [work.parameters for work in code.recipe().works] == [{"depth": 4}]
+
+
+def test_a_withdrawal_names_the_datasets_that_would_break(study):
+    raw = lh.Artifact.get(key="raw/3.txt")
+    lh.Dataset([lh.Artifact.get(key="raw/4.txt")], name="other").save()
+    grown = lh.Dataset([lh.Artifact.get(key="clean/4.txt")], name="grown").save().append(study)
+    grown.append(raw)
+    told = raw.withdrawal()
+    assert [name for _, name in told.datasets] == ["grown version 1", "grown version 2"]
+    assert "grown version 1" in str(told) and told.to_dict()["datasets"][0]["uid"] == grown.uid
+    alone = lh.Artifact(b"alone", key="alone.txt").save()
+    assert "it can be withdrawn" in str(alone.withdrawal())
+    lh.Dataset([alone], name="of one").save()
+    assert "of one version 0" in str(alone.withdrawal())
+
+
+def test_events_that_tell_of_no_run_are_passed_over(lake):
+    run = {"runId": "0176a8c2-fe01-7439-87e6-56a1a1b4029f"}
+    job = {"namespace": "airflow", "name": "load"}
+    at = "2026-11-01T10:00:00.123456789Z"
+    told = lh.Run.from_openlineage(
+        [
+            {"eventTime": at, "run": run, "job": job},
+            {"eventTime": at, "dataset": {"namespace": "a", "name": "b"}},
+            {"eventTime": at, "job": job, "inputs": [], "outputs": []},
+        ]
+    )
+    assert (len(told.runs), told.others, lh.Run.get(told.runs[0]).outcome) == (1, 2, None)
+    for wrong in ({"eventType": "START", "eventTime": at, "job": job}, {"eventTime": at}, []):
+        with pytest.raises(lh.errors.InvalidData, match="none of OpenLineage"):
+            lh.Run.from_openlineage([wrong])
+
+
 def test_the_details_of_a_run_name_its_parameters(study):
     details = {node.title: node.details for node in study.view_lineage().graph.nodes.values()}
     assert details["model"]["parameters"] == "depth = 3"
