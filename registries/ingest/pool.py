@@ -53,6 +53,8 @@ def examined(
     Unavailable
         When workers of the caller's executor die; those of our own are replaced.
     """
+    if not places:
+        return
     count = workers or os.cpu_count() or 1
     if executor is not None:
         known: Any = getattr(executor, "_max_workers", None)

@@ -132,3 +132,12 @@ def test_large_files_are_shared_out_one_by_one(here, folder, reads, monkeypatch)
         (folder / f"n{n:02}.txt").write_text("x" * 20)
     assert here(folder).counts == {"new": 63}
     assert len(set(reads)) == 63
+
+
+def test_nothing_to_read_is_no_fault_whoever_reads(lake, folder):
+    (folder / "empty").mkdir()
+    assert Ingest(lake, folder / "empty", Options()).run().counts == {}
+    assert Ingest(lake, folder, Options()).run().counts == {"new": 3}
+    assert Ingest(lake, folder, Options()).run().counts == {"unchanged": 3}
+    (folder / "m.csv").write_text("path\nnowhere.txt\n")
+    assert Ingest(lake, folder / "m.csv", Options(on_error="skip")).run().counts == {"failed": 1}
