@@ -59,6 +59,7 @@ def comparable(slot: Slot, frame: pl.DataFrame, mixed: set[str], name: str) -> t
     Examples
     --------
     >>> import polars as pl
+    >>> from validation.rules import Relation
     >>> slot = Slot([], relations=[Relation("a", "<", "b")])
     >>> comparable(slot, pl.DataFrame({"a": ["x"], "b": [1]}), set(), "columns")[1][0].message
     'a < b cannot be told: they are String and Int64'
