@@ -12,6 +12,7 @@ from lakehouse.errors import InputError, UnknownField, did_you_mean, shown
 
 __all__ = ["Encoder"]
 
+_NO_TIMES = ("NaTType", "NAType")
 _MISFITS = (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError, UnicodeEncodeError)
 _NO_NULL = frozenset({str, int, bool, list, datetime})
 """Types of which no value becomes a null, as None, ``pandas.NA`` and ``NaT`` do."""
@@ -47,7 +48,7 @@ class Encoder:
             for row in rows:
                 self._refuse_cut(row)
             # all columns at once: one by one they take three times as long
-            structs = pa.array([row if type(row) is dict else dict(row) for row in rows], self._struct)
+            structs = pa.array([self._plain(row) for row in rows], self._struct)
             batch = pa.RecordBatch.from_struct_array(structs)
         except _MISFITS as error:
             raise self._misfit(rows, error) from error
@@ -60,6 +61,13 @@ class Encoder:
         if len(rows) != 1 or not all(type(rows[0].get(name)) in _NO_NULL for _, name in self._needed):
             self._refuse_nulls(batch)
         return batch
+
+    def _plain(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a row with None for the times of pandas that are none: Arrow does not always take these for nulls."""
+        lost = [name for name in self._times if type(row.get(name)).__name__ in _NO_TIMES]
+        if lost:
+            return {**row, **dict.fromkeys(lost)}
+        return row if type(row) is dict else dict(row)
 
     def table(self, rows: pa.Table) -> pa.Table:
         """Return a table with the columns in their order, cast to their types."""

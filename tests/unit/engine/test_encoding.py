@@ -75,6 +75,12 @@ def test_a_null_where_none_may_be_is_refused_whatever_it_is_written_as(encoder: 
         encoder.table(pa.table({"uid": ["a"]}))
 
 
+@pytest.mark.parametrize("missing", [None, pd.NaT, pd.NA])
+def test_a_time_that_is_none_is_a_null_where_there_may_be_one(missing: Any) -> None:
+    schema = pa.schema([pa.field("uid", pa.string()), pa.field("at", pa.timestamp("us", "UTC"))])
+    assert Encoder("label", schema).batch([{"uid": "a", "at": missing}])["at"].to_pylist() == [None]
+
+
 @pytest.mark.parametrize("rows", [[{"uid": "a", "at": NOW, "nmae": 1}], [{"uid": "a", "at": NOW}, {"nmae": 1}]])
 def test_a_column_that_there_is_not_is_named(encoder: Encoder, rows: list[dict[str, Any]]) -> None:
     with pytest.raises(UnknownField, match="label has no column 'nmae'; did you mean 'names'"):
