@@ -17,6 +17,7 @@ from registries.adding import add as add_all
 from registries.adding import named, registry_called
 from registries.binding import REGISTRIES
 from registries.custom import PLUGIN
+from registries.instance import Instance
 from registries.migrated import broken_rules, recorded
 from registries.migration import Step, planned
 from registries.record import Record
@@ -91,7 +92,7 @@ def plan(screen: Screen, classes: Sequence[str]) -> None:
     found = _classes(classes)
     with opened(screen, read_only=True) as lake:
         steps = planned(lake, found).steps
-        unseen = _unseen(found)
+        unseen = _unseen(lake, found)
     if screen.options.json:
         screen.document([asdict(step) for step in steps])
         return
@@ -156,9 +157,9 @@ def import_lamindb(screen: Screen, path: Path) -> None:
         screen.line(f"no counterpart: {name} ({count:,})")
 
 
-def _unseen(found: Sequence[type[Record]]) -> list[str]:
+def _unseen(lake: Instance, found: Sequence[type[Record]]) -> list[str]:
     """Return where the registries came from whose modules nobody named: an instance's word imports nothing."""
-    origins = {one.meta.origin for one in REGISTRIES.values() if one not in found}
+    origins = {one.meta.origin for table, one in REGISTRIES.items() if one not in found and lake.has(table)}
     return sorted(origin for origin in origins if ":" in origin and not origin.startswith((PLUGIN, "__main__")))
 
 
