@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from formats.zarrstore import quiet
 from lakehouse.errors import InputError, Unsupported, shown
 from lakehouse.optional import require
 from lakehouse.types import Progress
+from registries.dataset.arrays import Array
 from registries.dataset.observations import together
 from registries.dataset.scanning import open_tables
 from registries.dataset.selection import Selection
@@ -38,15 +39,15 @@ def to_zarr(dataset: Dataset, path: str | Path, *, join: str, progress: Progress
 
         top = zarr.open_group(str(target), mode="w", zarr_format=2)
         top.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        for name in ("uns", "varm", "obsp", "varp", "layers", "obsm"):
+            write_elem(top, name, {})
         frames = []
-        for piece in _pieces(selection, progress):
+        var = selection.var
+        for piece in _pieces(selection, var, progress):
             frames.append(piece.obs)
             _grow(top, piece)
         write_elem(top, "obs", together(frames))
-        write_elem(top, "var", _frame_of(selection.var_names))
-        for name in ("uns", "varm", "obsp", "varp", "layers", "obsm"):
-            if name not in top:
-                write_elem(top, name, {})
+        write_elem(top, "var", var)
     return target
 
 
@@ -64,13 +65,13 @@ def _written_soma(selection: Selection, target: Path, progress: Progress | None)
     import tiledbsoma.io
 
     uri = str(target.absolute())
-    obs = selection.obs
-    axes = anndata.AnnData(obs=obs, var=_frame_of(selection.var_names))
+    obs, var = selection.obs, selection.var
+    axes = anndata.AnnData(obs=obs, var=var)
     plan = tiledbsoma.io.register_anndatas(
         None, [axes], measurement_name="RNA", obs_field_name="obs_id", var_field_name="var_id"
     )
     first, done = True, 0
-    for piece in _pieces(selection, progress):
+    for piece in _pieces(selection, var, progress):
         piece.obs = obs.iloc[done : done + piece.n_obs].copy()
         done += piece.n_obs
         if not first:
@@ -115,41 +116,29 @@ def _new(path: str | Path) -> Iterator[Path]:
         raise
 
 
-def _pieces(selection: Selection, progress: Progress | None) -> Iterator[Any]:
-    """Yield the observations a piece at a time, all with the joined variables."""
-    names, total, done = selection.var_names, selection.n_obs, 0
+def _pieces(selection: Selection, var: Any, progress: Progress | None) -> Iterator[Any]:
+    """Yield the observations a piece at a time, all with the joined variables and the same arrays of the same types."""
+    arrays, total, done = selection.arrays, selection.n_obs, 0
+    place = {name: number for number, name in enumerate(var.index)}
     for piece in selection.batches(_ROWS):
-        yield _with_variables(piece, names)
+        yield _fitted(piece, arrays, var, place)
         done += piece.n_obs
         if progress is not None:
             progress(done, total)
 
 
-def _with_variables(piece: Any, names: list[str]) -> Any:
+def _fitted(piece: Any, arrays: Sequence[Array], var: Any, place: Mapping[str, int]) -> Any:
     import anndata
 
-    if list(piece.var_names) == names:
-        return anndata.AnnData(
-            X=piece.X, obs=piece.obs, var=_frame_of(names), layers=dict(piece.layers), obsm=dict(piece.obsm)
-        )
-    place = {name: number for number, name in enumerate(names)}
-    places = np.array([place.get(name, -1) for name in piece.var_names])
-    return anndata.AnnData(
-        X=None if piece.X is None else _placed(piece.X, places, len(names)),
-        obs=piece.obs,
-        var=_frame_of(names),
-        layers={name: _placed(value, places, len(names)) for name, value in piece.layers.items()},
-        obsm=dict(piece.obsm),
-    )
-
-
-def _placed(value: Any, places: np.ndarray[Any, Any], width: int) -> Any:
-    from scipy.sparse import csr_matrix
-
-    found: Any = csr_matrix(value).tocoo()
-    columns = places[found.col]
-    kept = columns >= 0
-    return csr_matrix((found.data[kept], (found.row[kept], columns[kept])), shape=(found.shape[0], width))
+    places = np.array([place.get(name, -1) for name in piece.var_names], dtype=np.int64)
+    same = len(places) == len(var) and bool((places == np.arange(len(var))).all())
+    made = {one.name: one.of(piece, None if same else places, len(var)) for one in arrays}
+    slots: dict[str, dict[str, Any]] = {"layers": {}, "obsm": {}}
+    for name, value in made.items():
+        slot, _, last = name.partition("/")
+        if last:
+            slots[slot][last] = value
+    return anndata.AnnData(X=made.get("X"), obs=piece.obs, var=var, layers=slots["layers"], obsm=slots["obsm"])
 
 
 def _grow(top: Any, piece: Any) -> None:
@@ -165,19 +154,7 @@ def _grow(top: Any, piece: Any) -> None:
         if there is None:
             write_elem(top, name, value)
         elif hasattr(there, "append"):
-            there.append(np.asarray(value.toarray() if hasattr(value, "toarray") else value))
+            there.append(value)
         else:
             stored: Any = sparse_dataset(there)
-            stored.append(_csr(value))
-
-
-def _csr(value: Any) -> Any:
-    from scipy.sparse import csr_matrix
-
-    return csr_matrix(value)
-
-
-def _frame_of(names: list[str]) -> Any:
-    import pandas as pd
-
-    return pd.DataFrame(index=pd.Index(names, dtype=object))
+            stored.append(value)

@@ -66,6 +66,7 @@ class MappedDataset:
         self._sources, self._rows, self._asked = list(sources), list(rows), asked
         self.var_names, self._places, self._labels = list(var_names), list(places), labels
         self._ends = np.cumsum([len(one) for one in rows])
+        self._types: dict[str, np.dtype[Any]] = {}
         self._forget()
 
     @classmethod
@@ -104,10 +105,11 @@ class MappedDataset:
         return made
 
     def _check(self) -> None:
-        """Read nothing of an array, so that one that is missing is told now."""
+        """Read nothing of an array, so that one that is missing is told now, and batches are all of one type."""
         for number in range(len(self._sources)):
             for array in self._asked.arrays:
-                self._opened(number).read(array, 0, 0)
+                kind = self._opened(number).read(array, 0, 0).dtype
+                self._types[array] = np.result_type(kind, self._types.get(array, kind))
 
     def __repr__(self) -> str:
         return (
@@ -219,7 +221,7 @@ class MappedDataset:
         places = self._places[number]
         found = {}
         for name in self._asked.arrays:
-            value = cells.take(name, rows)
+            value = cells.take(name, rows).astype(self._types[name], copy=False)
             if places is not None and not name.startswith("obsm/"):
                 value = _placed(value, places, len(self.var_names))
             found[name] = value

@@ -399,6 +399,9 @@ class Dataset(
     def to_zarr(self, path: str | Path, *, join: str = "outer", progress: Progress | None = None) -> Path:
         """Write all AnnData members as one AnnData in a new zarr store, member by member, and return its path.
 
+        Arrays have a type that holds the values of every member, and variables their columns. What a member does not
+        have, of variables or with ``outer`` of layers and obsm, is NaN; where an array is sparse, 0.
+
         Parameters
         ----------
         path

@@ -15,6 +15,7 @@ from formats.cells import FORMATS, Cells, open_cells
 from formats.registry import by_name
 from lakehouse.errors import InputError, UnknownField, Unsupported, did_you_mean, shown
 from registries.dataset.annotations import annotated, columns_of
+from registries.dataset.arrays import Array, common, empty_arrays
 from registries.dataset.filtering import rows_meeting
 from registries.dataset.observations import together
 from registries.whereabouts import readable
@@ -163,6 +164,37 @@ class Selection:
             shared = set(every).intersection(*map(set, each))
             return [name for name in every if name in shared]
         return list(every)
+
+    @cached_property
+    def arrays(self) -> list[Array]:
+        """The arrays that the members have together; nothing of them is read."""
+        wanted, has_gaps, found = set(self.var_names), False, []
+        for one, _ in self._met():
+            cells = one.cells()
+            try:
+                found.append(empty_arrays(cells))
+                has_gaps = has_gaps or not wanted <= set(one.frame(cells.var()).index)
+            finally:
+                cells.close()
+        return common(found, join=self._join, has_gaps=has_gaps)
+
+    @property
+    def var(self) -> Any:
+        """The variables as a pandas DataFrame; each value is that of the first member that has one."""
+        import pandas as pd
+
+        found = pd.DataFrame(index=pd.Index(self.var_names, dtype=object))
+        for one, _ in self._met():
+            cells = one.cells()
+            try:
+                frame = one.frame(cells.var())
+            finally:
+                cells.close()
+            frame = frame[~frame.index.duplicated()].reindex(found.index)
+            for name in frame.columns:
+                column = frame[name].astype(object) if frame[name].dtype == "category" else frame[name]
+                found[name] = column if name not in found.columns else found[name].combine_first(column)
+        return found
 
     @property
     def obs(self) -> Any:
