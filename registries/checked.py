@@ -80,7 +80,12 @@ def _check_names(meta: Meta) -> None:
     there = REGISTRIES.get(meta.table)
     if there is not None and not there.meta.origin:
         raise InvalidName(f"registry {meta.name}: {meta.table!r} is the table of a built-in one: pass table='...'")
-    reserved = {"content", "obs", "var", COLUMNS, "ancestors", "descendants"}
+    if not is_column_name(meta.table):
+        raise InvalidName(
+            f"registry {meta.name}: table = {shown(meta.table)} is no name of SQL's: pass lower-case letters, digits and "
+            f"single _, at most {_LONGEST}, such as 'flow_cell'"
+        )
+    reserved = {"content", "obs", "var", COLUMNS, "ancestors", "descendants", "search", "main", "temp"}
     if meta.table in reserved or meta.table.startswith(_LEFT) or meta.table.endswith(_RIGHT):
         raise InvalidName(f"registry {meta.name}: SQL has another use for {meta.table!r}: pass table='...'")
     if meta.carried:

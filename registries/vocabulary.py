@@ -26,6 +26,8 @@ _LABELS = ("handle", "name", "key", "symbol")
 _STATES: weakref.WeakKeyDictionary[Any, dict[tuple[str, ...], tuple[Any, Vocabulary]]] = weakref.WeakKeyDictionary()
 """By instance: the last vocabularies, each with the state of the table that it was read from."""
 _KEPT = 32
+_ORGANISMS: weakref.WeakKeyDictionary[Any, tuple[Any, Any, dict[str, str]]] = weakref.WeakKeyDictionary()
+"""By instance: what organisms are called, with the state of their table that it was looked up in."""
 
 
 def label_field(registry: type[Record]) -> str:
@@ -177,6 +179,20 @@ def organism_of(registry: type[Record], home: Instance, given: Any) -> str | Non
         raise InputError(f"{registry.meta.name} does not tell organisms apart: leave organism={shown(given)} out")
     if not isinstance(given, str):
         return str(given.uid)
+    state = home.snapshot().state("organism")
+    kept = _ORGANISMS.get(home)
+    if kept is None or kept[0] is not state.base or kept[1] is not state.tail or len(kept[2]) >= _KEPT:
+        kept = _ORGANISMS[home] = (state.base, state.tail, {})
+    if given not in kept[2]:
+        kept[2][given] = _organism_called(home, given)
+    return kept[2][given]
+
+
+def _organism_called(home: Instance, given: str) -> str:
+    for field in ("name", "ontology_id"):  # as it stands, before a million synonyms are gone through
+        exact = home.snapshot().lookup("organism", field, [given])
+        if len(exact) == 1 and not exact["obsolete"][0].as_py():
+            return str(exact["uid"][0].as_py())
     organisms: Any = home.bound(registry_of("organism"))
     for field in ("name", "ontology_id"):
         known = vocabulary_of(organisms, home, field=field, fields=("uid",))

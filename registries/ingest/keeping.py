@@ -62,7 +62,7 @@ def _doubtful(batch: Batch, paths: list[str], stores: dict[str, Storage]) -> Ite
                 now = stat(path)
                 if now.st_mtime_ns == mtime and now.st_size == size and now.st_ctime_ns == ctime:
                     continue
-        except OSError:
+        except OSError:  # gone, or out of reach: told as what is not held
             pass
         yield row
     yield from _not_held(batch, far, paths, stores)
