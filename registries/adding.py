@@ -32,7 +32,7 @@ def add(home: Instance, registries: Sequence[type[Record]], *, allow_loss: bool 
     for cls in classes:
         REGISTRIES[cls.meta.table] = cls
     attach()
-    plan = planned(home, classes)
+    plan = planned(home, classes, others=False)
     done = plan.apply(allow_loss=allow_loss)
     home.bind_all(plan.own)
     return done

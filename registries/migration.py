@@ -131,7 +131,7 @@ class Migration:
         return Applied(commit, self.steps)
 
 
-def planned(home: Instance, registries: Iterable[type[Record]] = ()) -> Migration:
+def planned(home: Instance, registries: Iterable[type[Record]] = (), *, others: bool = True) -> Migration:
     """Return what an instance lacks.
 
     Parameters
@@ -139,6 +139,9 @@ def planned(home: Instance, registries: Iterable[type[Record]] = ()) -> Migratio
     registries
         Registries of users' own that are to be added, or whose declaration has changed. Of these, columns that the
         class no longer has are given up; of all others they stay.
+    others
+        Whether the other registries of users' own are looked at, too. What the process declares of these may have come
+        with another instance, which has one of the same name.
     """
     schemas = Schemas(home.lake.catalog)  # as they are kept: readers of an older instance see more columns than it has
     with home.lake.catalog.read() as session:
@@ -149,6 +152,8 @@ def planned(home: Instance, registries: Iterable[type[Record]] = ()) -> Migratio
     if home.older.startswith(OLDER_CATALOG):
         steps.append(Step("catalog", "its format is brought up to date"))
     for spec in wanted(schemas, own):
+        if not others and REGISTRIES[spec.name].meta.origin and spec.name not in given:
+            continue
         found = _of_table(home, schemas, spec, drops=spec.name in given)
         if found is not None:
             steps.append(found[0])

@@ -155,12 +155,16 @@ def recipe_of(home: Instance, record: Record, *, deep: bool = False) -> Recipe:
         network = network_of(snapshot)
         wanted |= {uid for edge in network.upstream([*made, *starts]) for uid in (edge.source, edge.target)}
     rows = snapshot.lookup("run", "uid", list(wanted)).to_pylist()
-    rows.sort(key=lambda row: (row["started_at"] or row["created_at"], row["uid"]))
+    rows.sort(key=_when)
     works = tuple(_work(snapshot, row) for row in rows)
     used = dict.fromkeys(work.environment for work in works if work.environment is not None)
     found = {row["uid"]: row for row in snapshot.lookup("environment", "uid", list(used)).to_pylist()}
     kept = {uid: {name: found[uid][name] for name in ("python", "system", "packages")} for uid in used if uid in found}
     return Recipe(title, works, kept)
+
+
+def _when(row: Mapping[str, Any]) -> tuple[Any, str]:
+    return row["started_at"] or row["created_at"], row["uid"]
 
 
 def title_of(record: Record) -> str:
@@ -175,7 +179,8 @@ def _starts(snapshot: Snapshot, record: Any) -> tuple[list[str], list[str]]:
     if record.meta.table == "run":
         return [record.uid], []
     if record.meta.table == "transform":
-        return sorted(record.lineage_start(snapshot))[-1:], []
+        rows = snapshot.lookup("run", "uid", record.lineage_start(snapshot)).to_pylist()
+        return [row["uid"] for row in sorted(rows, key=_when)[-1:]], []
     made: list[str] = record.lineage_start(snapshot)
     runs = snapshot.lookup("artifact", "uid", made)["run"].to_pylist()
     return list(dict.fromkeys(run for run in [*runs, record.value("run")] if run is not None)), made

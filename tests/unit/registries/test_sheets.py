@@ -207,3 +207,11 @@ def test_a_column_refers_to_the_registry_it_is_called_after_and_to_no_one_of_sev
     create(home, "rack", sheet(tmp_path, "shelf\nx\n"), key="shelf")
     kinds = [one.kind for one in create(home, "box", sheet(tmp_path, "k,vial_id,shelf\n1,v1,x\n"), key="k").decisions]
     assert kinds == ["text", "-> Vial", "text"]
+
+
+def test_what_another_instance_calls_the_same_is_left_out_of_what_is_added_here(lake, other, tmp_path):
+    create(lake, "cohort", sheet(tmp_path, "name,age\na,31.5\n"), key="name")
+    create(other, "cohort", sheet(tmp_path, "name,age,note\nb,31,x\n", "b.csv"), key="name")
+    create(lake, "plot", sheet(tmp_path, "plot\np1\n", "c.csv"), key="plot")
+    assert lake.sql("select * exclude (uid, created_at, created_by, run) from cohort").fetchall() == [("a", 31.5)]
+    assert other.sql("select age, note from cohort").fetchall() == [(31, "x")]
