@@ -52,4 +52,6 @@ def picked(rows: pa.Table, positions: Sequence[int]) -> pa.Table:
     if len(positions) > _FEW:
         return rows.take(pa.array(positions, pa.int64()))
     parts = [rows.slice(position, 1) for position in positions]
-    return parts[0] if len(parts) == 1 else pa.concat_tables([rows.slice(0, 0), *parts])
+    if len(parts) < 2:
+        return parts[0] if parts else rows.slice(0, 0)
+    return pa.concat_tables(parts)

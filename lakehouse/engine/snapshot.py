@@ -344,6 +344,8 @@ class Snapshot:
 def _admitted(state: TableState, column: str, values: Sequence[object]) -> list[object]:
     """Return the distinct values that are not null; raises ``InputError`` for what the column cannot hold."""
     kind = state.table.schema.field(column).type
+    if kind == pa.string() and all(type(value) is str and value.isascii() for value in values):
+        return list(dict.fromkeys(values))
     try:
         wanted = list(dict.fromkeys(v for v in values if v is not None))
         pa.array(wanted, kind)

@@ -9,7 +9,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from lakehouse.engine.arrow import matching, pc, picked
+from lakehouse.engine.arrow import pc, picked
 from lakehouse.engine.catalog import Publication, Session
 from lakehouse.engine.changes import DataFile, Segment
 from lakehouse.engine.datafile import read_column, read_rows
@@ -91,7 +91,7 @@ class TableState:
 
     def with_pending(self, segments: list[Segment]) -> TableState:
         """Return the state as an uncommitted transaction sees it."""
-        return replace(self, tail=self.tail.advance(segments))
+        return replace(self, tail=self.tail.branched().advance(segments))
 
     @property
     def is_empty(self) -> bool:
@@ -106,7 +106,7 @@ class TableState:
     def lookup(self, column: str, values: list[object]) -> pa.Table:
         """Return the rows whose column holds one of the values; only for states :attr:`in_memory`."""
         self.check_column(column)
-        found = matching(self.tail.rows, column, values)
+        found = self.tail.lookup(column, values)
         if not self.base.files or not (positions := self.base.positions(column, values)):
             return found
         below = picked(self.base.table(), positions)
@@ -124,7 +124,7 @@ class TableState:
 
     def check_column(self, column: str) -> None:
         """Raise ``UnknownField`` when the table has no such column."""
-        if column not in self.table.schema.names:
+        if self.table.schema.get_field_index(column) < 0:
             msg = f"table {self.table.name!r} has no column {shown(column)}"
             raise UnknownField(msg + did_you_mean(column, self.table.schema.names))
 

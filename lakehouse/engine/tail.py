@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
-from lakehouse.engine.arrow import pc
+from lakehouse.engine.arrow import matching, pc, picked
 from lakehouse.engine.changes import DataFile, Op, ReadColumn, Segment, no_file
+from lakehouse.engine.textindex import TextIndex
 
 __all__ = ["HIDDEN", "Tail", "widened"]
 
@@ -43,7 +44,8 @@ class Tail:
     """Staged files and the position at which they came."""
     length: int = 0
     """How many segments were folded."""
-    _found: set[str] = field(default_factory=set, repr=False, compare=False)
+    index: TextIndex = field(default_factory=TextIndex, repr=False, compare=False)
+    """Of :attr:`rows`; a tail with further rows goes on with that of the one before it, as commits are in one order."""
 
     @classmethod
     def empty(cls, schema: pa.Schema) -> Tail:
@@ -55,7 +57,11 @@ class Tail:
         if self.rows.schema.equals(schema):
             return self
         batches = [widened(batch, schema) for batch in self.rows.to_batches()]
-        return replace(self, rows=pa.Table.from_batches(batches, schema), _found=set())
+        return replace(self, rows=pa.Table.from_batches(batches, schema), index=TextIndex())
+
+    def branched(self) -> Tail:
+        """Return the same for one who goes on with what others do not see, and whose rows stand elsewhere then."""
+        return replace(self, index=TextIndex())
 
     def advance(self, segments: Sequence[Segment], read: ReadColumn = no_file) -> Tail:
         """Fold further segments, in order; ``read`` fetches the keys of staged files that replace or delete rows.
@@ -81,7 +87,8 @@ class Tail:
             live.update(zip(keys, range(count, count + len(keys)), strict=True))
             count += len(keys)
         rows = self._merged(batches, live, count, [keys for _, keys in gone])
-        return Tail(rows, self._hide(gone), tuple(staged), self.length + len(segments))
+        index = self.index if not gone else TextIndex()
+        return Tail(rows, self._hide(gone), tuple(staged), self.length + len(segments), index)
 
     def _merged(
         self, batches: list[pa.RecordBatch], live: dict[str, int], count: int, gone: list[pa.Array]
@@ -104,13 +111,17 @@ class Tail:
         both = pa.concat_tables([self.hidden, new])
         return both.combine_chunks() if both["uid"].num_chunks > _MANY_CHUNKS else both
 
+    def lookup(self, column: str, values: Sequence[object]) -> pa.Table:
+        """Return the rows whose column holds one of the values."""
+        positions = self.index.positions(self.rows, column, values)
+        return matching(self.rows, column, values) if positions is None else picked(self.rows, positions)
+
     def holds(self, uid: str) -> bool:
-        """Whether a live row is among :attr:`rows`; those that refer to the same one over and over look once."""
-        if uid not in self._found:
-            if not len(self.rows) or pc.index(self.rows["uid"], uid).as_py() < 0:
-                return False
-            self._found.add(uid)
-        return True
+        """Whether a live row is among :attr:`rows`."""
+        positions = self.index.positions(self.rows, "uid", [uid])
+        if positions is None:
+            return len(self.rows) > 0 and pc.index(self.rows["uid"], uid).as_py() >= 0
+        return bool(positions)
 
     def hidden_after(self, position: int) -> pa.Array:
         """Return the keys hidden after a position (-1: all), for what came at that position."""
