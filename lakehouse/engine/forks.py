@@ -12,9 +12,7 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, Self
 
 __all__ = ["GATE", "HELD", "Gate", "can_publish"]
 
@@ -44,9 +42,11 @@ class Gate:
         self._inside, self._forking = 0, False
         self._local = threading.local()
 
-    @contextmanager
-    def passed(self) -> Iterator[None]:
-        """Be inside for the length of the block; nested blocks are free."""
+    def passed(self) -> Self:
+        """Return what is inside for the length of a block; nested blocks are free."""
+        return self
+
+    def __enter__(self) -> None:
         depth = getattr(self._local, "depth", 0)
         if not depth:
             with self._changed:
@@ -54,15 +54,15 @@ class Gate:
                     self._changed.wait()
                 self._inside += 1
         self._local.depth = depth + 1
-        try:
-            yield
-        finally:
-            self._local.depth = depth
-            if not depth:
-                with self._changed:
-                    self._inside -= 1
-                    if self._forking:
-                        self._changed.notify_all()
+
+    def __exit__(self, *error: object) -> None:
+        depth = getattr(self._local, "depth", 0) - 1  # below zero: in a child that was forked in here, which began anew
+        self._local.depth = max(depth, 0)
+        if not depth:
+            with self._changed:
+                self._inside -= 1
+                if self._forking:
+                    self._changed.notify_all()
 
     def close(self) -> None:
         """Wait until no other thread is inside, then close all connections."""

@@ -46,6 +46,8 @@ _SEPARATOR = "\x1f"
 _ESCAPE = "\x1e"
 _BULK = 1_000
 _TEXT = pa.string()
+_PLAIN = frozenset({_TEXT, pa.int64(), pa.int32()})
+"""Types whose values Python writes as Arrow does."""
 
 
 @dataclass(frozen=True)
@@ -98,22 +100,24 @@ def joined(rows: pa.Table, group: Sequence[str]) -> pa.ChunkedArray:
     >>> joined(pa.table({"key": ["a", None], "version": [1, 2]}), ["key", "version"]).to_pylist()
     ['a\x1f1', None]
     """
-    columns = [column if (column := rows[c]).type == _TEXT else column.cast(_TEXT) for c in group]
+    if len(rows) == 1 and all(rows.schema.field(c).type in _PLAIN for c in group):
+        return pa.chunked_array([[_joined_values([rows[c][0].as_py() for c in group])]], _TEXT)
+    columns = [rows[c].cast(_TEXT) for c in group]
     if len(group) == 1:
         return columns[0]
-    if len(rows) == 1:
-        return pa.chunked_array([[_joined_values([column[0].as_py() for column in columns])]], _TEXT)
     for escape, inside in ((_ESCAPE, _ESCAPE), ("1", _SEPARATOR)):  # else ("a\x1fb", "c") would be ("a", "b\x1fc")
         columns = [pc.replace_substring(column, inside, _ESCAPE + escape) for column in columns]
     return pc.binary_join_element_wise(*columns, _SEPARATOR)
 
 
-def _joined_values(texts: Sequence[str | None]) -> str | None:
-    """Return the texts of one row as one."""
-    there = [text for text in texts if text is not None]
-    if len(there) < len(texts):
+def _joined_values(values: Sequence[str | int | None]) -> str | None:
+    """Return the values of one row as one text."""
+    texts = [str(value) for value in values if value is not None]
+    if len(texts) < len(values):
         return None
-    return _SEPARATOR.join(t.replace(_ESCAPE, _ESCAPE * 2).replace(_SEPARATOR, _ESCAPE + "1") for t in there)
+    if len(texts) == 1:
+        return texts[0]
+    return _SEPARATOR.join(t.replace(_ESCAPE, _ESCAPE * 2).replace(_SEPARATOR, _ESCAPE + "1") for t in texts)
 
 
 def claim_of(spec: TableSpec, group: tuple[str, ...], rows: pa.Table, before: pa.Table | None) -> Claim:
