@@ -11,6 +11,7 @@ import os
 import re
 import stat
 import unicodedata
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -79,7 +80,7 @@ def _fault(key: str) -> str | None:
 
 
 def _fault_of_characters(key: str) -> str | None:
-    for character in key:
+    for character in "" if key.isascii() and key.isprintable() else key:
         if unicodedata.category(character) in _UNPRINTABLE:
             return f"holds the control character {character!r}"
         if character in _DECEIVING:
@@ -146,6 +147,7 @@ def suffix_of(path_or_key: str | os.PathLike[str]) -> str:
     return suffixes[-1]
 
 
+@lru_cache(256)
 def check_suffix(suffix: str) -> str:
     """Return a suffix in lower case (empty is fine), or say why it is not admitted.
 

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -128,8 +129,9 @@ class LocalPlace:
 
     def _inside(self, path: str) -> Path:
         """Return the real path of something under the root; a link that leads out is refused."""
-        joined = os.path.join(self.root, *relative_parts(path).split("/"))  # noqa: PTH118
-        real = os.path.realpath(joined)
+        parts = relative_parts(path).split("/")
+        joined = os.path.join(self.root, *parts)  # noqa: PTH118
+        real = joined if _has_no_link(self.root, parts) else os.path.realpath(joined)
         if real != joined and not Path(real).is_relative_to(self.root):
             raise InvalidKey(f"{shown(path)} is reached through a link that leads out of {self._title}")
         return Path(real)
@@ -150,6 +152,22 @@ class LocalPlace:
         if folder.parent not in self._durable:
             fsync_dir(folder.parent.parent)
         self._durable |= {folder, folder.parent}
+
+
+def _has_no_link(root: str, parts: list[str]) -> bool:
+    """Whether nothing below a root, which holds no link itself, is a link; cheaper than to resolve the whole path."""
+    if sys.platform == "win32":  # whose junctions are no links
+        return False
+    place = root
+    for part in parts:
+        place = f"{place}/{part}"
+        try:
+            found = os.lstat(place)
+        except OSError as error:
+            return error.errno == errno.ENOENT
+        if stat.S_ISLNK(found.st_mode):
+            return False
+    return True
 
 
 def _touched(path: Path) -> bool:

@@ -262,9 +262,11 @@ class Artifact(
 
     def _find_place(self, home: Instance, source: Source) -> str | None:
         """Settle where the content is to lie; return its path there if it does so already."""
-        self._place = home.stores.chosen(self._target)
         if not source.is_path:
+            if self._target is not None:  # else it is the default of the moment that it is stored at
+                self._place = home.stores.chosen(self._target)
             return None
+        self._place = home.stores.chosen(self._target)
         if isinstance(source.given, str) and is_remote(source.given):
             return self._find_remote(home, source)
         path = keys.check_source(source.given, folders=True)
@@ -326,7 +328,9 @@ class Artifact(
         """Return the row of the same content, of the same suffix where there is one."""
         if not content.size:
             return None  # empty files never merge: they are equal by accident
-        rows: list[dict[str, Any]] = live(snapshot.lookup("artifact", "hash", [content.hash])).to_pylist()
+        if not len(found := live(snapshot.lookup("artifact", "hash", [content.hash]))):
+            return None
+        rows: list[dict[str, Any]] = found.to_pylist()
         rows.sort(key=lambda row: (row["suffix"] != content.suffix, row["created_at"], row["uid"]))
         return next((row for row in rows if self._is_whole(row, content)), None)
 

@@ -260,12 +260,10 @@ def _described(fmt: Format, path: Path) -> tuple[str, int | None]:
 
 def _rows(obj: Any) -> int | None:
     """Return the rows or observations that an object says it has."""
-    for name in ("n_obs", "num_rows", "height"):
-        count = getattr(obj, name, None)
-        if isinstance(count, int):
-            return count
-    shape = getattr(obj, "shape", ())  # of a frame of pandas or an array
-    return int(shape[0]) if shape else None
+    if shape := getattr(obj, "shape", ()):  # first: a frame of pandas takes long to say what it has not
+        return int(shape[0])
+    counts = (getattr(obj, name, None) for name in ("n_obs", "num_rows", "height"))
+    return next((count for count in counts if isinstance(count, int)), None)
 
 
 def _written(fmt: Format, obj: object, suffix: str) -> Path:

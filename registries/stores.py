@@ -68,10 +68,10 @@ class Stores:
     def default(self) -> tuple[str, ObjectStore]:
         """Return uid and store of the storage that artifacts go to when they name none."""
         snapshot = self._home.lake.snapshot(tables=["storage"])
-        rows = snapshot.lookup("storage", "role", [DEFAULT]).to_pylist()
-        if not rows or rows[0]["uid"] == self.own_uid:
+        if not len(found := snapshot.lookup("storage", "role", [DEFAULT])):
             return self.own_uid, self.own
-        return rows[0]["uid"], self._at(rows[0]["root"])
+        row = found.slice(0, 1).to_pylist()[0]
+        return (self.own_uid, self.own) if row["uid"] == self.own_uid else (row["uid"], self._at(row["root"]))
 
     def make_default(self, storage: str) -> Storage:
         """Let artifacts that name no storage go to this one, given by its root or uid; return its record."""
