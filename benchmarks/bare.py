@@ -18,7 +18,7 @@ class BareSqlite:
         self._con.execute("PRAGMA journal_mode = WAL")
         self._con.execute("PRAGMA synchronous = FULL")
         for table in tables:
-            self._con.execute(f"CREATE TABLE {table}(uid TEXT PRIMARY KEY, body BLOB NOT NULL)")
+            self._con.execute(f"CREATE TABLE IF NOT EXISTS {table}(uid TEXT PRIMARY KEY, body BLOB NOT NULL)")
 
     def insert(self, rows: Sequence[tuple[str, str, bytes]]) -> None:
         """Insert (table, uid, body) in one durable transaction."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from benchmarks.bare import BareSqlite
 from benchmarks.harness import Limit, Row, Sample, alternate, at_most, ms, scratch
-from benchmarks.processes import ours, together
+from benchmarks.processes import bare, ours, together
 from lakehouse.ids import new_uid
 from registries import Instance
 from registries.bulk import new_uids
@@ -216,5 +216,6 @@ def _genes(folder: Path) -> Iterator[Row]:
 
 def _processes(folder: Path) -> Iterator[Row]:
     limit = Limit("value", 500, least=True)
-    found = together(ours(folder / "shared"), _SECONDS)
-    yield Row("registries", "four processes saving frames", found, "artifacts/s", limits=(limit,))
+    found, floor = together(ours(folder / "shared"), _SECONDS), together(bare(folder / "bare"), _SECONDS)
+    against = "parquet, blake3, fsync, SQLite"
+    yield Row("registries", "four processes saving frames", found, "artifacts/s", floor, against, limits=(limit,))
