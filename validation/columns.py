@@ -33,6 +33,8 @@ class Values:
         For each value the position of its category, -1 for none; None where ``text`` holds the values themselves.
     other
         The values that are neither text nor missing, by position in ``text``.
+    kept
+        What was found out about the column, by what it was asked: each question goes over millions of values.
     rebuild
         Takes one new text for each of ``text``, returns the container that came in.
     mask
@@ -44,6 +46,7 @@ class Values:
     mask: Callable[[pl.Series], Any]
     codes: np.ndarray[Any, Any] | None = None
     other: dict[int, Any] = field(default_factory=dict)
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.text) if self.codes is None else len(self.codes)

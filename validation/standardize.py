@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from lakehouse.errors import InputError, Unsupported, shown
@@ -15,13 +17,46 @@ if TYPE_CHECKING:
 
     from validation.vocabulary import Vocabulary
 
-__all__ = ["Keep", "Resolved", "check_keep", "choices", "mapping", "resolve", "standardized", "unresolved"]
+__all__ = ["Keep", "Resolved", "Unsettled", "check_keep", "choices", "mapping", "resolve", "standardized", "unresolved"]
 
 Keep: TypeAlias = Literal["first", "last", False] | None
 
 _log = logging.getLogger("lakehouse")
 _MENDING: tuple[Step, ...] = ("case", "synonym", "synonym_case")
 _LISTED = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Unsettled:
+    """The values of a column that are no terms as they stand.
+
+    Attributes
+    ----------
+    text
+        The values, or categories, of the column.
+    settled
+        Which of them are terms.
+    """
+
+    text: pl.Series
+    settled: pl.Series
+
+    @cached_property
+    def rest(self) -> pl.Series:
+        """Those that are none, as often as they are there."""
+        return self.text.filter(~self.settled)
+
+    @cached_property
+    def distinct(self) -> pl.Series:
+        """Each of them once, in no order; missing and empty ones aside."""
+        return _distinct(self.rest)
+
+    def replaced(self, chosen: pl.DataFrame) -> pl.Series:
+        """Return the text with ``out`` in place of each ``value`` that was chosen."""
+        import polars as pl
+
+        found = pl.DataFrame({"value": self.rest, "at": (~self.settled).arg_true()}).join(chosen, on="value")
+        return self.text.clone().scatter(found["at"], found["out"])
 
 
 class Resolved:
@@ -91,13 +126,12 @@ def standardized(
     steps: Sequence[Step] = _MENDING,
 ) -> Any:
     """Return a column in its container with canonical values; see ``Vocabulary.standardize``."""
-    settled = vocabulary.valid(column.text, field=field) if output == field else None
-    rest = column.text if settled is None else column.text.filter(~settled)
-    distinct = rest.unique().drop_nulls()
-    chosen, listed = choices(vocabulary, distinct.filter(distinct != ""), field, output, keep, steps)
+    unsettled = vocabulary.unsettled(column, field) if output == field else None
+    distinct = _distinct(column.text) if unsettled is None else vocabulary.unknown(column, field)
+    chosen, listed = choices(vocabulary, distinct, field, output, keep, steps)
     if mapper:
         return mapping(chosen, listed, keep)
-    text = _replaced(column.text, settled, rest, chosen) if chosen.height else column.text
+    text = _replaced(column.text, unsettled, chosen) if chosen.height else column.text
     made = column.rebuild(text)
     return _with_lists(made, column, listed) if keep is False and listed else made
 
@@ -120,15 +154,19 @@ def mapping(chosen: pl.DataFrame, listed: dict[str, list[str]], keep: Keep) -> d
     return pairs | (listed if keep is False else {})
 
 
-def _replaced(text: pl.Series, settled: pl.Series | None, rest: pl.Series, chosen: pl.DataFrame) -> pl.Series:
+def _distinct(text: pl.Series) -> pl.Series:
+    found = text.unique().drop_nulls()
+    return found.filter(found != "")
+
+
+def _replaced(text: pl.Series, unsettled: Unsettled | None, chosen: pl.DataFrame) -> pl.Series:
     """Return text with what was chosen in place of the values that are not settled."""
     import polars as pl
 
-    if settled is None:
-        joined = pl.DataFrame({"value": rest}).join(chosen, on="value", how="left", maintain_order="left")
-        return joined.select(pl.coalesce("out", "value")).to_series().alias(text.name)
-    found = pl.DataFrame({"value": rest, "at": (~settled).arg_true()}).join(chosen, on="value")
-    return text.clone().scatter(found["at"], found["out"])
+    if unsettled is not None:
+        return unsettled.replaced(chosen)
+    joined = pl.DataFrame({"value": text}).join(chosen, on="value", how="left", maintain_order="left")
+    return joined.select(pl.coalesce("out", "value")).to_series().alias(text.name)
 
 
 def _all(vocabulary: Vocabulary, found: Resolved, field: str, output: str) -> dict[str, list[str]]:

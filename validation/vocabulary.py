@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import Duplicate, InputError, UnknownField, did_you_mean, shown
-from validation.columns import polars_series, values_of
+from validation.columns import Values, polars_series, values_of
 from validation.folding import Step, folded
 from validation.inspection import Inspection
-from validation.standardize import Keep, check_keep, resolve, standardized, unresolved
+from validation.standardize import Keep, Unsettled, check_keep, resolve, standardized, unresolved
 
 if TYPE_CHECKING:
     import polars as pl
@@ -122,7 +122,33 @@ class Vocabulary:
             The field that they are compared with; the terms, where none is given.
         """
         column = values_of(values)
-        return column.mask(column.spread(self.valid(column.text, field=field)))
+        return column.mask(column.spread(self._flags(column, self.checked_field(field))))
+
+    def _flags(self, column: Values, field: str) -> pl.Series:
+        """Return which of a column's values, or categories, are terms."""
+        found = self.unsettled(column, field)
+        lent = self._lent(found, field)
+        return found.settled | column.text.is_in(lent.implode()).fill_null(value=False) if len(lent) else found.settled
+
+    def unsettled(self, column: Values, field: str) -> Unsettled:
+        """Return the values of a column that are no terms of its own, which is kept with the column."""
+        own = self._layers[0] if self._layers is not None and field == self.field else self
+        if (own, field) not in column.kept:
+            column.kept[own, field] = Unsettled(column.text, own.valid(column.text, field=field))
+        found: Unsettled = column.kept[own, field]
+        return found
+
+    def _lent(self, found: Unsettled, field: str) -> pl.Series:
+        """Return the distinct values that are terms that stand beside its own."""
+        if self._layers is None or field != self.field:
+            return found.settled.clear().cast(found.text.dtype)
+        return found.distinct.filter(self._layers[1].valid(found.distinct, field=field))
+
+    def unknown(self, column: Values, field: str) -> pl.Series:
+        """Return the distinct values of a column that are no terms, in no order; missing and empty ones aside."""
+        found = self.unsettled(column, field)
+        lent = self._lent(found, field)
+        return found.distinct.filter(~found.distinct.is_in(lent.implode())) if len(lent) else found.distinct
 
     def valid(self, text: pl.Series, *, field: str | None = None) -> pl.Series:
         """Return which values of a Polars column of text are terms; null is not."""
@@ -157,7 +183,7 @@ class Vocabulary:
         """
         column = values_of(values)
         field = self.checked_field(field)
-        return Inspection.of(self, column, self.valid(column.text, field=field), field)
+        return Inspection.of(self, column, self._flags(column, field), field)
 
     def standardize(
         self,
@@ -212,15 +238,14 @@ class Vocabulary:
         return standardized(self, values_of(values), name, name, check_keep(keep), mapper=return_mapper, steps=steps)
 
     def unresolved(self, values: Any) -> pl.Series:
-        """Return the distinct values that no spelling of a term is like; missing and empty ones aside.
+        """Return the distinct values that no spelling of a term is like, in no order; missing and empty ones aside.
 
         Examples
         --------
         >>> Vocabulary(["a"]).unresolved(["A", "b", "", None]).to_list()
         ['b']
         """
-        text = values_of(values).text
-        rest = text.filter(~self.valid(text) & (text != "")).unique(maintain_order=True)
+        rest = self.unknown(values_of(values), self.field)
         found = resolve(self, rest, self.field, self.field).found["value"] if len(rest) else rest
         return rest.filter(~rest.is_in(found.implode()))
 
@@ -338,8 +363,7 @@ class Vocabulary:
         """
         if self._layers is None:
             return 0
-        text = values_of(values).text
-        return text.filter(self._layers[1].valid(text)).n_unique()
+        return len(self._lent(self.unsettled(values_of(values), self.field), self.field))
 
     def check_synonym(self, term: str, synonym: object, *, force: bool = False) -> None:
         """Refuse a synonym that is empty, or that another term has already, unless forced."""
