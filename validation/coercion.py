@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from validation.checks import fits
+from validation.mixed import of_objects, of_pandas
 from validation.rules import Rule
 
 if TYPE_CHECKING:
@@ -66,13 +67,13 @@ def coerced_column(values: Any, rule: Rule) -> Any:
     import polars as pl
 
     if isinstance(values, pl.Series):
-        return _whole(values, rule)
+        series, mixed = of_objects(values) if values.dtype == pl.Object else (values, None)
+        return _whole(series, rule) if mixed is None else None
     if not hasattr(values, "iloc"):
         made = _whole(cast(Any, pl.from_arrow(values)), rule)
         return None if made is None else made.to_arrow()
-    try:
-        series: Any = pl.from_pandas(values.reset_index(drop=True), nan_to_null=True)
-    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):  # of mixed types, which is told as that
+    series, mixed = of_pandas(values)
+    if mixed is not None:
         return None
     made = _whole(series, rule)
     if made is None:

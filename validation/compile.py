@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse.errors import InputError, Unsupported, did_you_mean, shown
 from validation.checks import Check, Resolver, checks_of
+from validation.mixed import of_pandas
 from validation.rules import Relation, Rule, Slot
 
 if TYPE_CHECKING:
@@ -185,8 +186,12 @@ def _on_pandas(one: Check, series: Any) -> Any:
     import pandas as pd
     import polars as pl
 
-    made: Any = pl.from_pandas(series.reset_index(drop=True), nan_to_null=True)
-    flags = _spread(one.flags(made), len(series))
+    made, mixed = of_pandas(series)
+    if mixed is None:
+        flags = _spread(one.flags(made), len(series))
+    else:  # that is the fault: nothing else can be told of such a column
+        rows = pl.Series(range(len(series)), dtype=pl.Int64)
+        flags = ~rows.is_in(mixed.rows) if one.reason == "wrong_dtype" else rows.is_not_null()
     return pd.Series(flags.fill_null(value=True).to_numpy(), index=series.index)
 
 

@@ -10,6 +10,7 @@ from lakehouse.errors import InputError, shown
 from validation.checks import Resolver, checks_of
 from validation.columns import values_of
 from validation.compile import Failure, compiled, failures
+from validation.mixed import Mixed, of_objects, of_pandas
 from validation.prepared import comparable, converted
 from validation.report import EXAMPLES, MOST_ROWS, Fault, example
 from validation.rules import Rule, Slot
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Taken", "batch_faults", "column_faults", "frame_faults", "taken"]
 
 _SUGGESTED = 3
+_UNTYPED = ("mixed_types", "unsupported_type")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +38,14 @@ class Taken:
         The index of a pandas frame.
     faults
         What is wrong with columns as such.
+    index_faults
+        What is wrong with the index as such, which counts where there is a rule for it.
     """
 
     frame: pl.DataFrame
     index: pl.Series | None = None
     faults: tuple[Fault, ...] = ()
+    index_faults: tuple[Fault, ...] = ()
 
 
 def taken(given: Any, slot: str = "columns") -> Taken:
@@ -62,12 +67,21 @@ def taken(given: Any, slot: str = "columns") -> Taken:
     if isinstance(given, pl.LazyFrame):
         given = given.collect()
     if isinstance(given, pl.DataFrame):
-        return Taken(given)
+        return _of_polars(given, slot)
     if hasattr(given, "column_names"):
         return _of_arrow(given)
     if hasattr(given, "iloc") and hasattr(given, "columns"):
         return _of_pandas(given, slot)
     raise InputError(f"{shown(given)} is a {type(given).__name__}: a pandas, Polars or Arrow table is accepted")
+
+
+def _of_polars(given: pl.DataFrame, slot: str) -> Taken:
+    import polars as pl
+
+    objects = [name for name, dtype in given.schema.items() if dtype == pl.Object]
+    found = {name: of_objects(given[name]) for name in objects}
+    faults = tuple(_mixed(mixed, slot, name) for name, (_, mixed) in found.items() if mixed is not None)
+    return Taken(given.with_columns([made for made, _ in found.values()]) if found else given, None, faults)
 
 
 def _of_arrow(given: Any) -> Taken:
@@ -99,18 +113,16 @@ def _of_pandas(given: Any, slot: str) -> Taken:
             series = given.iloc[:, position]
             columns[name], found = _series(series, slot, name)
             faults += found
-    index = None
+    index, of_index = None, list[Fault]()
     if given.index.nlevels > 1:
         told = f"has an index of {given.index.nlevels} levels, which is not looked at"
         faults.append(Fault("multi_index", slot, None, told, suggestion="reset_index() makes columns", is_note=True))
     else:
-        index = _series(given.index.to_series().reset_index(drop=True), slot, "index")[0]
-    return Taken(pl.DataFrame(columns), index, tuple(faults))
+        index, of_index = _series(given.index.to_series().reset_index(drop=True), slot, "index")
+    return Taken(pl.DataFrame(columns), index, tuple(faults), tuple(of_index))
 
 
 def _series(series: Any, slot: str, name: str) -> tuple[pl.Series, list[Fault]]:
-    import polars as pl
-
     faults = []
     series = series.reset_index(drop=True)
     if series.dtype == "category":
@@ -118,25 +130,13 @@ def _series(series: Any, slot: str, name: str) -> tuple[pl.Series, list[Fault]]:
         if unused:
             told = f"has {unused:,} unused categor{'y' if unused == 1 else 'ies'}"
             faults.append(Fault("unused_categories", slot, name, told, count=unused, is_note=True))
-    try:
-        made: Any = pl.from_pandas(series.rename(name), nan_to_null=True)
-        return made, faults
-    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
-        return _mixed(series, slot, name, faults)
-    except Exception as error:  # of pyarrow, whose errors share no base with those above on all versions
-        if type(error).__module__.partition(".")[0] != "pyarrow":
-            raise
-        return _mixed(series, slot, name, faults)
+    made, mixed = of_pandas(series.rename(name))
+    return made, faults if mixed is None else [*faults, _mixed(mixed, slot, name)]
 
 
-def _mixed(series: Any, slot: str, name: str, faults: list[Fault]) -> tuple[pl.Series, list[Fault]]:
-    """Return the text in a column of mixed types, and the fault that it is one."""
-    values = values_of(list(series))
-    kinds = sorted({type(value).__name__ for value in series if value is not None and value == value})
-    rows = tuple(values.other)
-    told = f"has values of several types: {', '.join(kinds)}"
-    fault = Fault("mixed_types", slot, name, told, len(rows), rows[:MOST_ROWS], tuple(values.other.values())[:EXAMPLES])
-    return values.text.alias(name), [*faults, fault]
+def _mixed(found: Mixed, slot: str, name: str) -> Fault:
+    rows = found.rows[:MOST_ROWS]
+    return Fault(found.reason, slot, name, found.message, len(found.rows), rows, found.examples)
 
 
 # Validation
@@ -160,13 +160,16 @@ def frame_faults(slot: Slot, given: Any, resolve: Resolver, *, name: str = "colu
     found = [*part.faults, *_extra(slot, part.frame, name), *_forbidden(slot, part.frame, name)]
     if not (part.frame.height or (part.index is not None and len(part.index))):  # an index may be all there is
         found.append(Fault("empty", name, None, "has no rows", is_note=True))
-    mixed = {fault.column for fault in part.faults if fault.reason == "mixed_types" and fault.column}
+    mixed = {fault.column for fault in part.faults if fault.reason in _UNTYPED and fault.column}
     slot, frame, stuck = converted(slot, part.frame, mixed, name)
     slot, unlike = comparable(slot, frame, mixed, name)
     found += [*stuck, *unlike]
     schema = compiled(_checked(slot, frame, mixed), resolve, "polars")
     found += [_fault(failure, slot, frame, resolve, name) for failure in failures(schema, frame)]
     if slot.index is not None and part.index is not None:
+        found += part.index_faults
+        if any(fault.reason in _UNTYPED for fault in part.index_faults):
+            return found
         found += column_faults(replace(slot.index, name="index"), part.index, resolve, name=name)
     return found
 

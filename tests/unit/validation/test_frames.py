@@ -13,6 +13,7 @@ import pytest
 
 from lakehouse.errors import InputError, InvalidData, Unsupported
 from validation import Relation, Report, Rule, Slot, Vocabulary
+from validation.coercion import coerced_column
 from validation.compile import compiled, failures, slot_of
 from validation.frames import batch_faults, frame_faults
 from validation.infer import inferred
@@ -215,9 +216,14 @@ ODD: list[tuple[str, Any, list[str], list[str]]] = [
     (
         "with a zone and without",
         lambda: pd.DataFrame({"a": [pd.Timestamp("2026", tz="UTC"), pd.Timestamp("2026")]}),
-        [],
+        ["mixed_types"],
         [],
     ),
+    ("objects of Polars", lambda: pl.DataFrame({"a": pl.Series(["x", "y"], dtype=pl.Object)}), [], []),
+    ("mixed objects of Polars", lambda: pl.DataFrame({"a": pl.Series([1, "x"], dtype=pl.Object)}), ["mixed_types"], []),
+    ("numbers that no column holds", lambda: pd.DataFrame({"a": [2**70, 1]}), ["unsupported_type"], []),
+    ("mixed categories", lambda: pd.DataFrame({"a": pd.Categorical([1, "x"])}), ["mixed_types"], []),
+    ("sparse", lambda: pd.DataFrame({"a": pd.arrays.SparseArray([1, 0])}), [], []),
     ("nulls only", lambda: pd.DataFrame({"a": [None, None]}), ["null"], []),
     ("NaN only", lambda: pd.DataFrame({"a": [float("nan")]}), ["null"], []),
     ("an index only", lambda: pd.DataFrame(index=["x"]), ["missing_column"], []),
@@ -240,6 +246,52 @@ def test_odd_frames_give_a_clear_result(make: Any, faults: list[str], notes: lis
     every = frame_faults(Slot([Rule("a", "any")]), make(), resolve)
     assert [f.reason for f in every if not f.is_note] == faults
     assert [f.reason for f in every if f.is_note] == notes
+
+
+NOON = dt.datetime(2026, 1, 1, 12)
+MIXES: list[tuple[str, list[Any], str, tuple[int, ...]]] = [
+    ("zones", [NOON.replace(tzinfo=dt.UTC), NOON, None, NOON], "datetime with a zone, datetime without a zone", (0,)),
+    ("days and hours", [NOON.date(), NOON.date(), NOON], "date, datetime without a zone", (2,)),
+    ("times and numbers", [NOON, 1, NOON], "datetime without a zone, number", (1,)),
+    ("spans and numbers", [dt.timedelta(1), dt.timedelta(2), 3], "number, timedelta", (2,)),
+    ("bytes and text", [b"x", "y", b"z"], "bytes, str", (0, 2)),
+    ("flags and numbers", [True, 2, 3], "bool, number", (0,)),
+]
+
+
+@pytest.mark.parametrize("coerce", [False, True])
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize(("values", "kinds", "rows"), [pytest.param(*row[1:], id=row[0]) for row in MIXES])
+def test_mixes_that_libraries_convert_in_silence_are_told(
+    values: list[Any], kinds: str, rows: tuple[int, ...], library: str, coerce: bool
+):
+    pandas = library == "pandas"
+    frame = pd.DataFrame({"a": pd.Series(values, dtype=object)}) if pandas else _of_objects(values)
+    (fault,) = frame_faults(Slot([Rule("a", "datetime", coerce=coerce, nullable=True)]), frame, resolve)
+    assert (fault.reason, fault.rows, fault.count) == ("mixed_types", rows, len(rows))
+    assert fault.message == f"has values of several types: {kinds}"
+    assert fault.examples == tuple(values[row] for row in rows)
+
+
+def _of_objects(values: list[Any]) -> pl.DataFrame:
+    return pl.DataFrame({"a": pl.Series(values, dtype=pl.Object)})
+
+
+def test_mixed_columns_are_not_converted_and_pandera_refuses_them():
+    mixed = pd.Series([NOON.date(), NOON], dtype=object, name="a")
+    rule = Rule("a", "datetime", coerce=True)
+    assert coerced_column(mixed, rule) is None
+    assert coerced_column(_of_objects(mixed.to_list())["a"], rule) is None
+    assert coerced_column(_of_objects([NOON.date()])["a"], rule).to_list() == [dt.datetime(2026, 1, 1)]
+    schema = compiled(Slot([Rule("a", "datetime")]), resolve)
+    zones = pd.DataFrame({"a": pd.Series([NOON, NOON.replace(tzinfo=dt.UTC)], dtype=object)})
+    assert [(f.reason, f.message) for f in failures(schema, zones)] == [("wrong_dtype", "is not of dtype datetime")]
+
+
+def test_a_mixed_index_is_a_fault_where_it_has_a_rule():
+    frame = pd.DataFrame({"a": [1, 2, 3]}, index=pd.Index(["x", 1, "y"], dtype=object))
+    assert not found(Slot([Rule("a")]), frame)
+    assert found(Slot([Rule("a")], index=Rule("index", "str")), frame) == [("mixed_types", "index", (1,))]
 
 
 def test_columns_of_several_levels_and_what_is_no_frame_are_refused():
