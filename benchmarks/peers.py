@@ -24,7 +24,7 @@ from benchmarks.report import show
 from registries import Instance
 
 _STEPS = {
-    "label": ("save a label", 100, 0.8),
+    "label": ("save a label, with the check for close names", 100, 3),
     "frame": ("save a 10-row frame", 60, 4),
     "by_key": ("get an artifact by key", 60, None),
     "values": ("from_values of all names", 3, 300),

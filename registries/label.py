@@ -19,7 +19,7 @@ class ULabel(Hierarchical, natural=("name",), carried="ulabels"):
     >>> treated = lake.ULabel(name="treated").save()
     >>> lake.ULabel(name="treated").save() == treated
     True
-    >>> lake.ULabel(name="treated with drug A", parent_uids=[treated]).save().parents.one().name
+    >>> lake.ULabel(name="treated with drug A", parents=[treated]).save().parents.one().name
     'treated'
     >>> lake.close()
     """

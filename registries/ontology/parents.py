@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from registries.column import Column, column
 from registries.ontology.hierarchy import hierarchy_of
 from registries.ontology.identity import RELATIONS
 from registries.ontology.lookups import HIERARCHY
+from registries.ontology.parentage import Parents
 from registries.ontology.picture import Picture
 from registries.query import Query
 from registries.record import Record, Saved
@@ -41,12 +43,25 @@ class Hierarchical(Record, abstract=True):
         default=(),
     )
 
+    def __init__(self, *given: object, parents: Iterable[Self | str] | None = None, **columns: Any) -> None:
+        if parents is not None:
+            if columns.get(_COLUMNS[0]):
+                raise InputError(f"{self.meta.name} is given parents and parent_uids, which are the same: give one")
+            columns[_COLUMNS[0]] = list(parents)
+        super().__init__(*given, **columns)
+
+    @classmethod
+    def is_made_of_columns(cls) -> bool:
+        """Return whether a record comes of its columns alone; ``parents`` is another name of one."""
+        return cls.__init__ is Hierarchical.__init__
+
     # Relatives
 
     @property
-    def parents(self) -> Query[Self]:
-        """Its direct parents; assigning records, or their uids, changes them with the next ``save()``."""
-        return self._relatives().filter(uid__in=self.parent_uids)
+    def parents(self) -> Parents[Self]:
+        """Its direct parents, with ``add`` and ``remove``; records or uids assigned are saved with the next ``save()``."""
+        found = self._relatives().filter(uid__in=self.parent_uids)
+        return Parents(**{part.name: getattr(found, part.name) for part in fields(found)}, child=self)
 
     @parents.setter
     def parents(self, records: Iterable[Self | str]) -> None:
@@ -70,7 +85,7 @@ class Hierarchical(Record, abstract=True):
         >>> from registries.instance import Instance
         >>> lake = Instance.create(tempfile.mkdtemp())
         >>> lymphocyte = lake.CellType(name="lymphocyte").save()
-        >>> t_cell = lake.CellType(name="T cell", parent_uids=[lymphocyte]).save()
+        >>> t_cell = lake.CellType(name="T cell", parents=[lymphocyte]).save()
         >>> lymphocyte.descendants().one() == t_cell
         True
         >>> lake.CellType.filter(descendant_of="lymphocyte").count()  # itself, and what is below it

@@ -94,8 +94,24 @@ def test_parents_are_records_of_the_same_registry_or_their_uids(lake):
         lake.ULabel(name="lung", parent_uids=[lake.ULabel(name="atlas")])
     with pytest.raises(InputError, match="takes a ULabel"):
         lake.ULabel(name="lung", parent_uids=[lake.CellType(name="T cell").save()])
-    with pytest.raises(UnknownField, match="did you mean 'parent_uids'"):
-        lake.ULabel(name="lung", parents=[])
+    with pytest.raises(InputError, match=r"ULabel.parent_uids = \[3\]"):
+        lake.ULabel(name="lung", parents=[3])
+    with pytest.raises(InputError, match="give one"):
+        lake.ULabel(name="lung", parents=[], parent_uids=["a"])
+
+
+def test_parents_are_given_with_the_record_and_added_and_removed_later(projects):
+    atlas, heart = projects.ULabel.get(name="atlas"), projects.ULabel.get(name="heart")
+    valve = projects.ULabel(name="valve", parents=[heart]).save()
+    valve.parents.add(atlas.uid, heart)
+    assert names(projects.ULabel.get(name="valve").parents) == ["atlas", "heart"]
+    valve.parents.remove(heart)
+    assert names(projects.ULabel.get(name="valve").parents) == names(valve.parents) == ["atlas"]
+    with pytest.raises(RecordNotFound, match=r"'heart'.* is no direct parent"):
+        valve.parents.remove(heart)
+    with pytest.raises(InputError, match="'atlas' would be above itself"):
+        atlas.parents.add(valve)
+    assert names(atlas.parents) == []
 
 
 def test_many_labels_come_with_parents_in_bulk(lake):
