@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from formats.base import reading
+from formats.csrrows import CsrRows, runs
 from formats.hdf5 import opened_checked
 from formats.registry import by_name
 from formats.zarrstore import open_store, quiet
@@ -24,9 +25,6 @@ __all__ = ["FORMATS", "Cells", "open_cells", "stacked"]
 
 FORMATS = ("h5ad", "zarr-anndata", "soma")
 """Names of the formats whose rows are read so."""
-
-_GAP = 16
-"""Rows between two that are wanted, up to which both are read in one piece."""
 
 
 class Cells(ABC):
@@ -41,6 +39,10 @@ class Cells(ABC):
     @abstractmethod
     def read(self, array: str, start: int, stop: int) -> Any:
         """Return rows ``start`` to ``stop`` (exclusive) of an array."""
+
+    def csr(self, array: str) -> CsrRows | None:
+        """Return the rows of an array where they can be read as CSR into arrays that are there already."""
+        return None
 
     @abstractmethod
     def arrays(self) -> list[str]:
@@ -72,9 +74,8 @@ class Cells(ABC):
         """Return some rows of an array, given in ascending order; what lies close together is read in one piece."""
         if not len(rows):
             return self.read(array, 0, 0)
-        cuts = np.flatnonzero(np.diff(rows) > _GAP) + 1
         found = []
-        for run in np.split(rows, cuts):
+        for run in runs(rows):
             first, last = int(run[0]), int(run[-1]) + 1
             piece = self.read(array, first, last)
             found.append(piece if len(run) == last - first else piece[run - first])
@@ -113,10 +114,18 @@ class _GroupCells(Cells):
         return found
 
     def read(self, array: str, start: int, stop: int) -> Any:
+        with reading(self.path, self.format.name):
+            return self._known(array)(start, stop)
+
+    def csr(self, array: str) -> CsrRows | None:
+        with reading(self.path, self.format.name):
+            rows = self._known(array)
+        return rows if isinstance(rows, CsrRows) else None
+
+    def _known(self, array: str) -> Callable[[int, int], Any]:
         if (rows := self._rows.get(array)) is None:
             rows = self._rows[array] = self._reader(array)
-        with reading(self.path, self.format.name):
-            return rows(start, stop)
+        return rows
 
     def _reader(self, array: str) -> Callable[[int, int], Any]:
         if array not in self.arrays():
@@ -124,12 +133,12 @@ class _GroupCells(Cells):
         item = self._top[array]
         encoding = str(item.attrs.get("encoding-type", "") or item.attrs.get("h5sparse_format", ""))
         if encoding.startswith("csr"):
-            return _csr_rows(item, self._width(item))
+            return CsrRows(np.asarray(item["indptr"][:]), item["data"], item["indices"], self._width(item))
         if encoding.startswith("csc"):  # its rows lie all over the file: it is read once, and turned
             from anndata.io import sparse_dataset
 
             whole = sparse_dataset(item).to_memory().tocsr()
-            return lambda start, stop: whole[start:stop]
+            return CsrRows(whole.indptr, whole.data, whole.indices, whole.shape[1])
         if not hasattr(item, "ndim") or item.ndim < 1:
             raise InvalidFile(f"{shown(str(self.path))}: {array} is no array whose rows can be read")
         return lambda start, stop: np.asarray(item[start:stop])
@@ -141,24 +150,6 @@ class _GroupCells(Cells):
     def close(self) -> None:
         self._rows.clear()
         self._close()
-
-
-def _csr_rows(group: Any, width: int) -> Callable[[int, int], Any]:
-    from scipy.sparse import csr_matrix
-
-    starts = np.asarray(group["indptr"][:])
-    data, indices = group["data"], group["indices"]
-
-    def rows(start: int, stop: int) -> Any:
-        places = starts[start : stop + 1] if stop > start else starts[:1]
-        low, high = int(places[0]), int(places[-1])
-        found = csr_matrix((len(places) - 1, width), dtype=data.dtype)
-        # set one by one: the constructor would look through all of them again
-        found.data, found.indices = np.asarray(data[low:high]), np.asarray(indices[low:high])
-        found.indptr = (places - low).astype(found.indices.dtype, copy=False)
-        return found
-
-    return rows
 
 
 class _SomaCells(Cells):
@@ -199,7 +190,7 @@ class _SomaCells(Cells):
 
     def _dense(self, item: Any, start: int, stop: int) -> Any:
         if stop <= start:
-            return np.zeros((0, int(item.shape[1])), "float32")
+            return np.zeros((0, int(item.shape[1])), _soma_type(item))
         return item.read((slice(start, stop - 1),)).to_numpy()
 
     def _rows(self, item: Any, start: int, stop: int) -> Any:
@@ -207,7 +198,7 @@ class _SomaCells(Cells):
 
         width = int(item.shape[1])
         if stop <= start:
-            return csr_matrix((0, width), dtype="float32")
+            return csr_matrix((0, width), dtype=_soma_type(item))
         with reading(self.path, self.format.name):
             found = item.read((slice(start, stop - 1),)).tables().concat()
         rows, columns = found["soma_dim_0"].to_numpy() - start, found["soma_dim_1"].to_numpy()
@@ -216,6 +207,10 @@ class _SomaCells(Cells):
 
     def close(self) -> None:
         self._top.close()
+
+
+def _soma_type(item: Any) -> Any:
+    return item.schema.field("soma_data").type.to_pandas_dtype()
 
 
 def open_cells(name: str, path: Path) -> Cells:

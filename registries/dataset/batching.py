@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from formats.cells import stacked
+from formats.csrrows import Room
 from lakehouse.errors import InputError, shown
 
 if TYPE_CHECKING:
@@ -105,8 +106,9 @@ class Batches:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         size, left = self.plan.size, None
+        rooms: dict[str, Room] = {}
         for places, order in self.plan.pools():
-            pool = self._reader.raw(places)
+            pool = self._reader.raw(places, rooms)
             for start in range(0, len(order), size):
                 picked = order[start : start + size]
                 batch = {name: value[picked] for name, value in pool.items()}
@@ -117,7 +119,7 @@ class Batches:
                 if count < size:
                     left = batch
                     continue
-                yield from self._full({name: value[:size] for name, value in batch.items()})
+                yield from self._full(batch if count == size else {name: value[:size] for name, value in batch.items()})
                 if count > size:
                     left = {name: value[size:] for name, value in batch.items()}
         if left is not None and not self.plan.drop_last:

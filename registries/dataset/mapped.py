@@ -10,11 +10,14 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from formats.base import reading
 from formats.cells import stacked
+from formats.csrrows import Room
 from lakehouse.errors import InputError, UnknownField, did_you_mean, shown
 from registries.dataset.batching import Batches, Sampler
 from registries.dataset.encoding import Labels, read_labels
@@ -67,6 +70,7 @@ class MappedDataset:
         self.var_names, self._places, self._labels = list(var_names), list(places), labels
         self._ends = np.cumsum([len(one) for one in rows])
         self._types: dict[str, np.dtype[Any]] = {}
+        self._as_csr = set(asked.arrays)
         self._forget()
 
     @classmethod
@@ -108,8 +112,11 @@ class MappedDataset:
         """Read nothing of an array, so that one that is missing is told now, and batches are all of one type."""
         for number in range(len(self._sources)):
             for array in self._asked.arrays:
-                kind = self._opened(number).read(array, 0, 0).dtype
+                cells = self._opened(number)
+                kind = cells.read(array, 0, 0).dtype
                 self._types[array] = np.result_type(kind, self._types.get(array, kind))
+                if array.startswith("obsm/") or cells.csr(array) is None:
+                    self._as_csr.discard(array)
 
     def __repr__(self) -> str:
         return (
@@ -203,29 +210,52 @@ class MappedDataset:
         made = {name: self._out(value[back], dense=dense) for name, value in found.items()}
         return made | self._labels.at(which)
 
-    def raw(self, which: np.ndarray[Any, Any]) -> dict[str, Any]:
-        """Return arrays of some observations, given in ascending order, without labels; sparse ones as CSR."""
-        parts: dict[str, list[Any]] = {}
-        member = np.searchsorted(self._ends, which, side="right")
-        for number in np.unique(member):
-            begin = self._ends[number - 1] if number else 0
-            rows = self._rows[number][which[member == number] - begin]
-            for name, value in self._of_file(int(number), rows).items():
-                parts.setdefault(name, []).append(value)
-        return {name: stacked(values) for name, values in parts.items()}
+    def raw(self, which: np.ndarray[Any, Any], rooms: dict[str, Room] | None = None) -> dict[str, Any]:
+        """Return arrays of some observations, given in ascending order, without labels; sparse ones as CSR.
 
-    def _of_file(self, number: int, rows: np.ndarray[Any, Any]) -> dict[str, Any]:
-        cells = self._opened(number)
+        Parameters
+        ----------
+        which
+            Their places.
+        rooms
+            Where they are read to, which then hold the next ones: those of the last call are overwritten.
+        """
+        rooms = {} if rooms is None else rooms
+        parts = self._by_file(which)
         if not self._asked.arrays:
-            return {name: cells.take(name, rows) for name in self._asked.columns}
-        places = self._places[number]
-        found = {}
-        for name in self._asked.arrays:
-            value = cells.take(name, rows).astype(self._types[name], copy=False)
-            if places is not None and not name.startswith("obsm/"):
-                value = _placed(value, places, len(self.var_names))
-            found[name] = value
-        return {_title(name): value for name, value in found.items()}
+            return self._columns(parts)
+        return {_title(name): self._array(name, parts, rooms) for name in self._asked.arrays}
+
+    def _by_file(self, which: np.ndarray[Any, Any]) -> list[tuple[int, np.ndarray[Any, Any]]]:
+        """Return the numbers of the files that observations are in, with their rows."""
+        edges = np.searchsorted(which, np.concatenate([[0], self._ends]))
+        begins = np.concatenate([[0], self._ends])
+        found = [(n, which[a:b] - begins[n]) for n, (a, b) in enumerate(pairwise(edges.tolist())) if b > a]
+        return [(number, self._rows[number][rows]) for number, rows in found]
+
+    def _columns(self, parts: Sequence[tuple[int, np.ndarray[Any, Any]]]) -> dict[str, Any]:
+        found: dict[str, list[Any]] = {}
+        for number, rows in parts:
+            for name in self._asked.columns:
+                found.setdefault(name, []).append(self._opened(number).take(name, rows))
+        return {name: stacked(values) for name, values in found.items()}
+
+    def _array(self, name: str, parts: Sequence[tuple[int, np.ndarray[Any, Any]]], rooms: dict[str, Room]) -> Any:
+        if name in self._as_csr:
+            if name not in rooms:
+                rooms[name] = Room(len(self.var_names), self._types[name])
+            rooms[name].reserve(sum(int(self._opened(n).csr(name).counts(rows).sum()) for n, rows in parts))
+            for number, rows in parts:
+                cells = self._opened(number)
+                with reading(cells.path, cells.format.name):
+                    rooms[name].add(cells.csr(name), rows, self._places[number])
+            return rooms[name].taken()
+        return stacked([self._piece(name, number, rows) for number, rows in parts])
+
+    def _piece(self, name: str, number: int, rows: np.ndarray[Any, Any]) -> Any:
+        value, places = self._opened(number).take(name, rows), self._places[number]
+        value = value.astype(self._types[name], copy=False)
+        return value if places is None or name.startswith("obsm/") else _placed(value, places, len(self.var_names))
 
     def _out(self, value: Any, *, dense: bool) -> Any:
         return value.toarray() if dense and hasattr(value, "toarray") else value
