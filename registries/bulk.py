@@ -52,8 +52,8 @@ def new_uids(count: int) -> pa.Array:
     letters = np.frombuffer(ALPHABET.encode(), np.uint8)
     texts = np.full((count, 20), letters[0], np.uint8)
     texts[:, :4] = np.frombuffer(new_uid()[:4].encode(), np.uint8)
-    drawn = np.frombuffer(os.urandom(8 * 12 * count), np.uint64).reshape(count, 12)
-    texts[:, 4:16] = letters[(drawn % np.uint64(62)).astype(np.int64)]
+    drawn = np.frombuffer(os.urandom(4 * 12 * count), np.uint32).reshape(count, 12)
+    texts[:, 4:16] = letters[drawn % np.uint32(62)]
     fixed = pa.FixedSizeBinaryArray.from_buffers(pa.binary(20), count, [None, pa.py_buffer(texts.tobytes())])
     return fixed.cast(pa.binary()).cast(pa.string())
 

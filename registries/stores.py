@@ -115,7 +115,7 @@ class Stores:
         )
 
     def _rows(self) -> list[dict[str, str]]:
-        found = self._home.snapshot().arrow('select uid, root, kind from "storage"', tables=["storage"]).to_pylist()
+        found = self._home.snapshot().rows("storage").select(["uid", "root", "kind"]).to_pylist()
         return found if any(row["uid"] == self.own_uid for row in found) else [*found, self._own_row]
 
     @property

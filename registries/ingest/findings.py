@@ -87,6 +87,11 @@ class Findings:
         for name, column in zip(Finding._fields, columns, strict=True):
             getattr(self, name).extend(column)
 
+    def append(self, one: Finding) -> None:
+        """Take one in."""
+        for name, value in zip(Finding._fields, one, strict=True):
+            getattr(self, name).append(value)
+
     def take(self, rows: Sequence[int]) -> Findings:
         """Return some of them."""
         return Findings(tuple([column[row] for row in rows] for column in self.columns()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
+import string
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Group", "Placing"]
 
-_ODD = re.compile(r"[^a-z0-9_./\n-]")
+_PLAIN = (string.ascii_lowercase + string.digits + "_./\n-").encode()
 _UNEVEN = ("/.", "./", "//", ".\n", "\n.", "\n/", "/\n", "_delta_log")
 _LONGEST = 200
 Group = tuple[Sequence[int], str | None, bool]
@@ -122,7 +122,7 @@ def _check_keys(batch: Batch, *, renamed: bool) -> dict[int, tuple[str, str]]:
 def _are_plain(keys: Sequence[str]) -> bool:
     """Tell whether keys need no further look: letters, digits and no more than a dot within a name."""
     text = ("\n" + "\n".join(keys) + "\n").lower()
-    if _ODD.search(text) is not None or any(piece in text for piece in _UNEVEN):
+    if not text.isascii() or text.encode().translate(None, _PLAIN) or any(piece in text for piece in _UNEVEN):
         return False
     return "\n\n" not in text and max(map(len, keys), default=0) <= _LONGEST
 

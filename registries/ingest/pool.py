@@ -20,12 +20,14 @@ from registries.ingest.work import examine
 
 __all__ = ["Read", "examined"]
 
-_FILES = 256
+_FILES = 512
 """Files of one task, at most."""
 _FEW, _FEW_BYTES = 32, 64 << 20
 """Files, and bytes of them, that are read here, as starting a process takes longer."""
 _AHEAD = 32
-"""Tasks for each worker that wait or are under way: what keeps it busy while a batch is registered."""
+"""Tasks for each worker that wait, are under way or were done: what keeps it busy while a batch is registered."""
+_STARTED = 2
+"""Tasks for each worker, and one more, that an executor of our own may have begun: they are begun in order."""
 
 Read: TypeAlias = tuple[Sequence[int], Columns]
 """Places of entries, and what is found in each."""
@@ -106,7 +108,9 @@ def _owned(paths: Sequence[str], tasks: deque[_Task], plan: Plan, count: int) ->
                 yield from _run(paths, suspects or tasks, plan, pool, 1 if alone else count * _AHEAD)
             except _Broken as broken:
                 if not alone:
-                    suspects.extend(broken.lost)
+                    begun = _STARTED * count + 1
+                    suspects.extend(broken.lost[:begun])
+                    tasks.extendleft(reversed(broken.lost[begun:]))
                 elif len(task := broken.lost[0]) == 1:
                     yield task, tuple(zip(_killed(paths[task[0]]), strict=True))
                 else:
@@ -116,9 +120,7 @@ def _owned(paths: Sequence[str], tasks: deque[_Task], plan: Plan, count: int) ->
 class _Broken(Exception):
     """Workers died; what was under way has to be done again."""
 
-    def __init__(self, lost: list[_Task]) -> None:
-        super().__init__("workers died")
-        self.lost = lost
+    lost: Sequence[_Task] = ()
 
 
 def _given(paths: Sequence[str], tasks: deque[_Task], plan: Plan, executor: Executor, count: int) -> Iterator[Read]:
@@ -158,37 +160,47 @@ class _Context(SpawnContext):
 def _run(paths: Sequence[str], tasks: deque[_Task], plan: Plan, executor: Executor, ahead: int) -> Iterator[Read]:
     running: dict[Future[Columns], _Task] = {}
     done: SimpleQueue[Future[Columns]] = SimpleQueue()
+
+    def settled(future: Future[Columns]) -> Read:
+        found = _result(future)
+        task = running.pop(future)
+        _put_back(tasks, task, len(found[0]))
+        return task[: len(found[0])], found
+
     try:
         while tasks or running:
             while tasks and len(running) < ahead:
-                task = tasks.popleft()
-                future = _submitted(executor, [paths[place] for place in task], plan, [*running.values(), task])
-                running[future] = task
+                future = _submitted(executor, [paths[place] for place in tasks[0]], plan)
+                running[future] = tasks.popleft()
                 future.add_done_callback(done.put)
-            future = done.get()
-            found = _result(future, running)
-            task = running.pop(future)
-            _put_back(tasks, task, len(found[0]))
-            yield task[: len(found[0])], found
+            yield settled(done.get())
+    except _Broken as broken:
+        yield from [settled(future) for future in list(running) if future.done() and _is_whole(future)]
+        broken.lost = [*running.values(), *([] if running else [tasks.popleft()])]
+        raise
     finally:
         for future in running:
             future.cancel()
 
 
-def _submitted(executor: Executor, paths: list[str], plan: Plan, lost: list[_Task]) -> Future[Columns]:
+def _submitted(executor: Executor, paths: list[str], plan: Plan) -> Future[Columns]:
     try:
         return executor.submit(examine, paths, plan)
     except (BrokenExecutor, RuntimeError) as error:
-        raise _Broken(lost) from error
+        raise _Broken from error
 
 
-def _result(future: Future[Columns], running: dict[Future[Columns], _Task]) -> Columns:
+def _result(future: Future[Columns]) -> Columns:
     try:
         return future.result()
     except Exception as error:
         if isinstance(error, BrokenExecutor) or _is_loss(error):
-            raise _Broken(list(running.values())) from error
+            raise _Broken from error
         raise
+
+
+def _is_whole(future: Future[Columns]) -> bool:
+    return not future.cancelled() and future.exception() is None
 
 
 def _is_loss(error: Exception) -> bool:

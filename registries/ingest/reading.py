@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from formats.base import Format
 from formats.folders import read_folder
-from formats.hashing import hash_bytes, hash_file
+from formats.hashing import digest_of, hash_bytes, hash_file, texts_of
 from formats.keys import check_source, suffix_of
 from formats.registry import by_name, format_of
 from lakehouse.errors import InvalidFile, LakehouseError, NotFound, shown
-from registries.ingest.findings import Finding
+from registries.ingest.findings import Columns, Finding
 
-__all__ = ["read", "reread"]
+__all__ = ["read", "read_small", "reread"]
 
 _SMALL = 1 << 20
 """Bytes up to which a file is read in one piece."""
@@ -57,6 +58,56 @@ def read(path: str) -> Finding:
     return Finding(digest, size, suffix, fmt.name, fmt.kind, "blake3", None, None, mtime, ctime)
 
 
+def read_small(paths: Sequence[str], begin: int, most: int) -> tuple[Columns, int]:
+    """Return what :func:`read` says of small files without a format, up to the first one that is something else.
+
+    Parameters
+    ----------
+    begin
+        Place of the first path.
+    most
+        Bytes after which no further file is read.
+
+    Returns
+    -------
+    tuple
+        The fields of the findings, and the bytes that were read.
+    """
+    digests, rest, done = list[bytes](), list[tuple[int, str, int, int]](), 0
+    for at in range(begin, len(paths)):
+        if done > most or not _is_blob(suffix := _suffix(paths[at])) or (seen := _small(paths[at])) is None:
+            break
+        digest, size, mtime, ctime = seen
+        digests.append(digest)
+        rest.append((size, suffix, mtime, ctime))
+        done += size
+    if not digests:
+        return ((),) * len(Finding._fields), 0
+    sizes, suffixes, mtimes, ctimes = zip(*rest, strict=True)
+    blobs, nothing = ["blob"] * len(digests), [None] * len(digests)
+    columns = (texts_of(digests), sizes, suffixes, blobs, blobs, ["blake3"] * len(digests), nothing, nothing)
+    return (*columns, mtimes, ctimes, *[nothing] * 4), done
+
+
+def _small(path: str) -> tuple[bytes, int, int, int] | None:
+    """Return digest, size and times of a small file; None where there is more to say."""
+    try:
+        fd = os.open(path, _FLAGS)
+    except OSError:
+        return None
+    try:
+        before = os.fstat(fd)
+        size, mtime, ctime = before.st_size, before.st_mtime_ns, before.st_ctime_ns
+        if not 0 < size <= _SMALL or not stat.S_ISREG(before.st_mode) or len(data := os.read(fd, size + 1)) != size:
+            return None
+        digest, after = digest_of(data), os.fstat(fd)
+        return (digest, size, mtime, ctime) if (after.st_mtime_ns, after.st_ctime_ns) == (mtime, ctime) else None
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
 def reread(path: str) -> str | None:
     """Return the hash of a file as it is now; None where it cannot be read."""
     try:
@@ -78,6 +129,11 @@ _suffix_after = lru_cache(4096)(suffix_of)
 def _only_format(suffix: str) -> Format | None:
     """Return the format of a suffix that means no more than one thing."""
     return by_name("blob") if format_of(Path(os.devnull), suffix).name == "blob" else None
+
+
+@lru_cache(4096)
+def _is_blob(suffix: str) -> bool:
+    return _only_format(suffix) is not None
 
 
 def _folder(path: str) -> Finding:

@@ -124,6 +124,9 @@ class Registering:
         table = _table(txn.snapshot.schema("artifact"), columns, stamps_of(home, txn, len(batch)), len(batch))
         if len(rows) < len(batch):
             table = table.take(pa.array(rows, pa.int64()))
+        if not any(columns["version"]):
+            txn.insert("artifact", table, fresh=True)
+            return
         first = pc.equal(table["version"], 0)
         for part, fresh in ((table.filter(first), True), (table.filter(pc.invert(first)), False)):
             if len(part):

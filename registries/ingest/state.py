@@ -35,6 +35,8 @@ _SCHEMA = pa.schema(
     ]
 )  # fmt: skip
 
+_REPEATED = ["suffix", "format", "kind", "reason", "message", "schema"]
+
 
 class State:
     """The memory of one source of one instance.
@@ -122,7 +124,7 @@ class State:
         number = 1 + max((int(path.name.split("-")[1]) for path in self.folder.glob("part-*.parquet")), default=0)
         draft = self.folder / f".{secrets.token_hex(8)}"
         try:
-            pq.write_table(table, draft, compression="zstd")
+            pq.write_table(table, draft, compression="zstd", compression_level=-3, use_dictionary=_REPEATED)
             draft.replace(self.folder / f"part-{number:08}-{secrets.token_hex(4)}.parquet")
         finally:
             draft.unlink(missing_ok=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from lakehouse.errors import InvalidFile, LakehouseError, NotFound, shown
 from registries.ingest.describing import described
-from registries.ingest.findings import Columns, Finding
+from registries.ingest.findings import Columns, Finding, Findings
 from registries.ingest.plan import Plan
-from registries.ingest.reading import read
+from registries.ingest.reading import read, read_small
 from registries.ingest.remote import read_remote
 from registries.ingest.storing import stored
 
@@ -28,17 +28,23 @@ def examine(paths: Sequence[str], plan: Plan) -> Columns:
 
     There are as many findings as files that were read, which may be fewer than were asked for.
     """
-    look, findings, done = read_remote if plan.urls else _read_local, list[Finding](), 0
-    for path in paths:
-        try:
-            found = look(path, plan)
-        except (LakehouseError, OSError) as error:
-            found = _failed(path, error)
-        findings.append(found)
-        done += found.size
-        if done > _BYTES:
-            break
-    return tuple(zip(*findings, strict=True))
+    found, done, small = Findings(), 0, not (plan.urls or plan.spec or plan.store)
+    while len(found) < len(paths) and done <= _BYTES:
+        if small:
+            columns, size = read_small(paths, len(found), _BYTES - done)
+            found.extend(columns)
+            done += size
+        if len(found) < len(paths) and done <= _BYTES:
+            found.append(one := _looked_at(paths[len(found)], plan))
+            done += one.size
+    return found.columns()
+
+
+def _looked_at(path: str, plan: Plan) -> Finding:
+    try:
+        return read_remote(path, plan) if plan.urls else _read_local(path, plan)
+    except (LakehouseError, OSError) as error:
+        return _failed(path, error)
 
 
 def _read_local(path: str, plan: Plan) -> Finding:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from formats import hashing
-from formats.hashing import hash_bytes, hash_file, is_hash
+from formats.hashing import digest_of, hash_bytes, hash_file, is_hash, texts_of
 from lakehouse.errors import InvalidFile, NotFound
 
 
@@ -19,6 +19,12 @@ def test_a_file_and_its_bytes_have_one_hash(tmp_path: Path) -> None:
     path.write_bytes(data)
     assert hash_file(path) == hash_bytes(data)
     assert is_hash(hash_file(path))
+
+
+def test_texts_of_many_digests_are_those_of_each() -> None:
+    many = [os.urandom(n) for n in range(40)]
+    assert texts_of([digest_of(data) for data in many]) == [hash_bytes(data) for data in many]
+    assert texts_of([]) == []
 
 
 def test_an_empty_file_has_a_hash_and_reports_progress_once(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_a_worker_of_our_own_that_is_killed_is_replaced(lake, tmp_path, monkeypa
         deadline = time.monotonic() + 60
         while not killed and time.monotonic() < deadline:
             for child in multiprocessing.active_children():
-                if child.pid not in others:
+                if child.pid is not None and child.pid not in others:
                     os.kill(child.pid, signal.SIGKILL)
                     killed.append(child.pid)
             time.sleep(0.01)
@@ -176,6 +176,31 @@ def test_a_worker_of_our_own_that_is_killed_is_replaced(lake, tmp_path, monkeypa
     thread.join()
     assert killed
     assert report.counts == {"new": 300}
+
+
+_DEADLY = """
+import os
+own = os.open
+def opened(path, *given, **named):
+    if str(path).endswith("deadly.txt"):
+        os._exit(9)
+    return own(path, *given, **named)
+os.open = opened
+"""
+
+
+def test_a_file_that_ends_whoever_reads_it_is_told_of_alone(lake, tmp_path, monkeypatch):
+    top = tmp_path / "many"
+    top.mkdir()
+    for n in range(120):
+        (top / f"{n}.txt").write_text(f"{n}")
+    (top / "deadly.txt").write_text("x")
+    (tmp_path / "sitecustomize.py").write_text(_DEADLY)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+    monkeypatch.setattr("registries.ingest.pool._FILES", 8)
+    report = Ingest(lake, top, Options(workers=1, on_error="skip")).run()
+    assert [(Path(one.path).name, one.reason) for one in report.failures] == [("deadly.txt", "killed")]
+    assert report.counts == {"new": 120, "failed": 1}
 
 
 _LIMITED = """
