@@ -35,7 +35,7 @@ _SCHEMA = pa.schema(
     ]
 )  # fmt: skip
 
-_REPEATED = ["suffix", "format", "kind", "reason", "message", "schema"]
+_REPEATED: Any = ["suffix", "format", "kind", "reason", "message", "schema"]
 
 
 class State:
