@@ -37,6 +37,15 @@ def test_unknown_names_raise_with_near_misses_and_the_next_step(lake, artifact):
     assert artifact.labels.get() == []
 
 
+def test_who_names_a_synonym_is_told_whose_it_is(lake, artifact):
+    lake.ULabel(name="treated", synonyms=["trt"]).save()
+    lake.Feature(name="temperature", dtype=float, synonyms=["temp"]).save()
+    with pytest.raises(RecordNotFound, match=r"'trt'; 'trt' is a synonym of 'treated'. To make it"):
+        artifact.labels.add("trt")
+    with pytest.raises(RecordNotFound, match="'temp'; 'temp' is a synonym of 'temperature'"):
+        artifact.features.add_values({"temp": 21.5})
+
+
 def test_create_makes_nothing_when_another_part_fails(lake, artifact):
     with pytest.raises(InvalidName):
         artifact.labels.add(["new", " bad"], create=True)
