@@ -213,7 +213,7 @@ def _of_tail(state: TableState, kind: _Kind) -> pa.Table:
     return pa.table({"source": rows[kind.source], "target": rows[kind.target]})
 
 
-_NONE = pa.table({"source": pa.array([], pa.string()), "target": pa.array([], pa.string())})
+_NONE = pa.Table.from_batches([], pa.schema([("source", pa.string()), ("target", pa.string())]))
 
 
 def _part(tables: Mapping[_Kind, pa.Table]) -> _Part:
