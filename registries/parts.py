@@ -14,8 +14,9 @@ from formats.keys import check_source, suffix_of
 from formats.registry import format_of
 from lakehouse.errors import InputError, shown
 from validation import Fault, Slot, Spec
+from validation.batches import batch_faults
 from validation.checks import Resolver
-from validation.frames import batch_faults, frame_faults
+from validation.frames import frame_faults
 from validation.parts import array_faults, mapping_faults
 from validation.spec import COLUMNS
 
@@ -180,7 +181,7 @@ def _part_faults(slot: Slot, part: Part, resolve: Resolver, name: str) -> Iterab
     if part.kind == "frame":
         return frame_faults(slot, part.read(), resolve, name=name)
     if part.kind == "batches":
-        return batch_faults(slot, part.read(), resolve, name=name)
+        return batch_faults(slot, part.read, resolve, name=name)
     if part.kind == "arrays":
         return array_faults(slot, part.read(), name=name)
     return [replace(fault, slot=name) for fault in mapping_faults(slot, part.read(), resolve, name=name)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,7 +20,7 @@ from validation.vocabulary import Vocabulary
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Check", "Resolver", "checks_of", "fits"]
+__all__ = ["Check", "Resolver", "checks_of", "fits", "in_order", "known_to", "tolerated"]
 
 Flags: TypeAlias = "pl.Series | bool"
 Resolver: TypeAlias = Callable[[str, Rule], Vocabulary]
@@ -167,25 +167,41 @@ def _members(rule: Rule, resolve: Resolver) -> list[Check]:
     known = [resolve(name, rule) for name in rule.registries]
     where = " or ".join(dict.fromkeys(vocabulary.name for vocabulary in known))
 
-    def valid(text: pl.Series) -> pl.Series:
-        flags = text.is_null() | text.is_in(list(rule.terms))
-        for vocabulary in known:
-            flags = flags | vocabulary.valid(text, field=rule.field)
-        return _tolerated(text, flags, rule.max_unknown)
-
     def flags(series: pl.Series) -> pl.Series:
         values = values_of(series)
-        return values.spread(valid(values.text)) | series.is_null()
+        found = _known(rule, values.text, known)
+        if rule.max_unknown is not None and not found.all():
+            unknown = values.text.filter(~found).n_unique()
+            found = found | tolerated(rule, unknown, values.text.drop_nulls().n_unique())
+        return values.spread(found) | series.is_null()
 
     return [Check("not_in_registry", f"is not in {where}", flags)]
 
 
-def _tolerated(text: pl.Series, flags: pl.Series, most: float | None) -> pl.Series:
-    if most is None or flags.all():
-        return flags
-    unknown, distinct = text.filter(~flags).n_unique(), text.n_unique()
-    allowed = most * distinct if most < 1 else most
-    return flags | (unknown <= allowed)
+def _known(rule: Rule, text: pl.Series, vocabularies: Sequence[Vocabulary]) -> pl.Series:
+    flags = text.is_null() | text.is_in(list(rule.terms))
+    for vocabulary in vocabularies:
+        flags = flags | vocabulary.valid(text, field=rule.field)
+    return flags
+
+
+def known_to(rule: Rule, values: pl.Series, resolve: Resolver) -> tuple[pl.Series, pl.Series]:
+    """Return the distinct texts among values, and which of them the registries of a rule know."""
+    text = values_of(values).text.drop_nulls().unique()
+    return text, _known(rule, text, [resolve(name, rule) for name in rule.registries])
+
+
+def tolerated(rule: Rule, unknown: int, distinct: int) -> bool:
+    """Return whether as many distinct values may be unknown, of as many.
+
+    Examples
+    --------
+    >>> rule = Rule("cell_type", "cat[CellType]", max_unknown=0.1)
+    >>> tolerated(rule, 1, 10), tolerated(rule, 2, 10)
+    (True, False)
+    """
+    most = rule.max_unknown
+    return most is not None and unknown <= (most * distinct if most < 1 else most)
 
 
 def _on_items(rule: Rule, test: Check) -> Check:
@@ -235,6 +251,12 @@ def _sequence(rule: Rule) -> list[Check]:
     if rule.unique:
         found.append(Check("duplicate", "repeats", lambda s: ~s.is_duplicated() | s.is_null()))
     if rule.order is not None:
-        compare = operator.ge if rule.order == "increasing" else operator.le
-        found.append(Check("not_ordered", f"is not {rule.order}", lambda s: compare(s, s.shift(1))))
+        found.append(Check("not_ordered", f"is not {rule.order}", lambda s: in_order(s, rule)))
     return found
+
+
+def in_order(series: pl.Series, rule: Rule) -> pl.Series:
+    """Return which values come after the one before them, as a rule has it; null beside a missing one."""
+    compare = operator.ge if rule.order == "increasing" else operator.le
+    made: pl.Series = compare(series, series.shift(1))
+    return made

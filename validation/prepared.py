@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from validation.coercion import coerced
-from validation.report import EXAMPLES, MOST_ROWS, Fault, example
-from validation.rules import Rule, Slot
+from validation.found import Found, at_rows
+from validation.report import Fault
+from validation.rules import Relation, Rule, Slot
 
 if TYPE_CHECKING:
     import polars as pl
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["comparable", "converted"]
 
 
-def converted(slot: Slot, frame: pl.DataFrame, mixed: set[str], name: str) -> tuple[Slot, pl.DataFrame, list[Fault]]:
+def converted(slot: Slot, frame: pl.DataFrame, mixed: set[str], name: str) -> tuple[Slot, pl.DataFrame, list[Found]]:
     """Return the frame with columns converted, rules that ask for no more of that, and what could not be converted.
 
     Examples
@@ -23,10 +24,10 @@ def converted(slot: Slot, frame: pl.DataFrame, mixed: set[str], name: str) -> tu
     >>> import polars as pl
     >>> slot = Slot([Rule("age", "int", coerce=True)])
     >>> _, frame, faults = converted(slot, pl.DataFrame({"age": ["31", "x"]}), set(), "columns")
-    >>> frame["age"].to_list(), faults[0].message
+    >>> frame["age"].to_list(), faults[0].told(None).message
     ([31, None], "'x' cannot be converted to int")
     """
-    faults: list[Fault] = []
+    faults: list[Found] = []
     rules = []
     for rule in slot.rules:
         if rule.coerce and rule.name in frame.columns and rule.name not in mixed:
@@ -41,15 +42,12 @@ def converted(slot: Slot, frame: pl.DataFrame, mixed: set[str], name: str) -> tu
     return replace(slot, rules=rules), frame, faults
 
 
-def _stuck(rule: Rule, values: pl.Series, rows: pl.Series, name: str) -> list[Fault]:
-    bad = values.gather(rows)
-    examples = tuple(bad.unique(maintain_order=True).head(EXAMPLES).to_list())
-    told = f"{', '.join(map(example, examples))} cannot be converted to {rule.dtype}"
-    first = tuple(rows.head(MOST_ROWS).to_list())
-    found = [Fault("not_coercible", name, rule.name, told, len(rows), first, examples)]
+def _stuck(rule: Rule, values: pl.Series, rows: pl.Series, name: str) -> list[Found]:
+    fault = Fault("not_coercible", name, rule.name, f"cannot be converted to {rule.dtype}")
+    found = [at_rows(fault, rows, values.gather(rows), rule)]
     empty = values.is_null().arg_true()
     if len(empty) and not rule.nullable:
-        found.append(Fault("null", name, rule.name, "is missing", len(empty), tuple(empty.head(MOST_ROWS).to_list())))
+        found.append(at_rows(Fault("null", name, rule.name, "is missing"), empty))
     return found
 
 
@@ -72,7 +70,7 @@ def comparable(slot: Slot, frame: pl.DataFrame, mixed: set[str], name: str) -> t
             for side in absent
             if slot.rule(side) is None
         ]
-        if absent or mixed.intersection((one.left, one.right)):
+        if absent or mixed.intersection((one.left, one.right)) or frame.height in _nulls(frame, one):
             continue
         kinds = frame[one.left].dtype, frame[one.right].dtype
         if _alike(*kinds):
@@ -82,6 +80,10 @@ def comparable(slot: Slot, frame: pl.DataFrame, mixed: set[str], name: str) -> t
                 Fault("not_comparable", name, None, f"{one} cannot be told: they are {kinds[0]} and {kinds[1]}")
             )
     return replace(slot, relations=kept), faults
+
+
+def _nulls(frame: pl.DataFrame, relation: Relation) -> tuple[int, int]:
+    return frame[relation.left].null_count(), frame[relation.right].null_count()
 
 
 def _alike(left: Any, right: Any) -> bool:

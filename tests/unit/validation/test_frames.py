@@ -15,7 +15,7 @@ from lakehouse.errors import InputError, InvalidData, Unsupported
 from validation import Relation, Report, Rule, Slot, Vocabulary
 from validation.coercion import coerced_column
 from validation.compile import compiled, failures, slot_of
-from validation.frames import batch_faults, frame_faults
+from validation.frames import frame_faults
 from validation.infer import inferred
 from validation.parts import array_faults, mapping_faults
 
@@ -299,30 +299,6 @@ def test_columns_of_several_levels_and_what_is_no_frame_are_refused():
     for given in (frame, {"a": [1]}, 3, "a.csv"):
         with pytest.raises(InputError):
             frame_faults(Slot([]), given, resolve)
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 100])
-def test_batches_give_the_faults_of_the_whole(size: int):
-    frame = pl.DataFrame({"a": [1, 2, 2, 5, 4, -1], "c": ["T cell", "x", "T cell", None, "y", "x"]})
-    slot = Slot([Rule("a", "int", ge=0, unique=True), Rule("c", "cat[CellType]"), Rule("gone")])
-    whole = frame_faults(slot, frame, resolve)
-    parts = batch_faults(slot, frame.iter_slices(size), resolve)
-    assert {(f.reason, f.column, f.rows, f.count) for f in parts} == {
-        (f.reason, f.column, f.rows, f.count) for f in whole
-    }
-
-
-def test_rows_that_repeat_together_are_found_across_batches():
-    slot = Slot([Rule("a"), Rule("b")], unique_together=[("a", "b")])
-    frame = pl.DataFrame({"a": [1, 1, 2, 1], "b": [1, 2, 1, 1]})
-    (fault,) = batch_faults(slot, [frame[:2], frame[2:]], resolve)
-    assert (fault.reason, fault.rows, fault.message) == ("duplicate_rows", (0, 3), "a and b repeat together")
-
-
-def test_order_is_followed_across_batches():
-    slot = Slot([Rule("a", "int", order="increasing")])
-    faults = batch_faults(slot, [pl.DataFrame({"a": [1, 5]}), pl.DataFrame({"a": [4, 6]})], resolve)
-    assert [(f.reason, f.rows) for f in faults] == [("not_ordered", (2,))]
 
 
 # pandera
