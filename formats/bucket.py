@@ -59,6 +59,10 @@ class Bucket(ABC):
         """Return the names directly below the prefix that sort after a text."""
 
     @abstractmethod
+    def look(self) -> None:
+        """Ask for one name below the prefix, whether there is one or not; raises ``NotFound`` without the bucket."""
+
+    @abstractmethod
     def size(self, name: str) -> int | None:
         """Return an object's bytes, None when there is none."""
 

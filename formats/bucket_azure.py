@@ -27,6 +27,11 @@ class AzureBucket(Bucket):
             found = self._blob(name).download_blob()
             return found.readall(), str(found.properties.etag), int(found.size)
 
+    def look(self) -> None:
+        """Ask for one name below the prefix, whether there is one or not; raises ``NotFound`` without the container."""
+        with self._reaching(""):
+            next(iter(self._container.list_blobs(name_starts_with=self._split("")[1], results_per_page=1)), None)
+
     def size(self, name: str) -> int | None:
         """Return an object's bytes, None when there is none."""
         try:
@@ -91,9 +96,9 @@ def _told() -> tuple[str | None, ...]:
 
 
 @lru_cache(maxsize=16)
-def _container(pid: int, scheme: str, container: str, options: RemoteOptions, *told: str | None) -> Any:
-    """Return a client for one process, with the credentials that adlfs finds."""
-    known = filesystem(f"{scheme}://{container}", options)
+def _container(pid: int, scheme: str, holder: str, options: RemoteOptions, *told: str | None) -> Any:
+    """Return a client for one process, with the credentials that adlfs finds; the holder may name the account, too."""
+    known, container = filesystem(f"{scheme}://{holder}", options), holder.partition("@")[0]
     from azure.storage.blob import ContainerClient
 
     if known.connection_string:

@@ -28,6 +28,11 @@ class GoogleBucket(Bucket):
         length = headers.get("Content-Length")
         return data, headers["x-goog-generation"], int(length) if length is not None else None
 
+    def look(self) -> None:
+        """Ask for one name below the prefix, whether there is one or not; raises ``NotFound`` without the bucket."""
+        prefix = self._split("")[1]
+        self._call("", "GET", "{}/storage/v1/b/{}/o", json_out=True, prefix=prefix, maxResults=1)
+
     def size(self, name: str) -> int | None:
         """Return an object's bytes, None when there is none."""
         try:

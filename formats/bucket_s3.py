@@ -38,6 +38,12 @@ class S3Bucket(Bucket):
         data, tag, length = found
         return data, tag, length
 
+    def look(self) -> None:
+        """Ask for one name below the prefix, whether there is one or not; raises ``NotFound`` without the bucket."""
+        bucket, prefix = self._split("")
+        with reaching(self.root):
+            self._fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
+
     def size(self, name: str) -> int | None:
         """Return an object's bytes, None when there is none."""
         try:

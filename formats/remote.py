@@ -35,6 +35,7 @@ from lakehouse.optional import require
 __all__ = [
     "READ_ONLY",
     "SCHEMES",
+    "Denied",
     "RemoteOptions",
     "address_in",
     "check_url",
@@ -76,8 +77,14 @@ _SECRETS = (
     "AZURE_STORAGE_SAS_TOKEN",
     "AZURE_STORAGE_CLIENT_SECRET",
 )
+_WRONG_KEYS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "AuthenticationFailed")
+"""What stores answer to whom they do not know, other than to whom they know and refuse."""
 _USERINFO = re.compile(r"://[^/@\s\"']*@")
 _SIGNATURE = re.compile(r"((?:signature|credential|security-token|sig|token|accountkey)=)[^&;\s\"']+", re.IGNORECASE)
+
+
+class Denied(Unavailable):
+    """The store knows these credentials and does not let them read that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -360,7 +367,7 @@ def reaching(place: str, *, writing: bool = False) -> Iterator[None]:
 
     Raises
     ------
-    NotFound, ReadOnly, Unavailable, ConfigurationError
+    NotFound, ReadOnly, Denied, Unavailable, ConfigurationError
     """
     try:
         yield
@@ -382,7 +389,9 @@ def _translated(error: Exception, place: str, *, writing: bool) -> LakehouseErro
         return NotFound(f"no file at {place}" if "bucket" not in text else f"no bucket: {place} ({text})")
     if isinstance(error, PermissionError):
         msg = f"{place}: access was denied ({text})"
-        return ReadOnly(f"{msg}: these credentials may not write there") if writing else Unavailable(msg)
+        if writing:
+            return ReadOnly(f"{msg}: these credentials may not write there")
+        return Unavailable(msg) if _has_wrong_key(error) else Denied(msg)
     if "Credential" in kind or "Profile" in kind or "connection_string" in text:
         hint = _GIVEN.get(place.partition("://")[0], _GIVEN["s3"])
         return ConfigurationError(
@@ -393,12 +402,18 @@ def _translated(error: Exception, place: str, *, writing: bool) -> LakehouseErro
     return Unavailable(f"{place} cannot be reached ({kind}: {text}): try again")
 
 
+def _has_wrong_key(error: Exception) -> bool:
+    response = getattr(error.__cause__, "response", None)
+    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    return code in _WRONG_KEYS or any(known in str(error) for known in _WRONG_KEYS)
+
+
 def _answered(status: int, place: str) -> LakehouseError:
     """Return what a web server means."""
     if status in (404, 410):
         return NotFound(f"no file at {place}")
     if status in (401, 403):
-        return Unavailable(f"{place}: access was denied (HTTP {status}): download it by hand, and name the file")
+        return Denied(f"{place}: access was denied (HTTP {status}): download it by hand, and name the file")
     return Unavailable(f"{place} cannot be read (HTTP {status}): try again")
 
 

@@ -140,6 +140,23 @@ class Storage:
     def __repr__(self) -> str:
         return f"Storage({self.root!r})"
 
+    def ask(self) -> bool:
+        """Make sure that a bucket or web server is there; a local folder is made at the first write.
+
+        Returns
+        -------
+        bool
+            False where what lies there cannot be listed: by these credentials, or at all.
+
+        Raises
+        ------
+        NotFound
+            There is no such bucket or container.
+        Unavailable, ConfigurationError
+            The store cannot be reached, or does not know these credentials.
+        """
+        return self._place.ask() if isinstance(self._place, RemotePlace) else True
+
     def put_object(
         self,
         hash: str,

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from formats.folders import Folder
 from formats.paths import relative_parts, report, verified
-from formats.remote import reaching
+from formats.remote import Denied, reaching
 from lakehouse.errors import NotFound
 from lakehouse.types import Progress
 
@@ -68,10 +68,13 @@ class FsspecPlace:
             return bool(self._fs.exists(self._address(path)))
 
     def holds(self, path: str, size: int) -> bool:
-        """Tell whether a file of this size is there, at the price of one request."""
+        """Tell whether a file of this size is there, at the price of one request.
+
+        Who may not list is not told of what is absent: then it is stored, once more at most.
+        """
         try:
             found = self._info(path)
-        except NotFound:
+        except (NotFound, Denied):
             return False
         return bool(found["type"] == "file" and found["size"] == size)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -12,12 +13,13 @@ from typing import Any
 
 from formats import transfer
 from formats.abandoned import abandon_uploads
+from formats.buckets import bucket_at
 from formats.cache import Cache
 from formats.folders import Folder
 from formats.hashing import is_hash
 from formats.keys import suffix_of
 from formats.paths import relative_parts, report
-from formats.remote import READ_ONLY, RemoteOptions, address_in, filesystem, reaching
+from formats.remote import READ_ONLY, Denied, RemoteOptions, address_in, filesystem, reaching
 from formats.remotepath import RemotePath
 from formats.storage_fsspec import FsspecPlace
 from formats.storehash import BYTES, digest_of, folder_hash, hash_in_store, hash_of_info
@@ -25,6 +27,13 @@ from lakehouse.errors import LakehouseError, NotFound, ReadOnly, Unavailable, Un
 from lakehouse.types import Progress
 
 __all__ = ["RemotePlace"]
+
+_BUCKETS = {
+    "s3": ("bucket", "AWS_ENDPOINT_URL, AWS_PROFILE"),
+    "gs": ("bucket", "STORAGE_EMULATOR_HOST"),
+    **dict.fromkeys(("az", "abfs"), ("container", "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_CONNECTION_STRING")),
+}
+"""What each store calls that which holds files, and the variables that name the store."""
 
 
 class RemotePlace(FsspecPlace):
@@ -51,6 +60,20 @@ class RemotePlace(FsspecPlace):
 
     def _address(self, path: str) -> str:
         return address_in(self.root, relative_parts(path))
+
+    def ask(self) -> bool:
+        """Ask the store whether it is there; False for one that may not, or cannot, be listed."""
+        if self._scheme in READ_ONLY:
+            with suppress(NotFound, Denied), reaching(self.root):  # files may be there though the folder shows none
+                self._fs.info(f"{self.root}/")
+            return False
+        try:
+            bucket_at(self.root, self._options).look()
+        except Denied:
+            return False
+        except NotFound:
+            raise NotFound(_no_bucket(self.root)) from None
+        return True
 
     def put(self, path: str, source: bytes | Path, hash_: str, size: int, progress: Progress | None) -> None:
         """Store, unless it is there."""
@@ -289,6 +312,13 @@ class RemotePlace(FsspecPlace):
                 done += size
                 if progress:
                     progress(done, total)
+
+
+def _no_bucket(root: str) -> str:
+    scheme, _, rest = root.partition("://")
+    what, told = _BUCKETS[scheme]
+    name = rest.partition("/")[0]
+    return f"{root}: there is no {what} {shown(name)}: create it, or mend the name or what names the store ({told})"
 
 
 def _noted(pieces: Iterator[bytes], digest: Any) -> Iterator[bytes]:

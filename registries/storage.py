@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Any, Self
 
-from lakehouse.errors import InputError, shown
+from formats.remote import READ_ONLY, is_remote
+from lakehouse.errors import InputError, ReadOnly, shown
 from lakehouse.types import Progress
 from registries.column import Column, column
 from registries.names import check_name
@@ -19,8 +21,11 @@ _SECRET = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:/+([^/]*@|.*\?.)", re.DOTALL)
 if TYPE_CHECKING:
     from lakehouse.engine import Transaction
     from registries.artifact import Artifact
+    from registries.instance import Instance
 
 __all__ = ["DEFAULT", "Storage"]
+
+_log = logging.getLogger("lakehouse")
 
 DEFAULT = "default"
 """The role of the storage that new artifacts go to."""
@@ -58,7 +63,13 @@ class Storage(Record, natural=("root",)):
 
         Those that are saved already stay where they are. The instance's own storage becomes the default again by its
         own record: ``Storage.get(root="storage").make_default()``.
+
+        Raises
+        ------
+        ReadOnly
+            When it is a web server, which stores nothing.
         """
+        self.refuse_reading_only()
         home = self.home_of()
         if not self.is_saved:
             raise InputError(f"{self!r} is not saved: call its save() first")
@@ -75,6 +86,14 @@ class Storage(Record, natural=("root",)):
         with home.transaction(f"default storage: {self.root}", serializable=True):
             home.change([self], plan)
         return self
+
+    def refuse_reading_only(self) -> None:
+        """Raise ``ReadOnly`` when nothing can be stored here, since it is a web server."""
+        if self.root.startswith(READ_ONLY):
+            raise ReadOnly(
+                f"{shown(self.root)} is a web server and is only read, so that new artifacts cannot go there: choose a "
+                "folder or a bucket, which `lakehouse storage list` shows, or 'storage', the instance's own"
+            )
 
     def register(self, prefix: str = "", *, progress: Progress | None = None) -> list[Artifact]:
         """Save an artifact for every file that lies here, in one commit, and return them; nothing is copied.
@@ -113,6 +132,26 @@ class Storage(Record, natural=("root",)):
         if declared.name == "root" and isinstance(value, str):
             _refuse_secret(value)
         super().assign(declared, value)
+
+    def prepare(self, home: Instance) -> None:
+        """Ask the store of a root that is new here whether it is there.
+
+        Raises
+        ------
+        NotFound, Unavailable, ConfigurationError
+            When it is not, or cannot be reached.
+        """
+        if self.is_saved or not is_remote(self.root):
+            return
+        self.check()
+        if len(home.snapshot().lookup("storage", "root", [self.root])):
+            return
+        home.refuse_reading_only()
+        if not home.stores.ask(self.root) and not self.root.startswith(READ_ONLY):
+            _log.warning(
+                "these credentials may not list %s: files there are read and registered by name, not all at once",
+                self.root,
+            )
 
     def check(self) -> None:
         """Check the root: everyone who reads the instance reads it, so it may hold no secret."""

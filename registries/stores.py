@@ -61,6 +61,10 @@ class Stores:
             known = self._opened[root] = self._store(root)
         return known
 
+    def ask(self, root: str) -> bool:
+        """Make sure that a root is there before it is recorded; False where it cannot be listed."""
+        return self._store(root).ask()
+
     def _store(self, root: str) -> ObjectStore:
         place = root if "://" in root or os.path.isabs(root) else f"{self._home.root}/{root}"  # noqa: PTH117
         return ObjectStore(place, options=self._home.remote)

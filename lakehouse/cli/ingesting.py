@@ -14,6 +14,7 @@ from formats.registry import format_for
 from lakehouse.cli.progress import paced
 from lakehouse.cli.screen import Screen
 from lakehouse.cli.session import opened
+from lakehouse.cli.storages import refuse_fleeting
 from lakehouse.errors import InputError, InvalidData, shown
 from registries.ingest import Ingest, IngestReport, Options
 
@@ -27,6 +28,7 @@ def ingest(screen: Screen, source: str, *, report: Path | None, options: Mapping
     if report is not None and suffix_of(report) not in _REPORTS:
         raise InputError(f"{shown(str(report))}: a report is written to a file that ends in {', '.join(_REPORTS)}")
     with opened(screen) as lake, paced(screen, "files") as progress:
+        refuse_fleeting(lake.stores.default()[1].root)
         try:
             found = Ingest(lake, source, Options(**options, progress=progress)).run()
         except InvalidData as error:

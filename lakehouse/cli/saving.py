@@ -14,6 +14,7 @@ from formats.registry import format_of
 from lakehouse.cli.progress import bar
 from lakehouse.cli.screen import Screen
 from lakehouse.cli.session import opened
+from lakehouse.cli.storages import refuse_fleeting
 from lakehouse.engine import Snapshot
 from lakehouse.errors import InputError, InvalidFile, LakehouseError, NotFound, RecordNotFound, Unavailable, shown
 from lakehouse.types import Progress
@@ -52,6 +53,7 @@ def save(
 ) -> None:
     """Save files as artifacts, all of them or none."""
     with opened(screen) as lake:
+        refuse_fleeting(lake.stores.chosen(storage)[1].root)
         if not create_labels:
             _check_labels(lake, labels)
         files = list(_files(screen, lake, paths, key, recursive=recursive))

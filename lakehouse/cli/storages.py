@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from formats.cache import Cache
-from formats.remote import is_remote
 from lakehouse.cli.progress import bar, counted
 from lakehouse.cli.screen import Screen
 from lakehouse.cli.session import opened
 from lakehouse.config import cache_settings
+from lakehouse.errors import Unsupported, shown
 from registries.describe import readable_size
 from registries.places import OWN_STORAGE
 from registries.storage import DEFAULT
 
-__all__ = ["add", "cache_clear", "cache_info", "choose", "list_all", "move", "register"]
+__all__ = ["add", "cache_clear", "cache_info", "choose", "list_all", "move", "refuse_fleeting", "register"]
 
 # Artifacts that share an object count it once.
 _HELD = (
@@ -49,6 +49,7 @@ def choose(screen: Screen, storage: str | None) -> None:
     """Show the storage that new artifacts go to, or choose another one."""
     with opened(screen, read_only=storage is None) as lake:
         if storage is not None:
+            refuse_fleeting(lake.stores.chosen(storage)[1].root)
             lake.stores.make_default(storage)
         uid, store = lake.stores.default()
     if screen.options.json:
@@ -61,14 +62,24 @@ def add(screen: Screen, root: str, *, description: str | None, default: bool = F
     """Register a root under which artifacts lie."""
     place = root if "://" in root else str(Path(root).expanduser().absolute())
     with opened(screen) as lake:
-        storage = lake.Storage(root=place, description=description).save()
-        if is_remote(storage.root):
-            lake.stores.of(storage.uid).exists("lakehouse-is-it-there")  # says at once what cannot be reached
+        storage = lake.Storage(root=place, description=description)
+        if default:
+            refuse_fleeting(place)
+            storage.refuse_reading_only()  # before it is saved
+        storage.save()
         row = (storage.make_default() if default else storage).to_row()
     if screen.options.json:
         screen.document(row)
         return
     screen.line(f"registered {row['root']} ({row['kind']}) as storage {row['uid']}")
+
+
+def refuse_fleeting(root: str) -> None:
+    """Refuse storage in memory, where nothing would be left of what a command stores."""
+    if root.startswith("memory://"):
+        raise Unsupported(
+            f"what {shown(root)} holds ends with this command: name a folder or a bucket; memory is for a Python session"
+        )
 
 
 def register(screen: Screen, root: str, prefix: str) -> None:
@@ -89,6 +100,7 @@ def move(screen: Screen, key: str, storage: str) -> None:
     """Take an artifact's bytes to another storage."""
     with opened(screen) as lake:
         artifact = lake.Artifact.get(key=key)
+        refuse_fleeting(lake.stores.chosen(storage)[1].root)
         with bar(screen, artifact.size, wanted=artifact.size > 20_000_000) as advance:
             before = 0
 

@@ -81,3 +81,17 @@ def test_an_artifact_is_brought_near_or_copied_to_a_place(lake):
     again = lake("load", "penguins.csv", "--to", "copy.csv")
     assert again.code == 1 and "is there already" in again.err
     assert lake("load", "absent.csv").code == 3
+
+
+def test_a_command_keeps_nothing_in_memory_which_ends_with_it(lake):
+    assert lake("storage", "add", "memory://shelf").code == 0
+    for refused in (
+        ("storage", "default", "memory://shelf"),
+        ("storage", "add", "memory://other", "--default"),
+        ("storage", "move", "penguins.csv", "memory://shelf"),
+        ("save", "notes.txt", "--key", "kept.txt", "--storage", "memory://shelf"),
+    ):
+        done = lake(*refused)
+        assert done.code == 1 and "ends with this command" in done.err
+    assert {row["root"] for row in lake("storage", "list", "--json").document} == {"storage", "memory://shelf"}
+    assert lake("load", "penguins.csv").code == 0
