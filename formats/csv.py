@@ -13,6 +13,7 @@ A pandas index that is not the default one is written as columns, and stays colu
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,6 +44,21 @@ _COUNT_UP_TO = 256 << 20
 _BLOCK = 8 << 20
 _DUMP_UP_TO = 32 << 20
 _PACKED = {"gz": "gzip", "zst": "zstd"}
+_MISFIT = re.compile(r"In CSV column #(\d+): ")
+_LADDER = (
+    pa.null(),
+    pa.int64(),
+    pa.bool_(),
+    pa.date32(),
+    pa.time32("s"),
+    pa.timestamp("s"),
+    pa.timestamp("s", "UTC"),
+    pa.timestamp("ns"),
+    pa.timestamp("ns", "UTC"),
+    pa.float64(),
+    pa.string(),
+)
+"""The types that Arrow tries for a column, one after the other."""
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -126,8 +142,9 @@ class CsvFormat(TableFormat):
         Its ``count_rows()`` is Arrow's own and counts the first row too where columns had to be renamed or comments go before.
         """
         look = _look(path)
-        if not look.schema.names:
-            return None
+        return self._dataset(path, look) if look.schema.names else None
+
+    def _dataset(self, path: Path, look: _Look) -> ds.Dataset:
         # null says that no value was seen, which no engine can filter on
         fields = [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in look.schema]
         if suffix_of(path.name).endswith(".zst"):  # which Arrow's datasets do not unpack
@@ -137,6 +154,19 @@ class CsvFormat(TableFormat):
         with reading(path, self.name):
             name, place = dataset_place(path)
             return ds.dataset(name, pa.schema(fields), layout, filesystem=place)
+
+    def open_settled(self, path: Path) -> ds.Dataset | None:
+        """Return a dataset whose types are those of the whole file, or ``None`` for a file without columns.
+
+        A file above 16 MB is read once to find them: its first 8 MB may hold numbers, where text comes later.
+        """
+        look = _look(path)
+        if not look.schema.names:
+            return None
+        while look.n_rows is None and (at := _misfit(path, look)) is not None:
+            wider = look.schema.field(at).with_type(_wider(look.schema.field(at).type))
+            look = replace(look, schema=look.schema.set(at, wider))
+        return self._dataset(path, look)
 
     def plain_sql(self, path: Path) -> str | None:
         """Return how DuckDB alone reads the file, by the names and types that were found here."""
@@ -261,6 +291,28 @@ def _check_texts(schema: pa.Schema, path: Path) -> None:
             raise InvalidFile(
                 f"{shown(str(path))}: column {shown(column.name)} is not UTF-8 text: convert the file to UTF-8"
             )
+
+
+def _misfit(path: Path, look: _Look) -> int | None:
+    """Return the position of a column that holds a value of another type than its first ones, if there is one."""
+    convert = _convert()
+    convert.column_types = look.schema
+    with reading(path, "csv"), _stream(path) as file:
+        try:
+            with pc.open_csv(file, look.read_options(), _parse(path), convert) as reader:
+                for _ in reader:
+                    pass
+        except pa.ArrowInvalid as error:
+            found = _MISFIT.match(str(error))
+            if found is None or pa.types.is_string(look.schema.field(int(found[1])).type):
+                raise
+            return int(found[1])
+    return None
+
+
+def _wider(kind: pa.DataType) -> pa.DataType:
+    """Return what Arrow tries next for a column whose values are not of a type."""
+    return _LADDER[_LADDER.index(kind) + 1] if kind in _LADDER else pa.string()
 
 
 def _unpacked(path: Path, look: _Look, wanted: list[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from formats.base import reading
 from formats.keys import check_source, suffix_of
 from formats.registry import format_of
 from lakehouse.errors import InputError, shown
@@ -154,13 +155,19 @@ class Batches:
         """Yield Arrow tables of at most 100,000 rows; one without rows where there are none."""
         import pyarrow as pa
 
-        dataset = self.format.open_as(self.path, "arrow")
         empty = True
-        for batch in dataset.to_batches(batch_size=_BATCH):
-            empty = False
-            yield pa.Table.from_batches([batch])
+        with reading(self.path, self.format.name):
+            for batch in self._dataset.to_batches(batch_size=_BATCH):
+                empty = False
+                yield pa.Table.from_batches([batch])
         if empty:
-            yield dataset.schema.empty_table()
+            yield self._dataset.schema.empty_table()
+
+    @cached_property
+    def _dataset(self) -> Any:
+        settled = getattr(self.format, "open_settled", None)
+        found = settled(self.path) if settled is not None else None
+        return self.format.open_as(self.path, "arrow") if found is None else found
 
 
 def spec_faults(spec: Spec, parts: Mapping[str, Part], resolve: Resolver) -> list[Fault]:

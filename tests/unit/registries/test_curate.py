@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from lakehouse.errors import InputError, InvalidData
+from lakehouse.errors import InputError, InvalidData, InvalidFile
 from registries.checking import check_files, stale
 from registries.curate import Curator
 from validation import Rule, Slot
@@ -117,6 +117,18 @@ def test_files_are_read_in_batches_and_saved(lake, samples, tmp_path, suffix):
     assert curator.validate().ok
     artifact = curator.save_artifact(key=f"samples{suffix}")
     assert len(artifact.labels.get()) == 2
+
+
+def test_a_large_csv_whose_last_value_is_of_another_type_is_told_as_a_small_one_is(lake, tmp_path):
+    path, rows = tmp_path / "large.csv", 2_000_000  # types are found in the first 8 MB of files above 16 MB
+    path.write_text("n\n" + "12345678\n" * rows + "x7\n")
+    (fault,) = Curator(path, [Rule("n", "int", coerce=True)], lake).validate()
+    assert (fault.reason, fault.rows, fault.examples) == ("not_coercible", (rows,), ("x7",))
+    path.write_text("n\n" + "12345678\n" * rows + "1.5\n")
+    assert Curator(path, [Rule("n", "float")], lake).validate().ok
+    path.write_text("n,m\n" + "1234567,8\n" * rows + "1,2,3\n")
+    with pytest.raises(InvalidFile, match=r"large.csv.*cannot be read as csv"):
+        Curator(path, [Rule("n", "int")], lake).validate()
 
 
 def test_lists_of_labels_are_labels(lake, samples):
