@@ -358,6 +358,29 @@ class Storage:
         """
         yield from self._place.paths(prefix)
 
+    def states(self, prefix: str = "") -> Iterator[tuple[str, str]]:
+        """Yield path and state of all files under a folder of a bucket, sorted, or of the file that is called so.
+
+        A state changes when the file does; it is empty where the store tells nothing that would.
+
+        Parameters
+        ----------
+        prefix
+            Relative to the root; the root itself if empty.
+        """
+        if isinstance(self._place, RemotePlace):
+            yield from self._place.states(prefix)
+
+    def state(self, path: str) -> str:
+        """Return the state of one file of a bucket or web server, at the price of one request; empty elsewhere.
+
+        Raises
+        ------
+        NotFound
+            There is no such file or folder.
+        """
+        return self._place.state(path) if isinstance(self._place, RemotePlace) else ""
+
     def relative(self, path_or_uri: str | os.PathLike[str]) -> str | None:
         """Return the path of a file relative to this root, or ``None`` if it lies elsewhere.
 

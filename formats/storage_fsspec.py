@@ -109,11 +109,15 @@ class FsspecPlace:
 
     def _sizes(self, prefix: str) -> list[tuple[str, int]]:
         """Return path and bytes of all files under a folder, sorted by path."""
+        return [(path, int(info["size"])) for path, info in self._found(prefix)]
+
+    def _found(self, prefix: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return path and entry of all files under a folder, sorted by path."""
         top = self._address(prefix) if prefix else self._top
         start = len(self._top) + 1
         with reaching(self.root):
             found = self._fs.find(top, detail=True)
-        return sorted((name[start:], int(info["size"])) for name, info in found.items())
+        return sorted(((name[start:], info) for name, info in found.items()), key=lambda one: one[0])
 
     @property
     def _top(self) -> str:

@@ -117,9 +117,23 @@ class RemotePlace(FsspecPlace):
 
     def paths(self, prefix: str) -> Iterator[str]:
         """Yield the paths of all files, sorted; what a web server holds cannot be listed."""
+        self._refuse_listing()
+        yield from super().paths(prefix)
+
+    def _refuse_listing(self) -> None:
         if self._scheme in READ_ONLY:
             raise Unsupported(f"{self.root} is a web server, which cannot list its files: name them one by one")
-        yield from super().paths(prefix)
+
+    def states(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Yield path and state of all files under a folder, or of the one that is called so."""
+        self._refuse_listing()
+        for path, info in self._found(relative_parts(prefix) if prefix else ""):
+            yield path, _told_state(info)
+
+    def state(self, path: str) -> str:
+        """Return the state of a file."""
+        info = self._info(path)
+        return _told_state(info) if info["type"] == "file" else ""
 
     def _refuse_reading_only(self) -> None:
         if self._scheme in READ_ONLY:
@@ -342,10 +356,14 @@ def _by_size(found: Iterable[tuple[str, int]]) -> tuple[list[tuple[str, int]], l
     return small, large
 
 
+_CHANGING = ("ETag", "etag", "md5Hash", "crc32c", "LastModified", "last_modified", "mtime")
+
+
 def state_of(info: dict[str, Any]) -> str:
     """Return what changes when a file that is not ours changes."""
-    return " ".join(
-        str(info[name])
-        for name in ("ETag", "etag", "md5Hash", "crc32c", "LastModified", "last_modified", "mtime", "size")
-        if info.get(name)
-    )
+    return " ".join(str(info[name]) for name in (*_CHANGING, "size") if info.get(name))
+
+
+def _told_state(info: dict[str, Any]) -> str:
+    """Return the same; empty where all that is told is a size, which another content may have, too."""
+    return state_of(info) if any(info.get(name) for name in _CHANGING) else ""

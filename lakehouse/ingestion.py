@@ -34,14 +34,15 @@ def ingest(
     r"""Register the files of a manifest, a folder or a pattern, in parallel and in large transactions.
 
     Killed at any moment and run again, it changes nothing twice. A file that an earlier run saw, with the same size
-    and times, is not read again.
+    and times, is not read again; nor is an object of which a bucket tells the tag, size and time that it told then.
 
     Parameters
     ----------
     source
         A manifest (csv, parquet or a frame) with the columns path, key, description, features and labels, of which
-        only path is needed, a path or a URL; a folder; a pattern such as ``"runs/**/*.h5ad"``; or a URL or pattern in
-        a bucket. What lies in a registered storage stays there, the rest is copied, from buckets through the cache.
+        only path is needed, a path or a URL; a folder; a pattern such as ``"runs/**/*.h5ad"``; or the URL of an object
+        or of a folder of them in a bucket, or a pattern there. What lies in a registered storage stays there, the rest
+        is copied, from buckets through the cache.
     schema
         What each file must conform to: a schema or its name; files that do are saved with features and labels.
     on_error

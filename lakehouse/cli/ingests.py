@@ -25,7 +25,10 @@ app = _app
 def ingest(
     ctx: typer.Context,
     source: Annotated[
-        str, typer.Argument(help="A manifest (csv, parquet), a folder, or a pattern of paths or of URLs in a bucket.")
+        str,
+        typer.Argument(
+            help="A manifest (csv, parquet), a folder, a pattern of paths, or a URL or pattern in a bucket."
+        ),
     ],
     *,
     schema: Annotated[str | None, typer.Option(metavar="NAME", help="What each file must conform to.")] = None,
@@ -42,6 +45,12 @@ def ingest(
             "--sync", help="Follow a folder: new, changed and vanished files; those being written, next time."
         ),
     ] = False,
+    settle: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long a file must not have been written to, with --sync.")
+    ] = 2.0,
+    most_vanished: Annotated[
+        float, typer.Option(metavar="SHARE", help="Of the files, up to which --sync believes that they vanished.")
+    ] = 0.5,
     prefix: Annotated[str | None, typer.Option(help="What keys of a folder begin with. Default: its name.")] = None,
     storage: Annotated[str | None, typer.Option(metavar="ROOT", help="Where the bytes are copied to.")] = None,
     label: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A label of all files; repeatable.")] = None,
@@ -65,6 +74,8 @@ def ingest(
             "dry_run": dry_run,
             "resume": resume,
             "sync": sync,
+            "settle": settle,
+            "most_vanished": most_vanished,
             "prefix": prefix,
             "storage": storage,
             "labels": tuple(label or ()),

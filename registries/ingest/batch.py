@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from registries.ingest.entries import Entries, Note
 from registries.ingest.findings import Columns, Findings
 
 __all__ = ["Batch"]
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -27,6 +30,8 @@ class Batch:
         Uid of the storage of each.
     lies_at
         Path in it of what stays where it lies; None where the bytes were stored, or are yet to be.
+    states
+        By row, as in the entries.
     """
 
     paths: list[str] = field(default_factory=list)
@@ -35,6 +40,7 @@ class Batch:
     found: Findings = field(default_factory=Findings)
     storages: list[str] = field(default_factory=list)
     lies_at: list[str | None] = field(default_factory=list)
+    states: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -45,9 +51,8 @@ class Batch:
         paths, keys = entries.paths, entries.keys
         self.paths += [paths[place] for place in places]
         self.keys += [keys[place] for place in places]
-        if entries.notes:
-            notes = ((begin + n, entries.notes.get(place)) for n, place in enumerate(places))
-            self.notes.update({row: note for row, note in notes if note is not None})
+        self.notes.update(_moved(entries.notes, places, begin))
+        self.states.update(_moved(entries.states, places, begin))
         self.found.extend(columns)
 
     def without(self, rows: Mapping[int, object]) -> Batch:
@@ -65,3 +70,8 @@ class Batch:
         """Return the rows of what is kept in quarantine, or failed."""
         reasons = self.found.reason
         return [row for row, reason in enumerate(reasons) if reason is not None] if any(reasons) else []
+
+
+def _moved(given: Mapping[int, T], places: Sequence[int], begin: int) -> dict[int, T]:
+    """Return by row what is given by place."""
+    return {begin + n: given[place] for n, place in enumerate(places) if place in given} if given else {}

@@ -41,12 +41,15 @@ class Entries:
         By place: what is said of those that anything is said of.
     faults
         By place: what is wrong with an entry itself, a reason and a message.
+    states
+        By place: what a bucket says of those that lie in one, and that changes when they do.
     """
 
     paths: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     notes: dict[int, Note] = field(default_factory=dict)
     faults: dict[int, tuple[str, str]] = field(default_factory=dict)
+    states: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -1,4 +1,4 @@
-"""Files of a folder, of a pattern, and objects of a bucket, as entries."""
+"""Files of a folder, and of a pattern, as entries."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from typing import TYPE_CHECKING
 from formats.durable import TEMPORARY
 from formats.keys import suffix_of
 from formats.registry import folder_suffixes, format_of
-from formats.remote import check_url
-from formats.storage import Storage
-from lakehouse.errors import InputError, InvalidKey, NotFound, Unavailable, shown
+from lakehouse.errors import InputError, NotFound, Unavailable, shown
 from registries.ingest.entries import Entries, Source
 
 if TYPE_CHECKING:
     from registries.instance import Instance
 
-__all__ = ["MAGIC", "of_folder", "of_pattern", "of_urls"]
+__all__ = ["MAGIC", "OWN", "of_folder", "of_pattern"]
 
 MAGIC = re.compile(r"[*?[]")
 """Characters that make a pattern of a path."""
-_QUERY = re.compile(r"\?[^/*?]*=")
-_OWN = frozenset({"lake.json", "head.json", "catalog.db", "catalog.lock", ".lakehouse"})
+OWN = frozenset({"lake.json", "head.json", "catalog.db", "catalog.lock", ".lakehouse"})
+"""Names of what an instance itself consists of."""
 
 
 def of_folder(folder: Path, home: Instance, prefix: str | None) -> Source:
-    """Return all files below a folder, by name."""
+    """Return all files below a folder, by name; or the folder alone, where it is one thing."""
     top = Path(os.path.realpath(folder))
     root = home.root if isinstance(home.root, Path) else None
     if root is not None and root.is_relative_to(top):
         raise InputError(f"{shown(str(folder))} holds this instance itself: name a folder beside it")
+    if _is_whole(top):
+        held = home.stores.holding(top) if prefix is None else None
+        key = _under(prefix or "") + top.name if held is None else held[2]
+        return Source(str(top), Entries([str(top)], [key]))
     paths: list[str] = []
     try:
         _walk(str(top), folder_suffixes(), paths)
@@ -46,11 +48,21 @@ def of_folder(folder: Path, home: Instance, prefix: str | None) -> Source:
 def _named(home: Instance, top: Path, prefix: str | None) -> str:
     """Return what keys begin with: what is asked for, or the folder's place in its storage, or its name."""
     if prefix is not None:
-        return f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        return _under(prefix)
     found = home.stores.holding(top / "_")
     if found is not None:
         return found[2].removesuffix("_")
     return f"{top.name}/"
+
+
+def _under(prefix: str) -> str:
+    return f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+
+def _is_whole(folder: Path) -> bool:
+    """Tell whether a folder is one thing, such as a store of zarr."""
+    suffix = suffix_of(folder.name)
+    return suffix in folder_suffixes() and format_of(folder, suffix).name != "folder"
 
 
 def _walk(folder: str, whole: frozenset[str], paths: list[str]) -> None:
@@ -58,7 +70,7 @@ def _walk(folder: str, whole: frozenset[str], paths: list[str]) -> None:
     with os.scandir(folder) as found:
         members = {member.name: member for member in found}
     for name in sorted(members):
-        if name[0] == "." or name.startswith(TEMPORARY) or name in _OWN:
+        if name[0] == "." or name.startswith(TEMPORARY) or name in OWN:
             continue
         member = members[name]
         if member.is_file(follow_symlinks=False):
@@ -85,58 +97,3 @@ def of_pattern(text: str, prefix: str | None) -> Source:
 
 def _hidden(path: Path, top: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(top).parts)
-
-
-def of_urls(text: str, home: Instance, prefix: str | None) -> Source:
-    """Return the objects below a URL, or that match a pattern in one.
-
-    Where they lie in a registered storage their keys are their paths in it, else they begin with the folder's name.
-    """
-    if _QUERY.search(text):
-        check_url(text)  # refuses it, and does not repeat what may be a signature
-    head = text[: match.start()] if (match := MAGIC.search(text)) else text
-    folder = check_url(head if match is None else head.rpartition("/")[0])
-    if f"{home.root}/".startswith(f"{folder}/"):
-        raise InputError(f"{shown(folder)} holds this instance itself: name a folder beside it")
-    store, inside, named = _listed(folder, home, named=match is None)
-    wanted = re.compile(_regex(text[len(folder) :].strip("/"))) if match else None
-    names = dict.fromkeys(_whole(name[len(inside) :].strip("/")) for name in store.list(inside))
-    found = [name for name in names if name is not None and (wanted is None or wanted.fullmatch(name))]
-    if not found:
-        raise NotFound(f"nothing lies below {shown(folder)} that matches")
-    if prefix is not None:
-        named = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-    return Source(text, Entries([f"{folder}/{name}" for name in found], [named + name for name in found]))
-
-
-def _listed(folder: str, home: Instance, *, named: bool) -> tuple[Storage, str, str]:
-    """Return the store that lists a folder, its path there, and what keys begin with."""
-    try:
-        _, store, inside = home.stores.holding_url(f"{folder}/_")
-    except InvalidKey:  # in no registered storage: what is found is fetched
-        return Storage(folder, options=home.remote), "", f"{folder.rpartition('/')[2]}/" if named else ""
-    inside = inside.removesuffix("_").rstrip("/")
-    return store, inside, f"{inside}/" if inside else ""
-
-
-def _whole(name: str) -> str | None:
-    """Return the object, or the folder that is one thing and holds it; None of what is hidden, or an instance's own."""
-    parts = name.split("/")
-    for n, part in enumerate(parts, 1):
-        if part.startswith((".", TEMPORARY)) or part in _OWN:
-            return None
-        if n < len(parts) and suffix_of(part) in folder_suffixes():
-            return "/".join(parts[:n])
-    return name
-
-
-def _regex(pattern: str) -> str:
-    """Return a pattern of a shell as a regular expression: ``*`` stays in one folder, ``**`` does not.
-
-    Examples
-    --------
-    >>> bool(re.fullmatch(_regex("**/*.h5ad"), "a/b/c.h5ad")), bool(re.fullmatch(_regex("*.h5ad"), "a/b.h5ad"))
-    (True, False)
-    """
-    found = re.escape(pattern).replace(r"\*\*/", "(?:.*/)?").replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
-    return found.replace(r"\?", "[^/]")

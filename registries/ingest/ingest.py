@@ -25,6 +25,7 @@ from registries.ingest.placing import Group, Placing
 from registries.ingest.plan import Plan
 from registries.ingest.pool import Read, examined
 from registries.ingest.registering import Registering, columns_of
+from registries.ingest.remote import states_of
 from registries.ingest.report import IngestReport
 from registries.ingest.screening import Memory
 from registries.ingest.state import State
@@ -113,6 +114,8 @@ class Ingest:
             places = [place for place in places if place not in entries.faults]
         if self.options.sync:
             places = self._settled(entries, places)
+        if source.folder is None and not entries.states:
+            self._ask_for_states(entries, places)
         places = self._changed(entries, places, memory)
         self._tell()
         placing = Placing(self.home, self.options.storage, source)
@@ -122,6 +125,12 @@ class Ingest:
             self._vanished(source, memory)
         if not self.options.dry_run:
             self._state.finish()
+
+    def _ask_for_states(self, entries: Entries, places: Sequence[int]) -> None:
+        """Ask buckets of URLs that no listing told of: what is as an earlier run saw it is not read again."""
+        asked = [place for place in places if is_remote(entries.paths[place])]
+        states = states_of([entries.paths[place] for place in asked], self.home.remote) if asked else []
+        entries.states = {place: state for place, state in zip(asked, states, strict=True) if state}
 
     def _settled(self, entries: Entries, places: Sequence[int]) -> list[int]:
         """Leave files that were written a moment ago to the next run: their writer may not be done."""

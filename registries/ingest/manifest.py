@@ -15,8 +15,9 @@ from formats.keys import check_source, suffix_of
 from formats.registry import format_of
 from formats.remote import check_url, is_remote
 from lakehouse.errors import InputError, LakehouseError, NotFound, did_you_mean, shown
+from registries.ingest.bucket import of_urls
 from registries.ingest.entries import Entries, Note, Source
-from registries.ingest.folders import MAGIC, of_folder, of_pattern, of_urls
+from registries.ingest.folders import MAGIC, of_folder, of_pattern
 
 if TYPE_CHECKING:
     import pyarrow as pa

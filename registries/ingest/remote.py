@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from lakehouse.errors import InvalidFile, shown
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from formats.remote import RemoteOptions
+from lakehouse.errors import InvalidFile, LakehouseError, shown
 from registries.content import Source
 from registries.ingest.describing import described
 from registries.ingest.findings import Finding
@@ -10,7 +14,9 @@ from registries.ingest.plan import Plan
 from registries.ingest.reading import read
 from registries.ingest.storing import storage_at, stored
 
-__all__ = ["local_copy", "read_remote"]
+__all__ = ["local_copy", "read_remote", "states_of"]
+
+_THREADS = 16
 
 
 def read_remote(url: str, plan: Plan) -> Finding:
@@ -37,6 +43,20 @@ def read_remote(url: str, plan: Plan) -> Finding:
     local = store.local_path(inside)
     found = read(str(local))._replace(mtime=None, ctime=None)  # the times are those of the copy
     return stored(str(local), described(local, found, plan), plan)
+
+
+def states_of(urls: Sequence[str], options: RemoteOptions | None) -> list[str]:
+    """Return what stores say of objects that changes when these do, several at once; empty where they say nothing."""
+
+    def state(url: str) -> str:
+        root, _, name = url.rpartition("/")
+        try:
+            return storage_at(root, options).state(name)
+        except LakehouseError:  # whoever reads it says what is wrong
+            return ""
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return list(threads.map(state, urls))
 
 
 def local_copy(url: str, plan: Plan) -> str:

@@ -43,9 +43,12 @@ class Memory:
             self._columns[name] = self._table[name].to_pylist()
         return self._columns[name]
 
-    def times(self, row: int) -> Times:
-        """Return the size and the times that were seen."""
-        return self.column("size")[row], self.column("mtime")[row], self.column("ctime")[row]
+    def is_seen(self, row: int, path: str, state: str | None) -> bool:
+        """Tell whether a file, or an object of which its bucket tells a state, is as it was seen."""
+        if state is not None:
+            return bool(self.column("state")[row] == state)
+        times: Times = self.column("size")[row], self.column("mtime")[row], self.column("ctime")[row]
+        return times_of(path) == times
 
     def counts(self, row: int) -> bool:
         """Tell whether what was seen was judged by the schema of this run."""
@@ -89,7 +92,7 @@ def screened(snapshot: Snapshot, entries: Entries, places: Sequence[int], memory
     for place in places:
         path = entries.paths[place]
         row = memory.rows.get(path)
-        if row is None or not memory.counts(row) or times_of(path) != memory.times(row):
+        if row is None or not memory.counts(row) or not memory.is_seen(row, path, entries.states.get(place)):
             found.rest.append(place)
         elif reasons[row] == "unreadable":
             found.failed[place] = reasons[row], messages[row]

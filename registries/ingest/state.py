@@ -32,6 +32,7 @@ _SCHEMA = pa.schema(
         ("path", pa.string()), ("key", pa.string()), ("size", pa.int64()), ("mtime", pa.int64()), ("ctime", pa.int64()),
         ("hash", pa.string()), ("suffix", pa.string()), ("format", pa.string()), ("kind", pa.string()),
         ("n_rows", pa.int64()), ("reason", pa.string()), ("message", pa.string()), ("schema", pa.string()),
+        ("state", pa.string()),
     ]
 )  # fmt: skip
 
@@ -94,17 +95,18 @@ class State:
         return found.take(pa.array(sorted(last.values()), pa.int64()))
 
     def add(self, batch: Batch) -> None:
-        """Remember path, key and finding of files that were read; folders and what lies in buckets are not."""
+        """Remember path, key and finding of files that were read; of folders, only those whose bucket tells a state."""
         found = batch.found
         columns: list[list[Any]] = [batch.paths, batch.keys, found.size, found.mtime, found.ctime]
         columns += [getattr(found, name) for name in _SCHEMA.names[5:12]]
+        columns += [[self.schema] * len(batch), list(map(batch.states.get, range(len(batch))))]
         try:
-            table = _table(columns, self.schema)
+            table = _table(columns)
         except UnicodeEncodeError:  # a name that is no text
             kept = [row for row, path in enumerate(batch.paths) if is_utf8(path)]
-            table = _table([[column[row] for row in kept] for column in columns], self.schema)
+            table = _table([[column[row] for row in kept] for column in columns])
         if table["mtime"].null_count:
-            table = table.filter(pc.is_valid(table["mtime"]))
+            table = table.filter(pc.or_(pc.is_valid(table["mtime"]), pc.is_valid(table["state"])))
         if len(table):
             self._write(table)
 
@@ -145,6 +147,6 @@ def _told(lock: HeadLock, source: str) -> Iterator[None]:
         held.__exit__(None, None, None)
 
 
-def _table(columns: list[list[Any]], schema: str) -> pa.Table:
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, _SCHEMA.types, strict=False)]
-    return pa.table([*arrays, pa.repeat(pa.scalar(schema), len(columns[0]))], schema=_SCHEMA)
+def _table(columns: list[list[Any]]) -> pa.Table:
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, _SCHEMA.types, strict=True)]
+    return pa.table(arrays, schema=_SCHEMA)

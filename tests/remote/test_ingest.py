@@ -14,6 +14,7 @@ from formats.storehash import digest_of
 from lakehouse.errors import InvalidData, InvalidKey, NotFound
 from registries.ingest import Ingest, IngestReport, Options
 from registries.instance import Instance
+from tests.remote.store import Proxy
 from validation import Rule
 
 GOOD = b"donor,age\nD1,31\nD2,45\n"
@@ -101,6 +102,42 @@ def test_what_lies_in_another_bucket_is_copied_to_the_storage_that_is_asked_for(
     assert (kept.key, kept.load()) == ("quarantine/run2/broken.parquet", b"PAR1 nothing else")
 
 
+def test_the_object_at_a_url_is_ingested(lake: Instance, bucket: str, tmp_path: Path) -> None:
+    ours, theirs = put(bucket, "ours/one/a.csv", GOOD), put(bucket, "theirs/one/b.csv", GOOD + b"D1,2\n")
+    put(bucket, "theirs/one/b.csv.old", b"no")
+    assert run(lake, ours).counts == {"new": 1}
+    assert lake.Artifact.get(key="one/a.csv").place()[0].root == f"{bucket}/ours"
+    assert run(lake, theirs).counts == {"new": 1}
+    assert run(lake, theirs, prefix="lab").counts == {"new": 1}
+    assert len(lake.Artifact.get(key="b.csv").load()) == len(lake.Artifact.get(key="lab/b.csv").load()) == 3
+    odd = put(bucket, "ours/one/odd[1].csv", GOOD)
+    assert [one.key for one in run(lake, odd).outcomes] == ["one/odd[1].csv"]
+    with pytest.raises(NotFound, match="at or below"):
+        run(lake, f"{bucket}/theirs/one/b.cs")
+
+
+def test_an_unchanged_bucket_is_listed_and_asked_for_nothing_else(lake: Instance, bucket: str, proxy: Proxy) -> None:
+    for n in range(5):
+        put(bucket, f"ours/run/{n}.csv", GOOD + b"D1,%d\n" % n)
+        put(bucket, f"theirs/walk/{n}.csv", GOOD + b"D2,%d\n" % n)
+    put(bucket, "ours/run/x.zarr/.zgroup", b'{"zarr_format": 2}')
+    for folder, count in (("ours/run", 6), ("theirs/walk", 5)):
+        assert run(lake, f"{bucket}/{folder}").counts == {"new": count}
+        proxy.forget()
+        assert run(lake, f"{bucket}/{folder}").counts == {"unchanged": count}
+        assert [method for method, path in proxy.log if "list-type=2" in path] == ["GET"] == [m for m, _ in proxy.log]
+    put(bucket, "ours/run/3.csv", GOOD + b"D1,7\n")  # of the same size
+    put(bucket, "ours/run/x.zarr/.zattrs", b"{}")
+    proxy.forget()
+    assert run(lake, f"{bucket}/ours/run").counts == {"unchanged": 4, "new version": 2}
+    assert not [path for _, path in proxy.log if "2.csv" in path]
+    urls = pd.DataFrame({"path": [f"{bucket}/ours/run/{n}.csv" for n in range(3)]})
+    assert run(lake, urls).counts == {"unchanged": 3}
+    proxy.forget()
+    assert run(lake, urls).counts == {"unchanged": 3}
+    assert [method for method, _ in proxy.log] == ["HEAD"] * 3
+
+
 def test_a_folder_of_a_bucket_that_is_one_thing_is_one_artifact(lake: Instance, bucket: str, tmp_path: Path) -> None:
     import numpy as np
     import zarr
@@ -111,6 +148,7 @@ def test_a_folder_of_a_bucket_that_is_one_thing_is_one_artifact(lake: Instance, 
             put(bucket, f"ours/run/{path.relative_to(tmp_path).as_posix()}", path.read_bytes())
     assert run(lake, f"{bucket}/ours/run").counts == {"new": 1}
     assert lake.Artifact.get(key="run/x.zarr").load().tolist() == [0, 1, 2, 3, 4, 5]
+    assert run(lake, f"{bucket}/ours/run/x.zarr").counts == {"unchanged": 1}
 
 
 def test_urls_that_hold_secrets_or_nothing_are_refused_and_not_repeated(lake: Instance, bucket: str) -> None:

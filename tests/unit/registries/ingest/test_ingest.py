@@ -99,6 +99,7 @@ def test_a_folder_that_is_one_thing_is_one_artifact(lake, ingest, folder):
     assert ingest(folder).counts == {"new": 4}
     assert lake.Artifact.get(key="run1/x.zarr").load().tolist() == [0, 1, 2, 3, 4, 5]
     assert ingest(folder).counts == {"unchanged": 4}
+    assert [one.key for one in ingest(folder / "x.zarr").outcomes] == ["x.zarr"]
 
 
 def test_files_are_validated_and_annotated_by_a_schema(lake, ingest, folder):
