@@ -221,7 +221,7 @@ class Instance(BoundRegistries):
         ----------
         query
             Sees each registry under its SQL name (``artifact``, ``ulabel``, ...), the views ``artifact_latest``,
-            ``artifact_all``, ``artifact_label`` (as ``run_label`` and ``transform_label`` of all registries), ``artifact_feature`` and ``registry_column`` (what each column means), and ``content."key"``, ``obs."key"``, ``var."key"``.
+            ``artifact_all`` (as ``dataset_latest`` and ``dataset_all``), ``artifact_label`` (as ``run_label`` and ``transform_label`` of all registries), ``artifact_feature`` and ``registry_column`` (what each column means), and ``content."key"``, ``obs."key"``, ``var."key"``.
         params
             Values for ``?`` or ``$name``.
         at

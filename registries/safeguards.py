@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lakehouse.engine import Snapshot
     from registries.record import Record
 
-__all__ = ["in_use", "keep_old_name", "refuse_parents", "warn_of_close_names"]
+__all__ = ["in_use", "keep_old_name", "refuse_member", "refuse_parents", "warn_of_close_names"]
 
 _log = logging.getLogger("lakehouse")
 _SHOWN = 3
@@ -76,6 +76,19 @@ def refuse_parents(record: Record, snapshot: Snapshot) -> None:
         raise StillReferenced(
             f"{record.meta.name} {shown(record.value(title))} is a parent of {_some(children)}: "
             "give these other parents first, or merge_into() another one"
+        ).final()
+
+
+def refuse_member(record: Record, snapshot: Snapshot) -> None:
+    """Raise ``StillReferenced`` for an artifact that is a member of datasets, also of some in the trash."""
+    added = snapshot.lookup("dataset_member", "artifact", [record.uid])["dataset"].to_pylist()
+    if added:
+        rows = snapshot.lookup("dataset", "uid", added).to_pylist()
+        names = sorted(f"{shown(row['name'])} from version {row['version']} on" for row in rows)
+        more = ", …" if len(names) > _SHOWN else ""
+        raise StillReferenced(
+            f"artifact {shown(record.value('key') or record.uid)} is a member of dataset {', '.join(names[:_SHOWN])}{more}: "
+            "delete these versions with permanent=True first, or leave it in the trash, where datasets read it as before"
         ).final()
 
 

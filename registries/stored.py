@@ -14,6 +14,7 @@ from lakehouse.types import Progress
 from registries.column import MISSING, Column, Reference, column, reference
 from registries.editing import Edit, check_mode
 from registries.record import Record
+from registries.safeguards import refuse_member
 from registries.trash import destroyed, restored, trashed
 from registries.whereabouts import readable, staged
 
@@ -172,7 +173,7 @@ class Stored(Record, abstract=True):
             When somebody else changed it since it was read.
         """
         if permanent:
-            destroyed(self._need_saved())
+            destroyed(self._need_saved(), lambda txn: refuse_member(self, txn.snapshot))
         else:
             trashed(self._need_saved())
 

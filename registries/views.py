@@ -31,6 +31,9 @@ _VIEWS: Mapping[str, str] = {
     "artifact_all": "select * from _table_artifact",
     "artifact": "select * from _table_artifact where deleted_at is null",
     "artifact_latest": "select * from artifact where uid in (select max(uid) from artifact group by substr(uid, 1, 16))",
+    "dataset_all": "select * from _table_dataset",
+    "dataset": "select * from _table_dataset where deleted_at is null",
+    "dataset_latest": "select * from dataset where uid in (select max(uid) from dataset group by substr(uid, 1, 16))",
     "dataset_artifact": (
         "select d.uid as dataset, d.name, d.version, m.artifact, m.position from dataset d "
         "join dataset_member m on m.dataset between d.base and d.uid"

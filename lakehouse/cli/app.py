@@ -352,18 +352,20 @@ def backup(ctx: typer.Context, file: Annotated[Path, typer.Argument(metavar="FIL
 @app.command(epilog=EVERYWHERE)
 def delete(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="KEY_OR_UID", help="A key (its newest version) or a uid.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A key, or a dataset's name (the newest version), or a uid.")
+    ],
     *,
     permanent: Annotated[bool, typer.Option("--permanent", help="For good, with labels and values; no trash.")] = False,
 ) -> None:
-    """Move an artifact to the trash."""
+    """Move an artifact or a dataset to the trash."""
     trashing.delete(ctx.obj, name, permanent=permanent)
 
 
 @app.command(epilog=EVERYWHERE)
 def restore(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="[KEY_OR_UID]", help="An artifact in the trash.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A key, name or uid in the trash.")] = None,
     *,
     backup: Annotated[Path | None, typer.Option(metavar="FILE", help="What `lakehouse backup` made.")] = None,
     discard_newer: Annotated[
@@ -373,12 +375,12 @@ def restore(
         ),
     ] = False,
 ) -> None:
-    """Take an artifact out of the trash, or put a backup into the catalog's place.
+    """Take an artifact or a dataset out of the trash, or put a backup into the catalog's place.
 
     Nobody may have the instance open while a backup is restored.
     """
     if (name is None) == (backup is None):
-        raise typer.BadParameter("name an artifact in the trash, or --backup FILE")
+        raise typer.BadParameter("name an artifact or a dataset in the trash, or --backup FILE")
     if name is not None:
         trashing.restore(ctx.obj, name)
     elif backup is not None:

@@ -21,7 +21,7 @@ __all__ = ["paged", "statements", "talk"]
 
 _HISTORY = 2_000
 _HELP = """A statement ends with a semicolon. \\t lists tables and views, \\t NAME the columns of one, \\h this, \\q ends.
-Beside the registries there are artifact_latest, artifact_annotated, lineage_edge, search_cell_type('...'), search('...'),
+Beside the registries there are artifact_latest, dataset_latest, artifact_annotated, lineage_edge, search_cell_type('...'), search('...'),
 ancestors(uid), descendants(uid), and content."KEY", obs."KEY" and var."KEY"."""
 _TABLES = "select registry, count(*) as columns from registry_column group by 1 order by 1"
 _COLUMNS = 'select "column", type, comment from registry_column where registry = ?'

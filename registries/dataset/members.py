@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from formats.base import is_instance_of
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from registries.artifact import Artifact
     from registries.instance import Instance
 
-__all__ = ["Members", "artifacts_of", "latest_row", "member_uid"]
+__all__ = ["Members", "artifacts_of", "member_uid"]
 
 _OBJECTS = (*FRAME_TYPES, "anndata.AnnData")
 
@@ -45,15 +44,6 @@ def member_uid(base: str, artifact: str) -> str:
     True
     """
     return base[SHARE] + derived_uid("dataset_member", base, artifact)[:10]
-
-
-def latest_row(snapshot: Snapshot, name: str) -> dict[str, Any] | None:
-    """Return the row of the newest version of a name; there may be thousands of versions."""
-    rows = snapshot.lookup("dataset", "name", [name])
-    if not len(rows):
-        return None
-    found: dict[str, Any] = rows.slice(int(np.argmax(rows["version"].to_numpy())), 1).to_pylist()[0]
-    return found
 
 
 @dataclass(frozen=True)
@@ -81,9 +71,9 @@ class Members:
         found = Query.of(home.Artifact, home).with_trash
         return replace(found, conditions=(*found.conditions, self._mine().within("uid", "artifact", "dataset_member")))
 
-    def ordered(self, home: Instance) -> list[Artifact]:
+    def ordered(self, home: Instance, snapshot: Snapshot | None = None) -> list[Artifact]:
         """Return the artifacts in the order in which they were added."""
-        snapshot = home.snapshot()
+        snapshot = home.snapshot() if snapshot is None else snapshot
         uids = self.uids(snapshot)
         rows = {row["uid"]: row for row in snapshot.lookup("artifact", "uid", uids).to_pylist()}
         return [home.Artifact.from_row(rows[uid], home) for uid in uids]
@@ -157,13 +147,6 @@ class Members:
         }
         return pa.table({**columns, **stamps})
 
-    def remove(self, txn: Transaction) -> None:
-        """Delete the rows that this version added."""
-        for table in ("dataset_member", "dataset_feature_set"):
-            mine = txn.snapshot.lookup(table, "dataset", [self.row["uid"]])["uid"].to_pylist()
-            if mine:
-                txn.delete(table, mine)
-
 
 # Sources
 
@@ -215,6 +198,10 @@ def _checked(home: Instance, one: Record) -> Any:
     if one.meta.table != "artifact":
         raise InputError(f"Dataset([...{shown(one)}...]): members are artifacts, not {one.meta.name}")
     saved_in(home, one)
+    if one.to_row()["deleted_at"] is not None:
+        raise InputError(
+            f"artifact {shown(one.value('key') or one.uid)} is in the trash: restore() it before it becomes a member of a dataset"
+        )
     return one
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import datetime as dt
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
-from lakehouse.errors import InputError, StillReferenced, shown
-from lakehouse.ids import stem, version_of, with_version
+from lakehouse.errors import InputError, shown
+from lakehouse.ids import stem, version_of
 from lakehouse.types import Progress
-from registries.annotate import Labels, remove_annotations
+from registries.annotate import Labels
 from registries.artifact import Artifact
 from registries.column import Column, Reference, column, reference
 from registries.dataset import consolidate, loading, scanning
 from registries.dataset.mapped import MappedDataset
-from registries.dataset.members import Members, artifacts_of, latest_row, member_uid
+from registries.dataset.members import Members, artifacts_of
 from registries.dataset.selection import Selection
+from registries.dataset.versions import latest_row, most_members, next_version, refuse_built_on
 from registries.features import Features
 from registries.label import ULabel
 from registries.lineage.graph import Node
@@ -22,6 +24,7 @@ from registries.lineage.traced import Traced
 from registries.meta import Link
 from registries.names import check_name
 from registries.record import Record, Saved
+from registries.trash import destroyed, restored, trashed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,10 +37,17 @@ if TYPE_CHECKING:
 __all__ = ["Dataset", "DatasetFeatureSet", "DatasetMember"]
 
 
+_LATEST = (
+    '"deleted_at" is null and "uid" in '
+    '(select max("uid") from "dataset" where "deleted_at" is null group by substr("uid", 1, 16))'
+)
+
+
 class Dataset(
     Record,
     Traced,
     unique=(("name", "version"),),
+    derived={"is_latest": _LATEST},
     links={"artifacts": Link("dataset_member", "dataset", "artifact", "artifact")},
 ):
     """A set of artifacts under a name, which never changes: :meth:`append` makes its next version.
@@ -77,6 +87,9 @@ class Dataset(
     size: Column[int] = column(doc="Bytes of all members.", init=False)
     base: Column[str] = column(doc="The version that its members begin with: those since then are its own.", init=False)
     version: Column[int] = column(doc="Counts the contents of a name; the first is 0.", init=False)
+    deleted_at: Column[dt.datetime | None] = column(
+        doc="When it was moved to the trash, UTC; null for what is live.", default=None, init=False
+    )
 
     _source: Any = None
     _adds: bool = False
@@ -101,6 +114,7 @@ class Dataset(
     def lineage_node(self) -> Node:
         """Return how it is shown."""
         details = {"uid": self.uid, "name": self.name, "version": str(self.version), "members": f"{self.n_artifacts:,}"}
+        details |= {} if self.deleted_at is None else {"state": "in the trash"}
         note = f"dataset, version {self.version}, {self.n_artifacts:,} members"
         return Node(self.uid, "dataset", self.name, note, "dataset", "", details)
 
@@ -135,8 +149,7 @@ class Dataset(
 
     def _begin(self) -> int:
         """Return the number of the first artifact that is made of a frame."""
-        latest = latest_row(self.home_of().snapshot(), self.name) if self._adds else None
-        return latest["n_artifacts"] if latest else 0
+        return most_members(self.home_of().snapshot(), self.name) if self._adds else 0
 
     def release(self) -> None:
         """Let go of what it was made from."""
@@ -151,24 +164,15 @@ class Dataset(
             return None
         return latest
 
-    def _missing(self, snapshot: Snapshot, latest: Mapping[str, Any]) -> list[Artifact]:
-        """Return the artifacts that are no members yet, at a cost that does not grow with those that are."""
-        wanted = {member_uid(latest["base"], one.uid): one for one in self._artifacts or ()}
-        known = set(snapshot.lookup("dataset_member", "uid", list(wanted))["uid"].to_pylist())
-        return [one for uid, one in wanted.items() if uid not in known]
-
     def plan_insert(self, txn: Transaction, home: Instance, uid: str, *, fresh: bool = True) -> Saved:
         """Insert the row with the members that are new to it."""
         if self._artifacts is None:
             raise InputError(f"{self!r} has no members: make it with Dataset(artifacts, name=...)")
-        latest, added = latest_row(txn.snapshot, self.name), self._artifacts
-        before: dict[str, Any] | None = None
-        if latest is not None:
-            uid, fresh = with_version(latest["uid"], latest["version"] + 1), False
-            if self._adds or set(Members(latest).uids(txn.snapshot)) <= {one.uid for one in added}:
-                before, added = latest, self._missing(txn.snapshot, latest)
-                if not added:
-                    return Saved(latest, found=True)
+        found = next_version(txn, home, self.name, self._artifacts, adds=self._adds)
+        before, added = found.before, found.added
+        if before is not None and not added:
+            return Saved(dict(before), found=True)
+        uid, fresh = found.uid or uid, fresh and found.uid is None
         self._values |= Members.totals(before, added) | {"base": before["base"] if before else uid}
         self._values["version"] = version_of(uid)
         saved = super().plan_insert(txn, home, uid, fresh=fresh)
@@ -195,32 +199,35 @@ class Dataset(
         vars(made)["_adds"] = True
         return made.save()
 
-    def delete(self) -> None:
-        """Delete this version, which must be the newest of its name; its artifacts stay.
+    # Trash
+
+    def delete(self, *, permanent: bool = False) -> None:
+        """Move this version to the trash, where ``filter``, ``get(name=)`` and the view ``dataset`` no longer see it.
+
+        Its artifacts stay, and so do its later versions. An artifact may go to the trash while it is a member: it is
+        read as before; deleted for good it cannot be.
+
+        Parameters
+        ----------
+        permanent
+            Delete it for good with its labels and values.
 
         Raises
         ------
         StillReferenced
-            When later versions build on it.
+            When it is to be deleted for good, and later versions build on it.
+        ChangedSinceRead
+            When somebody else changed it since it was read.
         """
-        home = self.home_of()
-        home.refuse_reading_only()
-        if not self.is_saved:
-            raise InputError(f"{self!r} is not saved: there is nothing to delete")
+        if permanent:
+            destroyed(self._need_saved(), lambda txn: refuse_built_on(txn, self.to_row()))
+        else:
+            trashed(self._need_saved())
 
-        def plan(txn: Transaction) -> None:
-            latest = latest_row(txn.snapshot, self.name)
-            if latest is not None and latest["uid"] != self.uid:
-                raise StillReferenced(
-                    f"dataset {shown(self.name)} has version {latest['version']}, which builds on {self.version}: "
-                    "delete the newest first"
-                ).final()
-            Members(self.to_row()).remove(txn)
-            remove_annotations(txn, self)
-            txn.delete("dataset", [self.uid])
-            self.forget_row()
-
-        home.change([self], plan)
+    def restore(self) -> Self:
+        """Take it out of the trash."""
+        restored(self._need_saved())
+        return self
 
     # Annotation
 
@@ -268,14 +275,16 @@ class Dataset(
 
     @property
     def versions(self) -> list[Self]:
-        """All versions, the first one first."""
+        """All versions that are not in the trash, the first one first."""
         home = self._need_saved().home_of()
         return home.bound(type(self)).filter(uid__startswith=stem(self.uid)).order_by("uid").all()
 
     @property
     def is_latest(self) -> bool:
-        """Whether there is no newer version."""
-        return self.versions[-1].uid == self.uid
+        """Whether it is not in the trash, and no newer version is outside."""
+        home = self._need_saved().home_of()
+        newest = home.bound(type(self)).filter(uid__startswith=stem(self.uid)).order_by("-uid").first()
+        return newest is not None and newest.uid == self.uid
 
     def feature_sets(self) -> dict[str, Any]:
         """Return by slot the query for all that was measured in any member: the union of their feature sets."""

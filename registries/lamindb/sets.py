@@ -21,7 +21,7 @@ def move_collections(mover: Mover) -> None:
         if name not in known:
             known[name] = [
                 frozenset(one.artifacts.arrow()["uid"].to_pylist())
-                for one in mover.home.Dataset.filter(name=name).all()
+                for one in mover.home.Dataset.filter(name=name).with_trash.all()
             ]
         uids = members.get(own, [])
         added = bool(uids) and frozenset(uids) not in known[name] and _add(mover, name, description, uids)

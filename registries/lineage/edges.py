@@ -42,13 +42,29 @@ EDGES: Final = (
     "select uid, 'run', run, 'run', 'step' from run where run is not null union all "
     "select run, 'run', uid, 'run', 'passed' from run where run is not null and inherits"
 )
-"""The view ``lineage_edge``: data went from ``source`` to ``target``.
+"""The edges between artifacts and runs: data went from ``source`` to ``target``.
 
 ``input``: a run read an artifact. ``output``, ``re-created``, ``told``: it made one. ``step``: what a step read came
 to the run around it. ``passed``: a step was handed data by the run around it.
 """
 
+_MEMBERS: Final = (
+    "select m.artifact, 'artifact', d.uid, 'dataset', 'member' from dataset_member m "
+    "join dataset_all a on a.uid = m.dataset join dataset_all d on d.base = a.base and d.uid >= a.uid"
+)
+
+STEP: Final = "_lineage_step"
+"""The view of the edges between artifacts and runs: no edge leads on from a dataset, and theirs may be millions."""
+
 
 def lineage_views(query: str) -> dict[str, str]:
-    """Return the views of edges that a statement may mean, by name."""
-    return {"lineage_edge": EDGES} if "lineage_edge" in query.lower() else {}
+    """Return the views of edges that a statement may mean, by name; ``lineage_edge`` has those of members, too.
+
+    They know what is in the trash: what came of it came of it still.
+    """
+    if "lineage_edge" not in query.lower():
+        return {}
+    return {
+        STEP: EDGES.replace(" from artifact ", " from artifact_all "),
+        "lineage_edge": f"from {STEP} union all {_MEMBERS}",
+    }

@@ -17,7 +17,7 @@ from registries.binding import REGISTRIES
 from registries.documented import COLUMNS, column_table
 from registries.ontology.views import hierarchy_views
 from registries.sql.contents import plain_contents
-from registries.sql.lineage import lineage_macros
+from registries.sql.lineage import lineage_macros, within
 from registries.sql.plainsearch import plain_search
 from registries.sql.running import is_admitted
 from registries.sql.saved import all_saved_views
@@ -69,8 +69,7 @@ def statements(
     yield _columns(snapshot, inside)
     for name, sql in seen.items():
         if isinstance(sql, Macro):
-            text = sql.replace("lineage_edge", f"{inside}lineage_edge")  # a macro looks names up where it is called
-            yield Statement(name, f"CREATE MACRO {inside}{quoted(name)}{text}")
+            yield Statement(name, f"CREATE MACRO {inside}{quoted(name)}{within(sql, inside)}")
         else:
             yield Statement(name, f"CREATE VIEW {inside}{quoted(name)} AS {sql}")
     yield from _comments(snapshot, inside)

@@ -22,7 +22,7 @@ __all__ = ["View", "all_saved_views", "saved_views"]
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _WORD = re.compile(r"\w+")
 _OURS = re.compile(
-    r"(artifact|run|transform)_(all|latest|label|feature|annotated)|lineage_edge|registry_column|ancestors|descendants"
+    r"(artifact|dataset|run|transform)_(all|latest|label|feature|annotated)|dataset_artifact|lineage_edge|registry_column|ancestors|descendants"
     r"|search(_.*)?|content|obs|var|main|temp|_.*|(.*)_(parent|ancestor)"
 )
 

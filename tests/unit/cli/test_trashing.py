@@ -37,3 +37,22 @@ def test_labels_of_all_registries_are_listed(lake):
     lh.disconnect()
     (row,) = (row for row in lake("ls", "--json").document if row["key"] == "notes.txt")
     assert row["labels"] == ["T cell", "birds"]
+
+
+def test_datasets_go_to_the_trash_by_name_or_uid_and_come_back(lake):
+    import lakehouse as lh
+
+    with lh.connect() as home:
+        home.Dataset(home.Artifact.filter(), name="all").save()
+        home.Dataset(home.Artifact.filter(key="notes.txt"), name="penguins.csv").save()
+    lh.disconnect()
+    done = lake("delete", "all", "--json")
+    assert done.document["outcome"] == "in the trash"
+    assert lake("delete", "all").code == 3
+    assert [row["name"] for row in lake("ls", "--registry", "dataset", "--json").document] == ["penguins.csv"]
+    assert "all, version 0: restored" in lake("restore", "all").out
+    assert lake("delete", done.document["uid"][:16]).code == 0
+    assert lake("delete", done.document["uid"], "--permanent").code == 0
+    assert lake("restore", done.document["uid"]).code == 3
+    both = lake("delete", "penguins.csv")
+    assert both.code != 0 and "give a uid" in both.err

@@ -87,8 +87,9 @@ def test_the_newest_version_alone_is_deleted_and_its_artifacts_stay(home, files)
     first = home.Dataset(files[:1], name="gone").save()
     second = first.append(files[1])
     with pytest.raises(StillReferenced, match="delete the newest first"):
-        first.delete()
-    second.delete()
+        first.delete(permanent=True)
+    second.delete(permanent=True)
+    assert not second.is_saved
     assert home.Dataset.get(name="gone") == first
     assert [one.key for one in first.ordered()] == ["files/0.txt"]
     assert home.Artifact.get(key="files/1.txt") == files[1]
@@ -96,7 +97,7 @@ def test_the_newest_version_alone_is_deleted_and_its_artifacts_stay(home, files)
 
 def test_an_artifact_that_is_a_member_is_not_deleted_for_good(home, files):
     home.Dataset(files[7:8], name="keeps").save()
-    with pytest.raises(StillReferenced):
+    with pytest.raises(StillReferenced, match=r"dataset.*'keeps'"):
         files[7].delete(permanent=True)
 
 

@@ -224,6 +224,30 @@ def test_look_ups_begin_at_datasets_and_transforms_too(study):
         lh.Artifact.filter(upstream_of=cleaned.uid).count()
 
 
+def test_sql_reaches_what_look_ups_reach_from_whatever_it_begins_at(lake, study):
+    cleaned = lh.Dataset(lh.Artifact.filter(key__startswith="clean/1"), name="cleaned").save()
+    grown = cleaned.append(study)
+    lh.Artifact.get(key="clean/3.txt").delete()  # what came of it came of it still
+    merge, model = lh.Transform.get(name="merge"), lh.Artifact.get(key="model.bin")
+
+    def reached(function, one):
+        found = lh.sql(f"select uid, type from {function}(?)", [one.uid]).fetchall()
+        assert len(found) == len(set(found))
+        return {uid for uid, kind in found if kind != "dataset"}, {uid for uid, kind in found if kind == "dataset"}
+
+    for one in (study, model, merge, lh.Run.get(study.run), cleaned, grown):
+        for function, lookup in (("ancestors", "upstream_of"), ("descendants", "downstream_of")):
+            wanted = [registry.filter(**{lookup: one}).with_trash.all() for registry in (lh.Artifact, lh.Run)]
+            assert reached(function, one)[0] == {found.uid for found in wanted[0] + wanted[1]}, (function, one)
+    seen = grown.view_lineage(direction="upstream", collapse=False).to_dict()
+    assert {node["uid"] for node in seen["nodes"]} == reached("ancestors", grown)[0] | {grown.uid}
+    raw = lh.Artifact.get(key="raw/10.txt")
+    assert reached("descendants", raw)[1] == {uid for uid, _ in raw.withdrawal().datasets} == {cleaned.uid, grown.uid}
+    assert reached("descendants", study)[1] == {grown.uid}
+    members = lh.sql("select count(*) from lineage_edge where kind = 'member' and target = ?", [grown.uid])
+    assert members.fetchall() == [(12,)]
+
+
 def test_the_recipe_of_a_dataset_is_that_of_its_members_and_of_a_transform_that_of_its_newest_run(study):
     both = lh.Dataset([study, lh.Artifact.get(key="model.bin")], name="both").save()
     recipe = both.recipe()

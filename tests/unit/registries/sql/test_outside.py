@@ -24,6 +24,7 @@ def cells(tmp_path_factory):
     with lake.use_run(run):
         artifact = lake.Artifact.from_df(pd.DataFrame({"n": [1]}), key="a.parquet").save()
     lake.Artifact(b"trash", key="b.txt").save().delete()
+    lake.Dataset([artifact], name="tables").save()
     artifact.features.add_values({"temperature": 21.5})
     artifact.cell_types.add("fibroblast")
     lake.View(name="heavy", query="select key from artifact where size > 10").save()
@@ -64,6 +65,7 @@ QUERIES = [
     "select name from {}ulabel",
     "select * from {}descendants((select uid from {}run))",
     "select * from {}ancestors((select uid from {}artifact where key = 'a.parquet'))",
+    "select * from {}ancestors((select uid from {}dataset_latest where name = 'tables'))",
 ]
 
 
