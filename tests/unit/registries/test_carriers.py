@@ -60,7 +60,8 @@ def test_labels_and_values_go_with_what_carries_them(carriers):
     carriers.Feature(name="batches", dtype="int").save()
     for holder in (run, dataset):
         holder.features.add_values({"batches": 3})
-    for holder in (dataset, run, transform):
+    dataset.delete(permanent=True)
+    for holder in (run, transform):
         holder.delete()
     for table in ("run_value", "dataset_value", "run_label", "transform_label", "dataset_label"):
         assert carriers.sql(f"select count(*) from {table}").fetchall() == [(0,)]
