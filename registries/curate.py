@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from lakehouse.errors import InputError, RecordNotFound, Unsupported, did_you_mean, shown
 from registries.artifact import Artifact
-from registries.curated import annotate, column_of, index_of, reindexed, replaced
+from registries.curated import annotate, column_of
+from registries.mending import Fix, member_rules, mended
 from registries.newcomers import add_values, public_hint
 from registries.parts import kind_of, loaded, opened_parts, spec_faults
 from registries.retrieve import newest
 from registries.schema import ArtifactSchema, Schema, resolver, spec_of
 from registries.standards import STANDARDS, standard_faults
 from validation import Fault, Report, Rule, Spec
-from validation.checks import Resolver
-from validation.coercion import coerced_column
 from validation.columns import values_of
 from validation.compile import failures, is_pandera
 
@@ -28,26 +26,6 @@ if TYPE_CHECKING:
     from registries.record import Record
 
 __all__ = ["Curator", "Fix", "find_schema", "known_schema"]
-
-_log = logging.getLogger("lakehouse")
-
-
-@dataclass(frozen=True)
-class Fix:
-    """A value that was standardized.
-
-    Attributes
-    ----------
-    slot, column
-        Where.
-    before, after
-        The values; of a column that was converted as a whole, what its type was and what dtype it has now.
-    """
-
-    slot: str
-    column: str
-    before: Any
-    after: Any
 
 
 class Curator:
@@ -120,7 +98,7 @@ class Curator:
         """Say of values that a public source on this machine has them."""
         if fault.reason != "not_in_registry" or (fault.suggestion or "").startswith("standardize"):
             return fault
-        for slot, rule in self._member_rules():
+        for slot, rule in member_rules(self.definition):
             if (slot, rule.name) == (fault.slot, fault.column) and rule.field is None:
                 registry = getattr(cast(Any, self._home), rule.registries[0].partition("(")[0])
                 hint = public_hint(registry, fault, rule.organism)
@@ -143,62 +121,8 @@ class Curator:
             Each distinct value, or column, that was changed.
         """
         self._load()
-        resolve, fixes = resolver(self._home), self._convert()
-        for slot, rule in self._member_rules():
-            values = column_of(self.data, slot, rule.name)
-            if values is None or rule.many:
-                continue
-            made = values
-            for choice in rule.registries:
-                vocabulary = resolve(choice, rule)
-                mapper = vocabulary.standardize(made, field=rule.field, return_mapper=True)
-                fixes += [Fix(slot, rule.name, before, after) for before, after in mapper.items()]
-                if mapper:
-                    made = vocabulary.standardize(made, field=rule.field)
-            if made is not values:
-                self.data = replaced(self.data, slot, rule.name, made)
-        for slot, part in self.definition.slots.items():
-            if part.index is not None and part.index.registries:
-                fixes += self._standardize_index(slot, part.index, resolve)
+        self.data, fixes = mended(self.data, self.definition, resolver(self._home))
         self.report = None
-        return fixes
-
-    def _convert(self) -> list[Fix]:
-        """Convert columns that are to be, and can be without a loss."""
-        fixes = []
-        for slot, part in self.definition.slots.items():
-            for rule in part.rules:
-                values: Any = column_of(self.data, slot, rule.name) if rule.coerce else None
-                if values is None:
-                    continue
-                made = coerced_column(values, rule)
-                if made is not None:
-                    before = values.dtype if hasattr(values, "dtype") else values.type
-                    self.data = replaced(self.data, slot, rule.name, made)
-                    fixes.append(Fix(slot, rule.name, str(before), rule.dtype))
-        return fixes
-
-    def _standardize_index(self, slot: str, rule: Rule, resolve: Resolver) -> list[Fix]:
-        """Mend an index, such as gene ids with versions, unless rows would come under one name."""
-        values = index_of(self.data, slot)
-        if values is None:
-            return []
-        made, fixes = values, []
-        for choice in rule.registries:
-            vocabulary = resolve(choice, rule)
-            mapper = vocabulary.standardize(made, field=rule.field, return_mapper=True)
-            fixes += [Fix(slot, "index", before, after) for before, after in mapper.items()]
-            made = vocabulary.standardize(made, field=rule.field) if mapper else made
-        if not fixes:
-            return []
-        if made.nunique() < values.nunique():
-            _log.warning(
-                "%s: its index stays as it is: standardized, %s rows would have the name of another",
-                slot,
-                values.nunique() - made.nunique(),
-            )
-            return []
-        self.data = reindexed(self.data, slot, made)
         return fixes
 
     def add_new_from(self, column: str, *, slot: str | None = None) -> list[Record]:
@@ -239,18 +163,10 @@ class Curator:
                 names.update(dict.fromkeys(name for name in inspected[0].unknown if name in unknown))
         return [name for name in names if name not in rule.terms]
 
-    def _member_rules(self) -> list[tuple[str, Rule]]:
-        return [
-            (slot, rule)
-            for slot, part in self.definition.slots.items()
-            for rule in part.rules
-            if rule.registries and not rule.forbidden
-        ]
-
     def _rule(self, column: str, slot: str | None) -> tuple[str, Rule]:
-        found = [(s, rule) for s, rule in self._member_rules() if rule.name == column and slot in (None, s)]
+        found = [(s, rule) for s, rule in member_rules(self.definition) if rule.name == column and slot in (None, s)]
         if not found:
-            names = [rule.name for _, rule in self._member_rules()]
+            names = [rule.name for _, rule in member_rules(self.definition)]
             raise InputError(f"no rule compares {shown(column)} with a registry{did_you_mean(column, names)}")
         if len(found) > 1:
             raise InputError(f"{shown(column)} is in the slots {', '.join(s for s, _ in found)}: pass slot=")

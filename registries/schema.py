@@ -13,6 +13,7 @@ from registries.column import Column, Reference, column, reference
 from registries.dtypes import parse_dtype
 from registries.feature import Feature
 from registries.lookups import condition
+from registries.mending import mended
 from registries.meta import Link
 from registries.names import check_name
 from registries.record import Record, Saved
@@ -124,6 +125,9 @@ class Schema(
     def to_pandera(self, backend: str = "pandas", *, slot: str = COLUMNS) -> Any:
         """Return a slot as a pandera schema; on pandas, its ``validate`` returns the standardized frame.
 
+        On Polars and Arrow pandera has no parsers, so that it only validates there: standardize before, by
+        ``schema.to_pandera("polars").validate(schema.standardize_data(frame))``.
+
         Parameters
         ----------
         backend
@@ -135,6 +139,31 @@ class Schema(
             listed = ", ".join(map(repr, self.definition.slots))
             raise InputError(f"schema {shown(self.name)} has no slot {shown(slot)}: choose one of {listed}")
         return compiled(self.definition.slots[slot], resolver(self.home_of()), backend, name=self.name)
+
+    def standardize_data(self, data: Any) -> Any:
+        """Return data with the names of records in place of other spellings, and columns converted where rules say so.
+
+        Ambiguous and unknown values stay; ``curate(data, schema).standardize()`` lists each fix.
+
+        Parameters
+        ----------
+        data
+            A pandas, Polars or Arrow frame, which is not changed itself, or an AnnData or MuData, which is.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import polars as pl
+        >>> from registries.instance import Instance
+        >>> lake = Instance.create(tempfile.mkdtemp())
+        >>> _ = lake.ULabel(name="treated", synonyms=["dosed"]).save()
+        >>> schema = lake.Schema([Rule("c", "cat[ULabel]"), Rule("n", "int", coerce=True)], name="s").save()
+        >>> schema.standardize_data(pl.DataFrame({"c": ["Dosed"], "n": ["1"]})).to_dicts()
+        [{'c': 'treated', 'n': 1}]
+        >>> lake.close()
+        """
+        given = data.collect() if hasattr(data, "collect_schema") and hasattr(data, "collect") else data
+        return mended(given, self.definition, resolver(self.home_of()))[0]
 
     def to_json(self) -> str:
         """Return it as JSON."""

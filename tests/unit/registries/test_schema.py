@@ -6,6 +6,7 @@ import datetime as dt
 
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from lakehouse.errors import InputError, RecordNotFound, UnknownField
@@ -84,6 +85,22 @@ def test_panderas_validate_returns_the_standardized_frame(lake):
     assert schema.to_pandera().validate(pd.DataFrame({"c": ["DOSED"]}))["c"].tolist() == ["treated"]
     with pytest.raises(InputError, match="choose one of 'columns'"):
         schema.to_pandera(slot="obs")
+
+
+@pytest.mark.parametrize(
+    ("backend", "wrap"), [("pandas", pd.DataFrame), ("polars", pl.DataFrame), ("pyarrow", pa.table)]
+)
+def test_one_call_standardizes_what_panderas_backend_only_validates(lake, backend, wrap):
+    lake.ULabel(name="treated", synonyms=["dosed"]).save()
+    rules = [Rule("c", "cat[ULabel]"), Rule("n", "int", coerce=True), Rule("x", "str")]
+    schema = lake.Schema(rules, name="s").save()
+    given = wrap({"c": ["DOSED", "treated"], "n": ["1", "2"], "x": ["a", "b"]})
+    made = schema.standardize_data(given)
+    assert type(made) is type(given)
+    validated = schema.to_pandera(backend).validate(made)
+    frame = validated if backend == "pandas" else validated.to_pandas()
+    assert frame.to_dict("list") == {"c": ["treated"] * 2, "n": [1, 2], "x": ["a", "b"]}
+    assert list(given["c"].to_pylist() if backend == "pyarrow" else given["c"]) == ["DOSED", "treated"]
 
 
 def test_a_schema_of_pandera_is_a_schema(lake):
