@@ -25,7 +25,9 @@ __all__ = [
     "collect",
     "column_of",
     "index_of",
+    "is_list",
     "reindexed",
+    "relisted",
     "replaced",
 ]
 
@@ -76,6 +78,41 @@ def replaced(data: Any, slot: str, name: str, values: Any) -> Any:
         return data
     frame[name] = values
     return data
+
+
+def is_list(row: Any) -> bool:
+    """Return whether a value of a column is a list: a list, tuple, array or Polars Series.
+
+    Examples
+    --------
+    >>> is_list(["a"]), is_list("a"), is_list(None)
+    (True, False, False)
+    """
+    return isinstance(row, list | tuple) or type(row).__name__ in ("ndarray", "Series")
+
+
+def relisted(values: Any, rows: list[Any]) -> Any:
+    """Return lists as a column of the library and type that another one has.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> relisted(pl.Series("a", [["x"]]), [["y"]]).to_list()
+    [['y']]
+    """
+    if hasattr(values, "iloc"):
+        import pandas as pd
+
+        made = pd.Series([None] * len(rows), index=values.index, name=values.name, dtype=object)
+        made[:] = pd.Series(rows, index=values.index, dtype=object)
+        return made
+    if hasattr(values, "to_pylist"):
+        import pyarrow as pa
+
+        return pa.chunked_array([pa.array(rows, values.type)])
+    import polars as pl
+
+    return pl.Series(values.name, rows, dtype=values.dtype)
 
 
 def index_of(data: Any, slot: str) -> Any:

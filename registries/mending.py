@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from registries.curated import column_of, index_of, reindexed, replaced
+from registries.curated import column_of, index_of, is_list, reindexed, relisted, replaced
 from validation import Rule, Spec
 from validation.checks import Resolver
 from validation.coercion import coerced_column
@@ -59,9 +59,10 @@ def mended(data: Any, spec: Spec, resolve: Resolver) -> tuple[Any, list[Fix]]:
     data, fixes = _converted(data, spec)
     for slot, rule in member_rules(spec):
         values = column_of(data, slot, rule.name)
-        if values is None or rule.many:
+        if values is None:
             continue
-        made, found = _standardized(values, rule, slot, rule.name, resolve)
+        standardize = _in_lists if rule.many else _standardized
+        made, found = standardize(values, rule, slot, rule.name, resolve)
         fixes += found
         if made is not values:
             data = replaced(data, slot, rule.name, made)
@@ -87,6 +88,22 @@ def _standardized(values: Any, rule: Rule, slot: str, name: str, resolve: Resolv
             fixes += [Fix(slot, name, before, after) for before, after in mapper.items()]
             values = vocabulary.standardize(values, field=rule.field)
     return values, fixes
+
+
+def _in_lists(values: Any, rule: Rule, slot: str, name: str, resolve: Resolver) -> tuple[Any, list[Fix]]:
+    """Standardize the items of lists; each list stays what it is."""
+    rows = values.to_pylist() if hasattr(values, "to_pylist") else list(values)
+    items = list(dict.fromkeys(item for row in rows if is_list(row) for item in row if isinstance(item, str)))
+    made, fixes = _standardized(items, rule, slot, name, resolve)
+    if not fixes:
+        return values, []
+    becomes = dict(zip(items, made, strict=True))
+    return relisted(values, [_mapped(row, becomes) if is_list(row) else row for row in rows]), fixes
+
+
+def _mapped(row: Any, becomes: Mapping[str, str]) -> Any:
+    made = [becomes.get(item, item) if isinstance(item, str) else item for item in row]
+    return type(row)(made) if isinstance(row, list | tuple) else made
 
 
 def _converted(data: Any, spec: Spec) -> tuple[Any, list[Fix]]:

@@ -187,7 +187,7 @@ def _known(rule: Rule, text: pl.Series, vocabularies: Sequence[Vocabulary]) -> p
 
 def known_to(rule: Rule, values: pl.Series, resolve: Resolver) -> tuple[pl.Series, pl.Series]:
     """Return the distinct texts among values, and which of them the registries of a rule know."""
-    text = values_of(values).text.drop_nulls().unique()
+    text = values_of(values).text.drop_nulls().unique(maintain_order=True)
     return text, _known(rule, text, [resolve(name, rule) for name in rule.registries])
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import shown
-from validation.checks import Resolver
+from validation.checks import Resolver, known_to
 from validation.columns import values_of
 from validation.report import EXAMPLES, MOST_ROWS, Fault, example
 from validation.rules import Rule
@@ -52,11 +52,12 @@ class Found:
         """Return the fault in words: with examples, and with what to do where values are in no registry."""
         if self.values is None or self.fault.reason == "null":
             return self.fault
-        examples = tuple(self.values.head(EXAMPLES).to_list())
-        hint = self.fault.suggestion
-        message = f"{', '.join(map(example, examples))} {self.fault.message}"
+        values, hint = self.values, self.fault.suggestion
         if self.fault.reason == "not_in_registry" and self.rule is not None:
-            hint = _hint(self.rule, self.values, resolve)
+            values = _unknown_items(self.rule, values, resolve) if self.rule.many else values
+            hint = _hint(self.rule, values, resolve)
+        examples = tuple(values.head(EXAMPLES).to_list())
+        message = f"{', '.join(map(example, examples))} {self.fault.message}"
         return replace(self.fault, message=message, examples=examples, suggestion=hint)
 
     def moved(self, start: int) -> Found:
@@ -108,22 +109,31 @@ def joined(before: pl.Series, more: pl.Series) -> pl.Series:
         return before
 
 
+def _unknown_items(rule: Rule, lists: pl.Series, resolve: Resolver) -> pl.Series:
+    """Return the items of lists that the registries do not know."""
+    text, known = known_to(rule, lists.explode(), resolve)
+    unknown = text.filter(~known)
+    return unknown if len(unknown) else lists
+
+
 def _hint(rule: Rule, values: pl.Series, resolve: Resolver) -> str | None:
     """Return what values that are in no registry may mean."""
-    text = values_of(values).text.drop_nulls().unique(maintain_order=True) if not rule.many else None
-    if text is None or not len(text):
+    text = values_of(values).text.drop_nulls().unique(maintain_order=True)
+    if not len(text):
         return None
+    hints: list[str] = []
     for registry in rule.registries:
         vocabulary = resolve(registry, rule)
         field = vocabulary.checked_field(rule.field)
-        known = resolved(vocabulary, text, field, field).chosen(None)
-        if known.height:
-            first = known.row(0)
-            return f"standardize() makes {shown(first[0], 40)} {shown(first[1], 40)}" + (
-                f" and mends {known.height - 1:,} more" if known.height > 1 else ""
-            )
+        known = resolved(vocabulary, text, field, field)
+        mended = known.chosen(None)
+        if mended.height and not hints:
+            first = mended.row(0)
+            more = f" and mends {mended.height - 1:,} more" if mended.height > 1 else ""
+            hints.append(f"standardize() makes {shown(first[0], 40)} {shown(first[1], 40)}{more}")
+        text = text.filter(~text.is_in(known.found["value"].implode()))
         for value in text.head(_SUGGESTED).to_list():
             near = vocabulary.suggest(value, field=field, limit=1)
             if near:
-                return f"for {shown(value, 40)} did you mean {near[0]!r}?"
-    return f"correct them, or add_new_from({rule.name!r}) saves them"
+                return "; ".join([*hints, f"for {shown(value, 40)} did you mean {near[0]!r}?"])
+    return "; ".join(hints) or f"correct them, or add_new_from({rule.name!r}) saves them"

@@ -22,6 +22,7 @@ MOST_ROWS = 1_000
 EXAMPLES = 5
 """Distinct values that a fault shows."""
 _SHOWN = 5
+_HTML = ("slot", "column", "reason", "count", "rows", "message", "suggestion")
 _COLUMNS = ("reason", "slot", "column", "count", "message", "rows", "examples", "suggestion", "is_note")
 
 
@@ -163,9 +164,8 @@ class Report:
 
     def to_html(self) -> str:
         """Return it as an HTML fragment; values are escaped."""
-        names = ("slot", "column", "reason", "count", "message", "suggestion")
-        head = "".join(f"<th>{name}</th>" for name in names)
-        body = "".join(_html_row(fault, names) for fault in (*self.faults, *self.notes))
+        head = "".join(f"<th>{name}</th>" for name in _HTML)
+        body = "".join(map(_html_row, (*self.faults, *self.notes)))
         verdict = html.escape(self._verdict())
         return f"<div><p>{verdict}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
@@ -190,6 +190,8 @@ def _json_value(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
-def _html_row(fault: Fault, names: Sequence[str]) -> str:
-    cells = (html.escape("" if getattr(fault, name) is None else str(getattr(fault, name))) for name in names)
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+def _html_row(fault: Fault) -> str:
+    rows = ", ".join(map(str, fault.rows[:_SHOWN])) + (", …" if fault.rows and fault.count > _SHOWN else "")
+    told = (fault.slot, fault.column, fault.reason, fault.count, rows, fault.message, fault.suggestion)
+    words = ("note: " + fault.reason if fault.is_note and one is fault.reason else one for one in told)
+    return "<tr>" + "".join(f"<td>{html.escape('' if one is None else str(one))}</td>" for one in words) + "</tr>"

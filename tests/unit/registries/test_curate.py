@@ -137,6 +137,21 @@ def test_lists_of_labels_are_labels(lake, samples):
     assert len(curator.save_artifact(key="t.parquet").labels.get(feature="tags")) == 2
 
 
+@pytest.mark.parametrize("wrap", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_items_of_lists_are_told_and_standardized(lake, samples, wrap):
+    given = wrap({"labels": [["DOSED", "control"], [], ["contro", "treated"]]})
+    curator = Curator(given, [Rule("labels", "list[cat[ULabel]]")], lake)
+    (fault,) = curator.validate()
+    assert (fault.rows, fault.examples) == ((0, 2), ("DOSED", "contro"))
+    assert fault.suggestion == "standardize() makes 'DOSED' 'treated'; for 'contro' did you mean 'control'?"
+    assert [(fix.column, fix.before, fix.after) for fix in curator.standardize()] == [("labels", "DOSED", "treated")]
+    made = curator.data["labels"]
+    assert type(curator.data) is type(given) and type(made) is type(given["labels"])
+    rows = made.to_pylist() if hasattr(made, "to_pylist") else made.to_list()
+    assert [list(row) for row in rows] == [["treated", "control"], [], ["contro", "treated"]]
+    assert [fault.examples for fault in curator.validate()] == [("contro",)]
+
+
 def test_ids_are_compared_with_their_field(lake):
     lake.CellType(name="T cell", ontology_id="CL:0000084").save()
     curator = Curator(pl.DataFrame({"c": ["CL:0000084"]}), [Rule("c", "cat[CellType]", field="ontology_id")], lake)

@@ -101,6 +101,13 @@ def test_all_faults_are_told_at_once_with_what_to_do():
     assert error.value.report is report
 
 
+def test_html_has_positions_and_tells_notes_apart():
+    frame = pl.DataFrame({"a": ["y"] * 7, "b": [1] * 7})
+    text = Report.of("s", frame_faults(Slot([Rule("a", "str", isin=["x"])]), frame, resolve)).to_html()
+    assert "<td>7</td><td>0, 1, 2, 3, 4, …</td>" in text
+    assert "<td>note: extra_column</td>" in text and "<td>note: not_allowed</td>" not in text
+
+
 def test_html_is_escaped():
     report = Report.of(
         "<b>", frame_faults(Slot([Rule("a", "str", isin=["x"])]), pl.DataFrame({"a": ["<script>"]}), resolve)
