@@ -5,13 +5,14 @@ A subset such as ``adata[:100, ["CD8A"]].to_memory()`` reads the chunks that it 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from formats.base import is_instance_of
 
 __all__ = ["STAYS", "lazy_anndata"]
 
-STAYS = ("X", "layers", "obsm", "varm", "obsp", "varp", "raw", "raw.X")
+STAYS = ("X", "layers", "obsm", "varm", "obsp", "varp", "raw/X", "raw.X")
 """Parts that are not read, and do not count against memory."""
 _ALIGNED = ("layers", "obsm", "varm", "obsp", "varp")
 
@@ -32,7 +33,29 @@ def lazy_anndata(store: Any) -> Any:
         if slot in store:
             parts[slot] = {name: _on_disk(member) for name, member in _members(store[slot])}
     matrix = _on_disk(store["X"]) if "X" in store else None
-    return AnnData(X=matrix, **parts)
+    made = AnnData(X=matrix, **parts)
+    if "raw" in store:
+        object.__setattr__(made, "__class__", _with_raw())
+        made.__dict__["_raw_on_disk"] = store["raw"]
+    return made
+
+
+@cache
+def _with_raw() -> type:
+    """Return the class of an AnnData that has ``raw`` when it is asked for: every subset would read its own at once."""
+    from anndata import AnnData, Raw
+    from anndata.io import read_elem
+
+    def raw(self: Any) -> Any:
+        group = self.__dict__.get("_raw_on_disk")
+        if self._raw is not None or group is None:
+            return self._raw
+        if "_raw_opened" not in self.__dict__:
+            self.__dict__["_raw_opened"] = Raw(self, X=_on_disk(group["X"]), var=read_elem(group["var"]))
+        return self.__dict__["_raw_opened"]
+
+    own: Any = AnnData.raw
+    return type("AnnData", (AnnData,), {"raw": property(raw, own.fset, own.fdel), "__module__": AnnData.__module__})
 
 
 def _members(group: Any) -> Any:

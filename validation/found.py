@@ -136,4 +136,6 @@ def _hint(rule: Rule, values: pl.Series, resolve: Resolver) -> str | None:
             near = vocabulary.suggest(value, field=field, limit=1)
             if near:
                 return "; ".join([*hints, f"for {shown(value, 40)} did you mean {near[0]!r}?"])
+    if rule.field is not None:  # of which alone no record can be made
+        hints = hints or [f"correct them, or save records with that {rule.field}"]
     return "; ".join(hints) or f"correct them, or add_new_from({rule.name!r}) saves them"

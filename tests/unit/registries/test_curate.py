@@ -213,6 +213,22 @@ def test_every_slot_of_an_anndata_tells_its_faults(lake, cells, tmp_path):
     assert {(f.reason, f.slot) for f in Curator(tmp_path / "bad.h5ad", cells, lake).validate()} == expected
 
 
+@pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
+def test_raw_is_validated_where_it_lies(lake, tmp_path, suffix):
+    data, path = anndata(), tmp_path / f"x{suffix}"
+    data.raw = data
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of zarr, about formats to come
+        data.write_h5ad(path) if suffix == ".h5ad" else data.write_zarr(path)
+    rules = {"raw/var": Slot([Rule("gone")], index=Rule("index", "str", regex="x")), "raw/X": [Rule("X", "bool")]}
+    told = sorted((fault.slot, fault.column, fault.reason) for fault in Curator(path, rules, lake).validate())
+    assert told == [
+        ("raw/X", "X", "wrong_dtype"),
+        ("raw/var", "gone", "missing_column"),
+        ("raw/var", "index", "no_match"),
+    ]
+
+
 def test_a_share_of_genes_may_be_unknown(lake, cells):
     given = anndata()
     given.var_names = ["ENSG1", "ENSG9"]
