@@ -51,7 +51,8 @@ def _with_raw() -> type:
         if self._raw is not None or group is None:
             return self._raw
         if "_raw_opened" not in self.__dict__:
-            self.__dict__["_raw_opened"] = Raw(self, X=_on_disk(group["X"]), var=read_elem(group["var"]))
+            var: Any = read_elem(group["var"])
+            self.__dict__["_raw_opened"] = Raw(self, X=_on_disk(group["X"]), var=var)
         return self.__dict__["_raw_opened"]
 
     own: Any = AnnData.raw
