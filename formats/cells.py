@@ -30,7 +30,8 @@ FORMATS = ("h5ad", "zarr-anndata", "soma")
 class Cells(ABC):
     """The observations of one file.
 
-    Arrays are called ``X``, ``layers/NAME`` and ``obsm/NAME``; rows of them are a CSR matrix or an array.
+    Arrays are called ``X``, ``layers/NAME`` and ``obsm/NAME``; rows of them are a CSR matrix or an array. Frames in obsm
+    are none.
     """
 
     def __init__(self, name: str, path: Path) -> None:
@@ -110,8 +111,12 @@ class _GroupCells(Cells):
     def arrays(self) -> list[str]:
         found = ["X"] if "X" in self._top else []
         for slot in ("layers", "obsm"):
-            found += [f"{slot}/{name}" for name in self._top.get(slot, ())]
+            found += [f"{slot}/{name}" for name in self._top.get(slot, ()) if not self._is_frame(f"{slot}/{name}")]
         return found
+
+    def _is_frame(self, array: str) -> bool:
+        encoding: object = self._top[array].attrs.get("encoding-type", "")
+        return encoding == "dataframe"
 
     def read(self, array: str, start: int, stop: int) -> Any:
         with reading(self.path, self.format.name):

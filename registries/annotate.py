@@ -122,6 +122,16 @@ class Labels:
         under = feature_row(self._home().snapshot(), self._home(), feature)
         return list(dict.fromkeys(label for label, own in self.pairs() if under is None or own == under.uid))
 
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.get())
+
+    def __len__(self) -> int:
+        return len(self.get())
+
+    def __contains__(self, label: object) -> bool:
+        """Whether it carries a label: a record, or its name."""
+        return any(label in (one, one.value(one.meta.title)) for one in self.get())
+
     def pairs(self) -> list[tuple[Any, str | None]]:
         """Return the labels by name, each with the uid of its feature; as often as it is carried."""
         home = self._home()

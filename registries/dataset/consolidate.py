@@ -46,7 +46,7 @@ def to_zarr(dataset: Dataset, path: str | Path, *, join: str, progress: Progress
         for piece in _pieces(selection, var, progress):
             frames.append(piece.obs)
             _grow(top, piece)
-        write_elem(top, "obs", together(frames))
+        write_elem(top, "obs", together(frames, join=join))
         write_elem(top, "var", var)
     return target
 

@@ -296,7 +296,8 @@ class Dataset(
         """Return all members in memory as one: a pandas DataFrame, or an AnnData.
 
         Rows carry the uid of their artifact in the column ``artifact_uid``, and its labels and values in one column
-        per feature (labels under no feature in ``labels``), where the data have no column of that name.
+        per feature (labels under no feature in ``labels``), where the data have no column of that name. An AnnData is
+        that of ``anndata.concat``, but that text becomes categories; frames in obsm, obsp, raw and uns are left out.
 
         Parameters
         ----------

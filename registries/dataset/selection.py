@@ -17,7 +17,7 @@ from lakehouse.errors import InputError, UnknownField, Unsupported, did_you_mean
 from registries.dataset.annotations import annotated, columns_of
 from registries.dataset.arrays import Array, common, empty_arrays
 from registries.dataset.filtering import rows_meeting
-from registries.dataset.observations import together
+from registries.dataset.observations import framed, refuse_twice, together
 from registries.whereabouts import readable
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ class Member:
     path: Path
     same: Mapping[str, Any]
 
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return str(self.artifact.key or self.artifact.uid)
+
     def cells(self) -> Cells:
         """Open it."""
         return open_cells(self.artifact.format, self.path)
@@ -51,7 +56,7 @@ class Member:
 
     def frame(self, table: pa.Table) -> Any:
         """Return rows of its obs or var as pandas with names as the index."""
-        found = table.to_pandas()
+        found = framed(table)
         found = found.set_index(found.columns[0])
         found.index = found.index.astype(str)
         found.index.name = None
@@ -157,6 +162,8 @@ class Selection:
     @cached_property
     def _known(self) -> list[str]:
         each = [by_name(one.artifact.format).describe(one.path).var_names or [] for one in self._members]
+        for one, names in zip(self._members, each, strict=True):
+            refuse_twice(names, one.title)
         every = dict.fromkeys(name for names in each for name in names)
         if self._var is not None and (missing := [name for name in self._var if name not in every]):
             raise UnknownField(f"no member measures {shown(missing[0])}{did_you_mean(missing[0], every)}")
@@ -199,7 +206,7 @@ class Selection:
     @property
     def obs(self) -> Any:
         """The observations as a pandas DataFrame, with ``artifact_uid``, labels and values."""
-        return together([self._frame(one, rows) for one, rows in self._met()])
+        return together([self._frame(one, rows) for one, rows in self._met()], join=self._join)
 
     def _met(self) -> list[tuple[Member, np.ndarray[Any, Any]]]:
         return [(one, rows) for one, rows in zip(self._members, self._rows, strict=True) if len(rows)]
@@ -212,10 +219,17 @@ class Selection:
     def to_anndata(self) -> Any:
         """Return the observations in memory as one AnnData, with layers and obsm that all members have.
 
-        Names of observations that occur in several members get the uid of their artifact behind them.
+        Names of observations that occur in several members get the uid of their artifact behind them. Frames in obsm,
+        obsp, raw and uns are left out.
+
+        Raises
+        ------
+        InputError
+            When some members have no X and others do, or one has a variable twice.
         """
         import anndata
 
+        self._check_joined()
         pieces = list(self._pieces(None))
         if not pieces:
             return anndata.AnnData(shape=(0, len(self.var_names)))
@@ -225,6 +239,23 @@ class Selection:
         return found[:, [name for name in self._var if name in found.var_names]].copy()
 
     to_memory = to_anndata
+
+    def _check_joined(self) -> None:
+        """Raise for what cannot be joined, before any X is read."""
+        lacking: list[str] = []
+        having: list[str] = []
+        for one, _ in self._met():
+            cells = one.cells()
+            try:
+                (having if "X" in cells.arrays() else lacking).append(one.title)
+            finally:
+                cells.close()
+        if lacking and having:
+            raise InputError(
+                f"{shown(lacking[0])} has no X, and {shown(having[0])} has one: to_zarr() writes both, with NaN or 0"
+            )
+        if len(lacking) + len(having) > 1:
+            self._known  # noqa: B018  variables that come twice are told
 
     def batches(self, size: int = _BATCH) -> Iterator[Any]:
         """Yield the observations as AnnData of at most ``size`` each, member by member; memory stays bounded.
@@ -278,7 +309,7 @@ def joined(pieces: Sequence[Any], join: str) -> Any:
     import anndata
     import pandas as pd
 
-    obs, start = together([piece.obs for piece in pieces]), 0
+    obs, start = together([piece.obs for piece in pieces], join=join), 0
     for piece in pieces:  # pandas would guess the types of columns that are empty in some of them
         piece.obs = pd.DataFrame(index=obs.index[start : start + piece.n_obs])
         start += piece.n_obs

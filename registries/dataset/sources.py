@@ -15,6 +15,7 @@ from formats.cells import FORMATS, open_cells
 from formats.registry import by_name
 from lakehouse.errors import UnknownField, Unsupported, did_you_mean, shown
 from registries.dataset.annotations import annotated, columns_of
+from registries.dataset.observations import refuse_twice
 from registries.dataset.rowgroups import RowGroups
 from registries.whereabouts import staged
 
@@ -122,6 +123,8 @@ def variables(
         When no file has a variable that is wanted, or with ``inner`` none that all have.
     """
     each = [one.names() for one in sources]
+    for one, own in zip(sources, each, strict=True):
+        refuse_twice(own, str(one.artifact.key or one.artifact.uid))
     every = dict.fromkeys(name for names in each for name in names)
     shared = set(every).intersection(*map(set, each))
     if wanted is not None:

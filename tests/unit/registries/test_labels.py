@@ -92,3 +92,16 @@ def test_unsaved_labels_are_refused(lake, artifact):
 def test_each_version_carries_its_own_labels(lake, artifact):
     artifact.labels.add("treated", create=True)
     assert lake.Artifact(b"y", key="a.txt").save().labels.get() == []
+
+
+def test_the_labels_are_a_collection(lake, artifact):
+    assert (list(artifact.labels), len(artifact.labels), bool(artifact.labels)) == ([], 0, False)
+    artifact.labels.add(["treated", "donor 1"], create=True)
+    artifact.cell_types.add("T cell", create=True)
+    assert [label.name for label in artifact.labels] == ["T cell", "donor 1", "treated"]
+    assert (len(artifact.labels), len(artifact.ulabels), bool(artifact.labels)) == (3, 2, True)
+    assert "treated" in artifact.labels and lake.CellType.get(name="T cell") in artifact.labels
+    assert "T cell" not in artifact.ulabels
+    other = lake.Artifact(b"other", key="b.txt").save()
+    other.labels.add(artifact.ulabels)
+    assert [label.name for label in other.labels] == ["donor 1", "treated"]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from lakehouse.errors import InvalidFile
+from lakehouse.errors import InputError, InvalidFile
 
 NUMBERS = np.array([[0, 1.5, 0, 2], [3, 0, 0, 0], [0, 0, 4, 5.25]])
 
@@ -80,3 +80,47 @@ def test_a_file_whose_values_are_in_columns_that_there_are_not_is_refused(home, 
             list(dataset.mapped(join=join).batches(3))
     with pytest.raises(InvalidFile, match="columns beyond its 4"):
         dataset.query(obs="artifact_uid is not null").to_anndata()
+
+
+def of(numbers, pre, **columns):
+    obs = pd.DataFrame(columns, index=[f"{pre}{number}" for number in range(len(numbers))])
+    return anndata.AnnData(numbers, obs=obs, var=pd.DataFrame(index=["G1", "G2", "G3", "G4"]))
+
+
+def test_observations_have_the_columns_and_types_that_anndata_joins_them_to(home, tmp_path):
+    large = 2**53 + 1  # which float64 has not
+    ranks = pd.Categorical(["low", "high", "low"], ["low", "high"], ordered=True)
+    first = of(NUMBERS, "a", whole=pd.array([large, None, 1], "Int64"), good=[True, False, True], rank=ranks)
+    first.obs["kind"], first.obs["grade"] = pd.Categorical(["x", "y", "x"]), pd.Categorical([1, 2, 1])
+    second = of(NUMBERS, "b", whole=pd.array([None, 2, 3], "Int64"), rank=ranks[::-1])
+    second.obs["kind"], second.obs["grade"] = pd.Categorical(["z", "z", "y"]), pd.Categorical([2, 3, 2])
+    dataset = home.Dataset([first, second], name="columns").save()
+    for join in ("inner", "outer"):
+        wanted = anndata.concat([first, second], join=join).obs
+        for found in (dataset.load(join=join), anndata.read_zarr(dataset.to_zarr(tmp_path / join, join=join))):
+            pd.testing.assert_frame_equal(found.obs[wanted.columns], wanted, check_names=False)
+            assert set(found.obs.columns) == {*wanted.columns, "artifact_uid"}
+    assert home.Artifact(dataset.to_tiledbsoma(tmp_path / "x.soma"), key="columns.soma").save().load().n_obs == 6
+
+
+def test_what_cannot_be_joined_says_which_member_and_why(home, tmp_path):
+    cells(sparse.csr_matrix(NUMBERS)).write_h5ad(tmp_path / "twice.h5ad")
+    with h5py.File(tmp_path / "twice.h5ad", "r+") as file:
+        file["var/_index"][1] = "G1"
+    twice = home.Artifact(tmp_path / "twice.h5ad", key="twice.h5ad").save()
+    dataset = home.Dataset([twice, home.Artifact(cells(NUMBERS), key="once.h5ad").save()], name="twice").save()
+    for read in (dataset.load, dataset.mapped):
+        with pytest.raises(InputError, match=r"twice.h5ad has the variable 'G1' twice"):
+            read()
+    bare = anndata.AnnData(obs=pd.DataFrame(index=["a", "b"]), var=pd.DataFrame(index=["G1", "G2"]))
+    with pytest.raises(InputError, match=r"'bare/000000.h5ad' has no X, and 'bare/000001.h5ad' has one"):
+        home.Dataset([bare, cells(NUMBERS)], name="bare").save().load()
+
+
+def test_frames_in_obsm_are_left_out(home):
+    member = cells(NUMBERS)
+    member.obsm["frame"] = pd.DataFrame({"a": [1.0, 2, 3]}, index=member.obs_names)
+    member.obsm["array"] = NUMBERS
+    dataset = home.Dataset([member], name="frame in obsm").save()
+    assert list(dataset.load().obsm) == ["array"]
+    np.testing.assert_array_equal(dataset.mapped(obsm=["array"])[1]["obsm_array"], NUMBERS[1])
