@@ -23,46 +23,46 @@ class AzureBucket(Bucket):
     _ANOTHER_TAG = '"0x8D0000000000000"'
 
     def _got(self, name: str) -> tuple[bytes, str, int | None]:
-        with self._reaching(name):
-            found = self._blob(name).download_blob()
+        with self.reaching(name):
+            found = self.blob(name).download_blob()
             return found.readall(), str(found.properties.etag), int(found.size)
 
     def look(self) -> None:
         """Ask for one name below the prefix, whether there is one or not; raises ``NotFound`` without the container."""
-        with self._reaching(""):
+        with self.reaching(""):
             next(iter(self._container.list_blobs(name_starts_with=self._split("")[1], results_per_page=1)), None)
 
     def size(self, name: str) -> int | None:
         """Return an object's bytes, None when there is none."""
         try:
-            with self._reaching(name):
-                return int(self._blob(name).get_blob_properties().size)
+            with self.reaching(name):
+                return int(self.blob(name).get_blob_properties().size)
         except NotFound:
             return None
 
     def put(self, name: str, data: bytes) -> None:
         """Store an object, whatever is there."""
-        with self._reaching(name, writing=True):
-            self._blob(name).upload_blob(data, overwrite=True)
+        with self.reaching(name, writing=True):
+            self.blob(name).upload_blob(data, overwrite=True)
 
     def _put_if(self, name: str, data: bytes, tag: str | None) -> None:
         from azure.core import MatchConditions
 
         condition = {"etag": tag, "match_condition": MatchConditions.IfNotModified} if tag is not None else {}
-        with self._reaching(name, writing=True):
-            self._blob(name).upload_blob(data, overwrite=tag is not None, **condition)
+        with self.reaching(name, writing=True):
+            self.blob(name).upload_blob(data, overwrite=tag is not None, **condition)
 
     def remove(self, name: str) -> None:
         """Delete an object, if it is there."""
         try:
-            with self._reaching(name, writing=True):
-                self._blob(name).delete_blob()
+            with self.reaching(name, writing=True):
+                self.blob(name).delete_blob()
         except NotFound:
             pass
 
     def _listed(self, after: str) -> Iterator[str]:
         _, prefix = self._split("")
-        with self._reaching(""):
+        with self.reaching(""):
             for found in self._container.walk_blobs(name_starts_with=prefix, delimiter="/"):
                 name = found.name[len(prefix) :]
                 if name > after and not name.endswith("/"):
@@ -72,11 +72,12 @@ class AzureBucket(Bucket):
     def _container(self) -> Any:
         return _container(os.getpid(), self.root.partition("://")[0], self._split("")[0], self.options, *_told())
 
-    def _blob(self, name: str) -> Any:
+    def blob(self, name: str) -> Any:
+        """Return a client of one blob."""
         return self._container.get_blob_client(self._split(name)[1])
 
     @contextmanager
-    def _reaching(self, name: str, *, writing: bool = False) -> Iterator[None]:
+    def reaching(self, name: str, *, writing: bool = False) -> Iterator[None]:
         """Say what the client raises as other clients do."""
         with reaching(self.uri(name), writing=writing):
             try:

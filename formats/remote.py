@@ -80,7 +80,9 @@ _SECRETS = (
 _WRONG_KEYS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "AuthenticationFailed")
 """What stores answer to whom they do not know, other than to whom they know and refuse."""
 _USERINFO = re.compile(r"://[^/@\s\"']*@")
-_SIGNATURE = re.compile(r"((?:signature|credential|security-token|sig|token|accountkey)=)[^&;\s\"']+", re.IGNORECASE)
+_SIGNATURE = re.compile(
+    r"((?:signature|credential|security-token|sig|token|accountkey|upload_id)=)[^&;\s\"']+", re.IGNORECASE
+)
 
 
 class Denied(Unavailable):
@@ -387,7 +389,7 @@ def _translated(error: Exception, place: str, *, writing: bool) -> LakehouseErro
     kind, text = type(error).__name__, scrubbed(str(error))
     if isinstance(error, FileNotFoundError):
         return NotFound(f"no file at {place}" if "bucket" not in text else f"no bucket: {place} ({text})")
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or text.startswith("Forbidden"):  # as gcsfs has it
         msg = f"{place}: access was denied ({text})"
         if writing:
             return ReadOnly(f"{msg}: these credentials may not write there")

@@ -11,8 +11,9 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from formats import transfer
+from formats import transfer, upload_azure, upload_google
 from formats.abandoned import abandon_uploads
+from formats.bucket_azure import AzureBucket
 from formats.buckets import bucket_at
 from formats.cache import Cache
 from formats.folders import Folder
@@ -23,7 +24,7 @@ from formats.remote import READ_ONLY, Denied, RemoteOptions, address_in, filesys
 from formats.remotepath import RemotePath
 from formats.storage_fsspec import FsspecPlace
 from formats.storehash import BYTES, digest_of, folder_hash, hash_in_store, hash_of_info
-from lakehouse.errors import LakehouseError, NotFound, ReadOnly, Unavailable, Unsupported, shown
+from lakehouse.errors import NotFound, ReadOnly, Unavailable, Unsupported, shown
 from lakehouse.types import Progress
 
 __all__ = ["RemotePlace"]
@@ -150,8 +151,19 @@ class RemotePlace(FsspecPlace):
                 transfer.upload(self._fs, address, pieces, size, progress)
             return
         digest = hashlib.md5(usedforsecurity=False)
-        self._stream(path, _noted(pieces, digest), size, progress)
+        self._send_large(path, _noted(pieces, digest), size, digest, progress)
         self._refuse_other(path, size, digest.digest())
+
+    def _send_large(
+        self, path: str, pieces: Iterator[bytes], size: int, digest: Any, progress: Progress | None
+    ) -> None:
+        """Send a large file to Google or Azure; what broke off there is taken up again."""
+        if self._scheme == "gs":
+            notes = self._cache.folder.parent / "uploads"
+            with reaching(self.uri(path), writing=True):
+                upload_google.upload(self._fs, self._address(path), pieces, size, notes, progress)
+            return
+        upload_azure.upload(AzureBucket(self.root, self._options), path, pieces, size, digest, progress)
 
     def _send_whole(self, path: str, address: str, data: bytes) -> None:
         with reaching(self.uri(path), writing=True):
@@ -165,31 +177,9 @@ class RemotePlace(FsspecPlace):
         """Compare what the store holds with what was sent: its size, and its MD5 where the store has made one."""
         stated = hash_of_info(self._info(path)) if self.holds(path, size) else ("absent", "")
         if stated not in (None, ("md5", digest.hex())):
+            if stated[0] != "absent":  # else the next save took it for the one that was wanted
+                self.remove(path)
             raise Unavailable(f"{self.uri(path)} is not as it was sent: save it again")
-
-    def _stream(self, path: str, pieces: Iterator[bytes], size: int, progress: Progress | None) -> None:
-        """Send one part after the other, as stores other than S3 take them."""
-        done = 0
-        with reaching(self.uri(path), writing=True):
-            target = self._fs.open(self._address(path), "wb", block_size=transfer.PART, autocommit=False)
-        try:
-            for piece in pieces:
-                with reaching(self.uri(path), writing=True):
-                    target.write(piece)
-                done += len(piece)
-                if progress:
-                    progress(done, size)
-            with reaching(self.uri(path), writing=True):
-                target.close()
-                target.commit()
-        except BaseException as error:
-            try:
-                with reaching(self.uri(path), writing=True):
-                    target.discard()
-            except LakehouseError as another:  # the first is the one to tell
-                error.add_note(f"What was begun could not be given up: {another}")
-            target.closed = True  # else it is sent after all when it is collected
-            raise
 
     def abandon_uploads(self, *, before: float, dry_run: bool) -> int:
         """Give up uploads of objects to which nothing was added since a time; return how many."""

@@ -20,7 +20,18 @@ from typing import Any, TypeVar
 from lakehouse.errors import InvalidFile, Unavailable
 from lakehouse.types import Progress
 
-__all__ = ["PART", "THREADS", "download", "journal_of", "part_size", "put_whole", "tag_of", "upload"]
+__all__ = [
+    "PART",
+    "THREADS",
+    "download",
+    "journal_of",
+    "part_size",
+    "put_whole",
+    "regrouped",
+    "several",
+    "tag_of",
+    "upload",
+]
 
 PART = 16 << 20
 """Bytes of a part; a file of up to two of them is sent and fetched whole."""
@@ -133,8 +144,8 @@ class _Upload:
     def send(self, pieces: Iterator[bytes], progress: Progress | None) -> list[bytes]:
         """Send what is not there yet; returns the digests of all parts."""
         digests, done = [], 0
-        parts = enumerate(_regrouped(pieces, part_size(self._size)), start=1)
-        for digest, length in _several(self._part, parts):
+        parts = enumerate(regrouped(pieces, part_size(self._size)), start=1)
+        for digest, length in several(self._part, parts):
             digests.append(digest)
             done += length
             if progress:
@@ -224,7 +235,7 @@ def _in_parts(fs: Any, address: str, target: Path, size: int, progress: Progress
 
     with target.open("r+b" if there else "wb", buffering=0) as file, journal.open("a" if there else "w") as noted:
         noted.write("" if there else f"{_boot()} {size}\n")
-        for start, data in _several(fetch, missing):
+        for start, data in several(fetch, missing):
             _write_at(file, start, data)
             done += len(data)
             noted.write(f"{start}\n")
@@ -269,7 +280,7 @@ def _range(fs: Any, address: str, start: int, end: int) -> bytes:
 
 
 # -- both -------------------------------------------------------------------------------------------------------------
-def _several(act: Callable[[Any], T], things: Iterable[Any]) -> Iterator[T]:
+def several(act: Callable[[Any], T], things: Iterable[Any]) -> Iterator[T]:
     """Yield what comes of each thing, in order; a few are at work at once, so that memory stays bounded."""
     with ThreadPoolExecutor(THREADS) as pool:
         waiting: deque[Future[T]] = deque()
@@ -285,7 +296,7 @@ def _several(act: Callable[[Any], T], things: Iterable[Any]) -> Iterator[T]:
                 one.cancel()
 
 
-def _regrouped(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+def regrouped(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
     """Yield the same bytes in parts of a size; the last is smaller."""
     held = bytearray()
     for piece in pieces:

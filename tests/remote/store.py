@@ -44,9 +44,14 @@ class Rule:
     path: str = ".*"
     times: int = 1
     seen: int = field(default=0)
+    skipped: int = 0
+    """How many requests that match pass before."""
 
     def hits(self, method: str, path: str) -> bool:
         if self.seen >= self.times or not re.fullmatch(self.method, method) or not re.search(self.path, path):
+            return False
+        if self.skipped:
+            self.skipped -= 1
             return False
         self.seen += 1
         return True
@@ -58,7 +63,7 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self.rules: list[Rule] = []
         self.log: list[tuple[str, str]] = []
-        self.at_once = self.most_at_once = self.received = 0
+        self.at_once = self.most_at_once = self.received = self.sent = 0
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, port))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -78,7 +83,7 @@ class Proxy:
     def forget(self) -> None:
         for kept in (self.rules, self.log):
             kept.clear()
-        self.at_once = self.most_at_once = self.received = 0
+        self.at_once = self.most_at_once = self.received = self.sent = 0
 
     def close(self) -> None:
         self._server.shutdown()
@@ -103,6 +108,7 @@ def _handler(proxy: Proxy, port: int) -> type[http.server.BaseHTTPRequestHandler
         def _answered(self) -> None:
             body = self._body()
             proxy.log.append((self.command, self.path))
+            proxy.sent += len(body)
             headers = {k: v for k, v in self.headers.items() if k.lower() not in ("transfer-encoding", "expect")}
             if body:
                 headers["Content-Length"] = str(len(body))
