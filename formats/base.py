@@ -117,6 +117,9 @@ class Format(ABC):
     suffixes: ClassVar[tuple[str, ...]]
     """Lower case with the dot; the first is the default."""
 
+    empty_suffixes: ClassVar[tuple[str, ...]] = ()
+    """Suffixes under which a file without bytes is one of this format, such as a table without columns."""
+
     types: ClassVar[tuple[str, ...]] = ()
     """Dotted names of the classes that it writes. Names, so that no heavy package is loaded to compare."""
 

@@ -36,11 +36,15 @@ else:
         fcntl.flock(fd, fcntl.LOCK_EX)
 
 
-__all__ = ["Cache"]
+__all__ = ["Cache", "Damaged"]
 
 _GRACE = 600.0
 _ABANDONED = 86_400.0
 _TRIES = 3
+
+
+class Damaged(Unavailable):
+    """What arrives has another hash, or other bytes, than it should, several times."""
 
 
 class Cache:
@@ -222,7 +226,7 @@ class Cache:
             if (size is None or found == size) and (hash_ is None or _hash(draft) == hash_):
                 return found
         _discard(draft)
-        raise Unavailable(
+        raise Damaged(
             f"{shown(name)} arrives damaged: {found} bytes of {'other content' if found == size else size}, "
             f"{_TRIES} times: try again, and look at the connection or the stored file"
         )

@@ -96,6 +96,7 @@ class CsvFormat(TableFormat):
 
     name: ClassVar[str] = "csv"
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zst", ".tsv.zst")
+    empty_suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv")
 
     def dump(self, obj: object, *, suffix: str | None = None) -> bytes | None:
         """Return the file's bytes, or ``None`` for a table above 32 MB."""

@@ -23,7 +23,7 @@ from formats.inside import open_inside
 from lakehouse.errors import InvalidFile, InvalidKey, shown
 from lakehouse.types import Progress
 
-__all__ = ["Folder", "FolderFile", "holds_folder", "put_folder", "read_folder"]
+__all__ = ["Folder", "FolderFile", "files_in", "holds_folder", "put_folder", "read_folder"]
 
 _THREADS = 8
 """An fsync waits for the disk; several files at once keep it busy."""
@@ -113,7 +113,7 @@ def read_folder(path: Path, *, progress: Progress | None = None) -> Folder:
     (1, 1, 32)
     """
     real = Path(os.path.realpath(path))
-    found = sorted(_walk(real), key=lambda entry: os.fsencode(entry[0]))
+    found = sorted(_sizes(real), key=lambda entry: os.fsencode(entry[0]))
     if not found:
         raise InvalidFile(f"{shown(str(path))} holds no file, so there is nothing to keep: fill it first")
     total, done, files = sum(size for _, size in found), 0, []
@@ -130,7 +130,7 @@ def holds_folder(path: Path, *, size: int, n_files: int) -> bool:
     """Tell whether a folder has so many files and bytes, at the price of one stat per file."""
     if not path.is_dir():
         return False
-    sizes = [size for _, size in _walk(Path(os.path.realpath(path)))]
+    sizes = [size for _, size in _sizes(Path(os.path.realpath(path)))]
     return (len(sizes), sum(sizes)) == (n_files, size)
 
 
@@ -209,8 +209,12 @@ def _has_size(path: Path, size: int) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_size == size
 
 
-def _walk(root: Path) -> Iterator[tuple[str, int]]:
-    """Yield the relative path and size of every file."""
+def _sizes(root: Path) -> Iterator[tuple[str, int]]:
+    return ((name, found.st_size) for name, found in files_in(root))
+
+
+def files_in(root: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the relative path and stat of every file below a folder; raises ``InvalidKey`` for a link that leads out."""
     waiting = [root]
     while waiting:
         with os.scandir(waiting.pop()) as entries:
@@ -219,7 +223,7 @@ def _walk(root: Path) -> Iterator[tuple[str, int]]:
                 if stat.S_ISDIR(found.st_mode):
                     waiting.append(Path(entry.path))
                 elif stat.S_ISREG(found.st_mode):
-                    yield Path(entry.path).relative_to(root).as_posix(), found.st_size
+                    yield Path(entry.path).relative_to(root).as_posix(), found
                 else:
                     raise InvalidKey(f"{shown(entry.path)} is no regular file: leave it out of the folder")
 

@@ -138,11 +138,12 @@ class _Walk:
         self._seen.add(here)
         if here in above or len(above) > _MAX_DEPTH or self._again > _MOST_AGAIN:
             self._refuse_knots(at, circle=here in above, depth=len(above))
-        children, links, below = dict[str, Node](), found.links, (*above, here)
-        for raw in found:
+        children, links, below = dict[str, Node](), list[tuple[bytes, int]](), (*above, here)
+        found.links.iterate(lambda raw, link: links.append((raw, link.type)), info=True)  # names and kinds in one go
+        for raw, kind in links:
             name = raw.decode("utf-8", "surrogateescape")
             inner = f"{at}/{name}" if at else name
-            if links.get_info(raw).type not in _WITHIN:
+            if kind not in _WITHIN:
                 self._refuse(inner, "refers to another file at {}: write it anew as one file")
             child = self._child(found, raw, inner)
             if isinstance(child, h5d.DatasetID):

@@ -55,6 +55,7 @@ class JsonLinesFormat(TableFormat):
         ".jsonl.zst",
         ".ndjson.zst",
     )
+    empty_suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
 
     def write(self, obj: object, path: Path) -> None:
         """Write a frame; the index of pandas becomes fields, times become ISO 8601 and NaN null."""

@@ -16,7 +16,16 @@ from formats.keys import check_suffix, suffix_of
 from lakehouse import plugins
 from lakehouse.errors import ConfigurationError, UnknownFormat, did_you_mean, shown
 
-__all__ = ["by_name", "folder_suffixes", "format_for", "format_in_store", "format_of", "names", "register"]
+__all__ = [
+    "by_name",
+    "folder_suffixes",
+    "format_for",
+    "format_in_store",
+    "format_of",
+    "format_of_nothing",
+    "names",
+    "register",
+]
 
 _BUILT_IN = {
     "parquet": "formats.parquet:ParquetFormat",
@@ -210,6 +219,18 @@ def by_name(name: str) -> Format:
     return found
 
 
+def format_of_nothing(suffix: str) -> Format:
+    """Return the format of a file without bytes: text of no lines is a table, where tables of that suffix are text.
+
+    Examples
+    --------
+    >>> format_of_nothing(".csv").name, format_of_nothing(".parquet").name
+    ('csv', 'blob')
+    """
+    found = _by_suffix(suffix)
+    return found if found is not None and suffix in found.empty_suffixes else by_name("blob")
+
+
 def register(fmt: Format) -> None:
     """Add a format for this process; its name and suffixes must be free.
 
@@ -268,10 +289,12 @@ def _by_both(obj: object, suffix: str) -> Format:
         default = _by_object(obj)
         if default.name == "blob":
             return default  # bytes go under any suffix that nobody else claims
-        raise UnknownFormat(
-            f"no format is known for the suffix {suffix!r}; a {type(obj).__qualname__} is written as "
-            f"{' or '.join(_suffixes_for(obj))}"
+        what = (
+            f"files called {suffix} are read, and not written"
+            if known
+            else f"no format is known for the suffix {suffix!r}"
         )
+        raise UnknownFormat(f"{what}; a {type(obj).__qualname__} is written as {' or '.join(_suffixes_for(obj))}")
     if (fmt := next((one for one in candidates if one.accepts(obj)), None)) is not None:
         return fmt
     hint = " or ".join(_suffixes_for(obj)) or "nothing"

@@ -6,6 +6,7 @@ and fetches no more than it reads.
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from formats.remote import RemoteOptions, reaching
+from formats.storehash import hash_of_info
 from lakehouse.errors import NotFound, Unavailable
 
 if TYPE_CHECKING:
@@ -165,6 +167,18 @@ class RemotePath:
         if self._info is None:
             raise NotFound(f"no file at {self.uri}")
         return int(self._info["size"] or 0)
+
+    @property
+    def stated_hash(self) -> tuple[str, str] | None:
+        """Kind and text of the hash that comes with what the store tells of the file, if one does."""
+        return hash_of_info(self._info) if self.is_file() and self._info is not None else None
+
+    @property
+    def modified(self) -> dt.datetime | None:
+        """When the store says that it was written."""
+        known = (self._info or {}).get
+        found = known("LastModified") or known("last_modified") or known("mtime")
+        return found if isinstance(found, dt.datetime) else None
 
     def stat(self) -> _Status:
         """Return what is known of the file; raises ``NotFound``."""

@@ -12,6 +12,7 @@ from formats import keys
 from formats.pixels import ImageFile
 from formats.remote import is_remote
 from formats.storage import Storage as ObjectStore
+from formats.storage_remote import managed_hash
 from lakehouse.engine.requirements import LookupUntouched
 from lakehouse.errors import InputError, InvalidKey, shown
 from lakehouse.ids import stem, version_of, with_version
@@ -331,6 +332,8 @@ class Artifact(
         if not len(found := live(snapshot.lookup("artifact", "hash", [content.hash]))):
             return None
         rows: list[dict[str, Any]] = found.to_pylist()
+        if content.lies_at is None:  # what is handed over is kept, and not left to a file that somebody may change
+            rows = [row for row in rows if managed_hash(row["path"]) is not None]
         rows.sort(key=lambda row: (row["suffix"] != content.suffix, row["created_at"], row["uid"]))
         return next((row for row in rows if self._is_whole(row, content)), None)
 
@@ -342,7 +345,7 @@ class Artifact(
     def _is_whole(self, row: dict[str, Any] | None, content: Content) -> bool:
         if row is None:
             return False
-        return content.restore(self.home_of().stores.of(row["storage"]), row["path"], self._progress)
+        return content.restore(self.home_of().stores.of(row["storage"]), row, self._progress)
 
     def plan_insert(self, txn: Transaction, home: Instance, uid: str, *, fresh: bool = True) -> Saved:
         """Insert the row: a new key begins a family, new content under a known key is its next version."""

@@ -14,11 +14,14 @@ from formats import hashing, keys
 from formats.base import Format
 from formats.folders import Folder, read_folder
 from formats.frames import eager
-from formats.registry import by_name, format_for, format_in_store, format_of
+from formats.registry import by_name, format_for, format_in_store, format_of, format_of_nothing
+from formats.seen import Seen, seen
 from formats.storage import Storage
+from formats.storage_remote import managed_hash
 from formats.storehash import BYTES, digest_of
 from lakehouse.errors import InvalidFile, InvalidKey, LakehouseError, Unavailable, shown
 from lakehouse.types import Progress
+from registries.unchanged import hash_there, other_hash
 
 __all__ = ["Content", "Source"]
 
@@ -49,6 +52,8 @@ class Content:
         Of a folder; None for a file.
     stated
         Kind of the hash where the store made it; see :mod:`formats.storehash`.
+    seen
+        What a stat told before it was read, of a file or folder.
     """
 
     data: bytes | Path | Folder | None
@@ -61,6 +66,7 @@ class Content:
     lies_at: str | None = None
     n_files: int | None = None
     stated: str | None = None
+    seen: Seen | None = None
 
     @property
     def hash_kind(self) -> str:
@@ -85,27 +91,38 @@ class Content:
         """
         if self.lies_at is None:
             return self._put(store, progress)
-        if not self._lies_in(store, self.lies_at):
+        if not self._lies_in(store, self.lies_at) or self._was_changed(store, self.lies_at):
             raise InvalidFile(
                 f"{shown(self.lies_at)} is gone or changed since it was hashed: save it again when it stays"
             )
         return self.lies_at
 
-    def restore(self, store: Storage, path: str, progress: Progress | None = None) -> bool:
-        """Tell whether equal content lies at ``path``; an object that is gone or of another size is put back first.
+    def restore(self, store: Storage, row: dict[str, Any], progress: Progress | None = None) -> bool:
+        """Tell whether the row of equal content has it still; an object that is gone or cut off is put back first.
 
         A file that was registered where it lies belongs to somebody else and is never written.
         """
-        if self._lies_in(store, path):
+        path = row["path"]
+        if managed_hash(path) is not None:
+            return self._lies_in(store, path) or self._put(store, progress) == path
+        if not self._lies_in(store, path):
+            return False
+        if not store.local:
             return True
-        managed = path.startswith("objects/")
-        return managed and self._put(store, progress) == path
+        there = store.local_path(path)
+        return other_hash(there, row["hash_kind"], row["hash"], seen(there), row["created_at"]) is None
 
     def _put(self, store: Storage, progress: Progress | None) -> str:
         if isinstance(self.data, Folder):
             return store.put_folder(self.data, self.suffix, progress=progress)
         assert self.data is not None
         return store.put_object(self.hash, self.suffix, self.data, progress=progress)
+
+    def _was_changed(self, store: Storage, lies_at: str) -> bool:
+        """Tell whether somebody wrote other bytes to it since it was read; rights and links may change."""
+        if self.seen is None or not store.local or seen(path := store.local_path(lies_at)) == self.seen:
+            return False
+        return hash_there(path, self.hash_kind) != self.hash
 
     def _lies_in(self, store: Storage, path: str) -> bool:
         if self.n_files is None:
@@ -173,6 +190,7 @@ class Source:
         suffix = self._suffix_of_file(path, key)
         if path.is_dir():
             return self._of_folder(path, suffix, lies_at, progress)
+        before = seen(path)
         try:
             digest = hashing.hash_file(path, progress=progress)
         except OSError as error:
@@ -182,20 +200,20 @@ class Source:
         size = path.stat().st_size
         fmt = self._format(path, suffix)
         kind, n_rows = _described(fmt, path)
-        return Content(path, digest, size, suffix, fmt.name, kind, n_rows, lies_at)
+        return Content(path, digest, size, suffix, fmt.name, kind, n_rows, lies_at, seen=before)
 
     def _of_folder(self, path: Path, suffix: str, lies_at: str | None, progress: Progress | None) -> Content:
-        folder = read_folder(path, progress=progress)
+        before, folder = seen(path), read_folder(path, progress=progress)
         fmt = self._format(path, suffix)
         kind, n_rows = _described(fmt, path)
         return Content(
-            folder, folder.hash, folder.size, suffix, fmt.name, kind, n_rows, lies_at, n_files=folder.n_files
+            folder, folder.hash, folder.size, suffix, fmt.name, kind, n_rows, lies_at, folder.n_files, seen=before
         )
 
     def _format(self, path: Path, suffix: str) -> Format:
-        """Return the format of a file; no bytes at all are no table or array, whatever they are called."""
+        """Return the format of a file; no bytes at all may be a table of text, and are nothing else."""
         if path.is_file() and not path.stat().st_size:
-            return by_name("blob")
+            return format_of_nothing(suffix)
         return by_name(self.format) if self.format is not None else format_of(path, suffix)
 
     def _suffix_of_file(self, path: Path, key: str | None) -> str:
@@ -214,9 +232,11 @@ class Source:
     def _of_bytes(self, key: str | None, data: bytes) -> Content:
         """Take bytes for the content of a file with the suffix that the key has."""
         suffix = self._suffix_of_object(key)
-        fmt = by_name(self.format) if self.format is not None and data else format_for(suffix=suffix if data else "")
+        fmt = by_name(self.format) if self.format is not None and data else format_for(suffix=suffix)
         kind, n_rows = fmt.kind, None
-        if fmt.kind != "blob":
+        if not data and (fmt := format_of_nothing(suffix)).kind == "blob":
+            kind = fmt.kind
+        elif fmt.kind != "blob":
             with tempfile.NamedTemporaryFile(prefix="lakehouse-", suffix=suffix) as file:
                 file.write(data)
                 file.flush()

@@ -68,8 +68,8 @@ class Stored(Record, abstract=True):
         Raises
         ------
         DataLoss
-            When they are gone, or a file that was registered in place has changed its size. Of a folder with more
-            than 10,000 files only its presence is checked.
+            When they are gone, or what was registered in place has other content now. Of a folder with more than
+            10,000 files only its presence is checked.
         """
         return staged(self._need_saved())
 

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from formats.folders import read_folder
-from formats.hashing import hash_file
 from formats.storage import Storage as ObjectStore
-from formats.storehash import BYTES, digest_of
+from formats.storehash import BYTES
 from formats.sweep import sweep_objects
 from lakehouse.engine.backup import BackupReport, back_up
 from lakehouse.engine.catalog import Pin
@@ -20,6 +18,7 @@ from lakehouse.engine.check import check
 from lakehouse.engine.findings import CheckReport, Finding, Severity
 from lakehouse.errors import Busy, InputError, InvalidFile, LakehouseError, shown
 from lakehouse.types import Progress
+from registries.unchanged import hash_there
 from registries.whereabouts import FOREIGN
 
 if TYPE_CHECKING:
@@ -202,7 +201,4 @@ def _has_content(store: ObjectStore, row: dict[str, Any]) -> bool:
         return True
     if not kind.startswith(("blake3", *BYTES)):
         return store.known_hash(row["path"]) == (kind, digest)
-    path = store.local_path(row["path"])
-    if kind in BYTES:
-        return bool(digest_of(path, kind) == digest)
-    return bool((hash_file(path) if row["n_files"] is None else read_folder(path).hash) == digest)
+    return bool(hash_there(store.local_path(row["path"]), kind) == digest)

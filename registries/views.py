@@ -153,12 +153,12 @@ def _content(home: Instance, snapshot: Snapshot, schema: str, key: str, columns:
     if method is not None and "columns" in signature(method).parameters:
         options["columns"] = columns  # of an axis, which is no dataset that is scanned piecewise
     found = method(artifact.path, **options) if method is not None else None
-    if found is None:
+    if found is None and not (schema == "content" and artifact.kind == "dataframe"):  # which may be an empty file
         raise InvalidQuery(
             f"{schema}.{shown(key)}: {artifact.format} has no {schema} table; "
             'content."key" reads tables, obs."key" and var."key" read single-cell arrays'
         )
-    if not found.schema.names:
+    if found is None or not found.schema.names:
         raise InvalidQuery(f"{schema}.{shown(key)}: the artifact has no columns, so there is nothing to query in it")
     return NamedContent(artifact, found)
 

@@ -34,7 +34,7 @@ def share(home: Instance | None, root: str) -> None:
 
 def described(path: Path, found: Finding, plan: Plan) -> Finding:
     """Return a finding with what its format tells, and whether it conforms to the schema."""
-    if not found.size or (found.format == "blob" and plan.spec is None):
+    if found.format == "blob" and (not found.size or plan.spec is None):
         return found
     try:
         if found.format != "blob":

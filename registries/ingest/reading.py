@@ -12,7 +12,7 @@ from formats.base import Format
 from formats.folders import read_folder
 from formats.hashing import digest_of, hash_bytes, hash_file, texts_of
 from formats.keys import check_source, suffix_of
-from formats.registry import by_name, format_of
+from formats.registry import by_name, format_of, format_of_nothing
 from lakehouse.errors import InvalidFile, LakehouseError, NotFound, shown
 from registries.ingest.findings import Columns, Finding
 
@@ -54,7 +54,7 @@ def read(path: str) -> Finding:
     finally:
         os.close(fd)
     suffix = _suffix(path)
-    fmt = (_only_format(suffix) or format_of(Path(path), suffix)) if size else by_name("blob")
+    fmt = (_only_format(suffix) or format_of(Path(path), suffix)) if size else format_of_nothing(suffix)
     return Finding(digest, size, suffix, fmt.name, fmt.kind, "blake3", None, None, mtime, ctime)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import os
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -153,8 +154,24 @@ def test_empty_files_never_merge(lake):
 def test_an_empty_table_file_is_admitted(lake, tmp_path):
     (tmp_path / "empty.csv").write_bytes(b"")
     artifact = lake.Artifact(tmp_path / "empty.csv", key="empty.csv").save()
-    assert (artifact.size, artifact.n_rows) == (0, None)
+    assert (artifact.size, artifact.n_rows, artifact.format) == (0, 0, "csv")
     assert "empty.csv" in str(artifact.describe())
+    for name in ("empty.csv", "empty.tsv", "empty.jsonl"):
+        (tmp_path / name).write_bytes(b"")
+        for source in (tmp_path / name, b""):
+            found = lake.Artifact(source, key=f"{type(source).__name__}/{name}").save()
+            assert (found.load().shape, found.load(as_="polars").shape, found.kind) == ((0, 0), (0, 0), "dataframe")
+            with found.open() as lazy:
+                assert lazy.collect().shape == (0, 0)
+            with pytest.raises(InvalidQuery, match="no columns"):
+                lake.sql(f'select * from content."{found.key}"')
+
+
+def test_what_is_read_and_not_written_is_said_to_be_so(lake):
+    with pytest.raises(
+        UnknownFormat, match=r"called \.zarr\.zip are read, and not written; a ndarray is written as \.zarr"
+    ):
+        lake.Artifact(np.zeros((2, 2)), key="x.zarr.zip").save()
 
 
 def test_a_changed_description_is_an_update_and_the_key_stays(lake):
@@ -333,7 +350,7 @@ def test_a_frame_without_columns_is_said_to_have_none_in_sql(lake):
         lake.sql('select * from content."empty.parquet"')
 
 
-@pytest.mark.parametrize("name", ["empty.csv", "empty.h5ad", "empty.parquet", "empty.txt"])
+@pytest.mark.parametrize("name", ["empty.csv.gz", "empty.h5ad", "empty.parquet", "empty.txt"])
 def test_a_file_of_zero_bytes_is_a_blob_whatever_its_suffix(lake, tmp_path, name):
     (tmp_path / name).write_bytes(b"")
     for source in (tmp_path / name, b""):
