@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from validation.checks import Resolver, in_order, known_to, tolerated
 from validation.found import Found, at_rows, joined
 from validation.frames import looked, taken
-from validation.prepared import converted
+from validation.prepared import converted, index_as_column
 from validation.report import EXAMPLES, MOST_ROWS, Fault
 from validation.rules import Rule, Slot
 
@@ -45,19 +45,30 @@ def batch_faults(slot: Slot, read: Read, resolve: Resolver, *, name: str = "colu
     >>> print(batch_faults(Slot([Rule("a", unique=True)]), lambda: frame.iter_slices(2), None)[0])
     columns.a: 1 repeats [duplicate] at rows 0, 2
     """
-    alone = tuple(replace(rule, unique=False, order=None, max_unknown=None) for rule in slot.rules)
-    single = replace(slot, rules=alone, unique_together=())
     found: dict[tuple[str, str | None, str], Found] = {}
-    across = _Across(slot, name, resolve)
+    across: _Across | None = None
     start = 0
-    for batch in read():
+    for given in read():
+        asked, batch = index_as_column(slot, given)
+        across = across or _Across(asked, name, resolve)
         part = taken(batch, name)
-        every, frame = looked(single, part, resolve, name)
+        every, frame = looked(_alone(asked), part, resolve, name)
         _gather(found, [one.moved(start) for one in (*every, *across.take(part.frame, frame, start))])
         start += part.frame.height
+    if across is None:
+        return []
     _gather(found, across.without_zone())
     kept = [one for one in found.values() if across.stands(one) and not (start and one.fault.reason == "empty")]
-    return [one.told(resolve) for one in (*kept, *across.repeats(read))]
+    return [
+        one.told(resolve)
+        for one in (*kept, *across.repeats(lambda: (index_as_column(slot, given)[1] for given in read())))
+    ]
+
+
+def _alone(slot: Slot) -> Slot:
+    """Return the slot without what is about more than one batch."""
+    rules = tuple(replace(rule, unique=False, order=None, max_unknown=None) for rule in slot.rules)
+    return replace(slot, rules=rules, unique_together=())
 
 
 def _gather(found: dict[tuple[str, str | None, str], Found], more: Iterable[Found]) -> None:

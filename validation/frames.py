@@ -10,7 +10,7 @@ from validation.checks import Resolver
 from validation.compile import Failure, compiled, failures
 from validation.found import Found, at_rows
 from validation.mixed import Mixed, of_objects, of_pandas
-from validation.prepared import comparable, converted
+from validation.prepared import comparable, converted, index_as_column
 from validation.report import MOST_ROWS, Fault
 from validation.rules import Rule, Slot
 from validation.vocabulary import Vocabulary
@@ -153,6 +153,7 @@ def frame_faults(slot: Slot, given: Any, resolve: Resolver, *, name: str = "colu
     name
         What to call the slot.
     """
+    slot, given = index_as_column(slot, given)
     part = taken(given, name)
     return [one.told(resolve) for one in looked(slot, part, resolve, name)[0]]
 

@@ -13,7 +13,34 @@ from validation.rules import Relation, Rule, Slot
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["comparable", "converted"]
+__all__ = ["comparable", "converted", "index_as_column"]
+
+
+def index_as_column(slot: Slot, given: Any) -> tuple[Slot, Any]:
+    """Return an Arrow table of pandas with its index where rules look for it, and the slot with a rule for it.
+
+    Files keep an index as a column, which has no rule of its own: it is not told as one that nobody expects.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import pyarrow as pa
+    >>> slot = Slot([], index=Rule("index", "str"))
+    >>> slot, table = index_as_column(slot, pa.table(pd.DataFrame({"a": [1]}, index=["x"])))
+    >>> table.column_names, slot.rules[0].name
+    (['a', 'index'], 'index')
+    """
+    if not hasattr(given, "column_names"):
+        return slot, given
+    kept = (given.schema.pandas_metadata or {}).get("index_columns", [])
+    names = [name for name in kept if isinstance(name, str) and name in given.column_names and not slot.rule(name)]
+    if not names:
+        return slot, given
+    if slot.index is None or len(names) > 1 or slot.rule("index") or "index" in {*given.column_names} - {*names}:
+        return slot, given.drop_columns(names)
+    rule = replace(slot.index, name="index", required=False)
+    renamed = given.rename_columns(["index" if name in names else name for name in given.column_names])
+    return replace(slot, rules=(*slot.rules, rule), index=None), renamed
 
 
 def converted(slot: Slot, frame: pl.DataFrame, mixed: set[str], name: str) -> tuple[Slot, pl.DataFrame, list[Found]]:

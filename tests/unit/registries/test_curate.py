@@ -131,6 +131,24 @@ def test_a_large_csv_whose_last_value_is_of_another_type_is_told_as_a_small_one_
         Curator(path, [Rule("n", "int")], lake).validate()
 
 
+@pytest.mark.parametrize("name", [None, "cell"])
+def test_the_index_of_a_pandas_frame_is_validated_in_its_file_too(lake, tmp_path, name):
+    rules = Slot([Rule("a", "int")], index=Rule("index", "str", regex="c.*", unique=True), extra="forbid")
+    schema = lake.Schema({"columns": rules}, name="indexed").save()
+    frame = pd.DataFrame({"a": [1, 2, 3]}, index=pd.Index(["c1", "c2", "c3"], name=name))
+    Curator(frame, schema, lake).save_artifact(key="x.parquet")
+    assert not stale(lake)
+    bad = frame.set_axis(pd.Index(["c1", "x", "c1"], name=name), axis="index")
+    bad.to_parquet(tmp_path / "bad.parquet")
+    told = [
+        (fault.reason, fault.column, fault.rows) for fault in Curator(tmp_path / "bad.parquet", schema, lake).validate()
+    ]
+    assert told == [(fault.reason, fault.column, fault.rows) for fault in Curator(bad, schema, lake).validate()]
+    assert [reason for reason, *_ in told] == ["no_match", "duplicate"]
+    plain = lake.Schema({"columns": Slot([Rule("a", "int")], extra="forbid")}, name="plain").save()
+    assert Curator(bad, plain, lake).validate().ok and Curator(tmp_path / "bad.parquet", plain, lake).validate().ok
+
+
 def test_lists_of_labels_are_labels(lake, samples):
     curator = Curator(pl.DataFrame({"tags": [["treated", "control"], []]}), [Rule("tags", "list[cat[ULabel]]")], lake)
     assert curator.validate().ok
