@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lakehouse import config
-from lakehouse.cli import provenance, registering, storing
+from lakehouse.cli import provenance, registering, sourcing, storing
 from lakehouse.cli.later import EVERYWHERE, Later
 from lakehouse.cli.screen import LogLines, Options, Screen
 
@@ -407,4 +407,5 @@ app.add_typer(storing.cache, name="cache")
 app.add_typer(registering.registry, name="registry")
 app.add_typer(registering.migrate, name="migrate")
 app.add_typer(registering.imports, name="import")
+app.add_typer(sourcing.source, name="source")
 provenance.add_to(app)

@@ -9,7 +9,7 @@ from lakehouse.cli.screen import Screen
 from lakehouse.cli.text import visible
 from lakehouse.types import Progress
 
-__all__ = ["bar", "counted", "paced"]
+__all__ = ["bar", "counted", "downloaded", "paced"]
 
 
 @contextmanager
@@ -65,6 +65,27 @@ def counted(screen: Screen, what: str) -> Iterator[Progress]:
         rich.TextColumn("{task.description}", markup=False),
         rich.BarColumn(),
         rich.MofNCompleteColumn(),
+        rich.TimeElapsedColumn(),
+    )
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(what, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+@contextmanager
+def downloaded(screen: Screen, what: str) -> Iterator[Progress]:
+    """Show what is under way, with the bytes that came of a download; what is yielded takes these, and of how many."""
+    if not screen.shows_progress:
+        yield lambda done, total: None
+        return
+    from rich import progress as rich
+    from rich.console import Console
+
+    columns = (
+        rich.SpinnerColumn(),
+        rich.TextColumn("{task.description}", markup=False),
+        rich.BarColumn(),
+        rich.DownloadColumn(),
         rich.TimeElapsedColumn(),
     )
     with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:

@@ -23,6 +23,11 @@ _SPOKEN = (
     (r"lh\.add_registry\(\w+\) or (`lakehouse registry add [^`]*`)", r"\1"),
     (r"lh\.migrate\(\)", "`lakehouse migrate apply`"),
     (r"pass allow_loss=True if that is meant \(at= still", "pass --allow-loss if that is meant (--at still"),
+    (r"import_source\(path=\.\.\.\)", "`lakehouse source import ENTITY --path FILE`"),
+    (r"import_source\(path=\.\.\., version=\.\.\.\)", "`lakehouse source import ENTITY --path FILE --version VERSION`"),
+    (r"import_source\('([^']*)'\)", r"`lakehouse source import ENTITY --version \1`"),
+    (r"Source\(\.\.\.\)\.save\(\)", "`lakehouse source add`"),
+    (r"name it with format=, one of", "name it with --format, one of"),
     (r"pass user= or set LAKEHOUSE_USER", "set LAKEHOUSE_USER"),
 )
 

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["PACKAGE", "guide_files", "plain_version"]
+__all__ = ["PACKAGE", "guide_files", "plain_version", "version_order"]
 
 PACKAGE = "cellxgene-ontology-guide"
 """What it is called where packages are installed from."""
@@ -35,7 +35,7 @@ def guide_files(name: str, folder: Path | None = None) -> dict[str, Path]:
         return {}
     found = [match for file in place.iterdir() if (match := _FILE.fullmatch(file.name)) and match["name"] == name]
     named = {plain_version(match["version"]): place / match.string for match in found}
-    return dict(sorted(named.items(), key=lambda item: _order(item[0]), reverse=True))
+    return dict(sorted(named.items(), key=lambda item: version_order(item[0]), reverse=True))
 
 
 def plain_version(version: str) -> str:
@@ -57,6 +57,12 @@ def _installed() -> Path | None:
     return Path(next(iter(spec.submodule_search_locations))) / "data"
 
 
-def _order(version: str) -> list[tuple[int, str]]:
-    """Order versions by their numbers, so that 9 comes before 10."""
+def version_order(version: str) -> list[tuple[int, str]]:
+    """Return what versions are ordered by: their numbers, so that 9 comes before 10.
+
+    Examples
+    --------
+    >>> sorted(["release-10", "release-9"], key=version_order)
+    ['release-9', 'release-10']
+    """
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.findall(r"\d+|\D+", version)]

@@ -21,17 +21,27 @@ from registries.ontology.enriching import enrich
 from registries.ontology.guide import plain_version
 from registries.ontology.identity import entry_uid
 from registries.ontology.ingest import Rows, gathered
-from registries.ontology.obtain import is_url, obtain
+from registries.ontology.obtain import is_url, local_path, obtain
 from registries.ontology.published import PublicSource, choose, public_sources
 from registries.ontology.readers import read_source
-from registries.ontology.source import check_plain, source_uid
+from registries.ontology.source import Source, check_plain, source_uid
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot, Transaction
     from registries.instance import Instance
     from registries.ontology.term import Entry
 
-__all__ = ["Imported", "Wanted", "add_rows", "ensure_source", "import_source", "read_rows", "resolved", "stamped"]
+__all__ = [
+    "Imported",
+    "Wanted",
+    "add_rows",
+    "ensure_source",
+    "import_source",
+    "read_rows",
+    "resolved",
+    "source_record",
+    "stamped",
+]
 
 pc: Any = _compute
 _log = logging.getLogger("lakehouse")
@@ -138,7 +148,7 @@ def chosen(registry: type[Entry], snapshot: Snapshot | None, wanted: Wanted) -> 
 def _plain(path: StrPath) -> str:
     """Return the absolute path of a file, or its URL."""
     text = os.fspath(path)
-    return text if is_url(text) else str(Path(text).expanduser().absolute())
+    return text if is_url(text) else str(local_path(text).absolute())
 
 
 def _name(path: str) -> str:
@@ -162,23 +172,15 @@ def _registered(snapshot: Snapshot, entity: str) -> tuple[list[PublicSource], li
         if known is not None and known.file is not None:
             found.append((row["pinned"], known))
             continue
-        found.append((row["pinned"], _of_row(row)))
+        found.append((row["pinned"], of_row(row)))
     return [one for pinned, one in found if pinned], [one for pinned, one in found if not pinned]
 
 
-def _of_row(row: Mapping[str, Any]) -> PublicSource:
-    return PublicSource(
-        entity=row["entity"],
-        source=row["name"],
-        organism=row["organism"],
-        version=row["version"],
-        url=row["url"],
-        format=row["format"] or "",
-        prefix=row["prefix"] or "",
-        licence=row["licence"] or "",
-        checksum=row["checksum"] or "",
-        title=row["title"] or "",
-    )
+def of_row(row: Mapping[str, Any]) -> PublicSource:
+    """Return the source that a row of an instance tells of."""
+    shared = ("entity", "organism", "version", "url", "format", "prefix", "licence", "checksum", "title")
+    fields: dict[str, Any] = {field: row[field] or "" for field in shared}
+    return PublicSource(source=row["name"], **fields)
 
 
 def resolved(registry: type[Entry], wanted: Wanted, home: Instance | None) -> tuple[PublicSource, Path]:
@@ -271,7 +273,15 @@ def ensure_source(txn: Transaction, home: Instance, source: PublicSource) -> Non
     """Save the row of a source if there is none; it is pinned where no version of it is."""
     like = txn.snapshot.lookup("source", "entity", [source.entity]).to_pylist()
     pinned = any(row["pinned"] and (row["name"], row["organism"]) == (source.source, source.organism) for row in like)
-    record = home.Source(
+    record = source_record(home, source)
+    record.pinned = not pinned
+    if txn.snapshot.get("source", record.own_uid()) is None:
+        record.plan_save(txn, home)
+
+
+def source_record(home: Instance, source: PublicSource) -> Source:
+    """Return a record of a source, which is not saved."""
+    return home.Source(
         entity=source.entity,
         name=source.source,
         organism=source.organism,
@@ -282,10 +292,7 @@ def ensure_source(txn: Transaction, home: Instance, source: PublicSource) -> Non
         prefix=source.prefix or None,
         licence=source.licence or None,
         checksum=source.checksum or None,
-        pinned=not pinned,
     )
-    if txn.snapshot.get("source", record.own_uid()) is None:
-        record.plan_save(txn, home)
 
 
 def ensure_organisms(txn: Transaction, home: Instance, table: pa.Table) -> None:

@@ -6,17 +6,15 @@ import logging
 import weakref
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import RecordNotFound
 from registries.ontology.importing import Wanted, chosen
-from registries.ontology.obtain import download_folder
+from registries.ontology.obtain import at_hand
 from registries.ontology.public import PublicEntries, public_entries
 
 if TYPE_CHECKING:
     from registries.instance import Instance
-    from registries.ontology.published import PublicSource
     from registries.ontology.term import Entry
 
 __all__ = ["nearby"]
@@ -43,7 +41,7 @@ def _at_hand(registry: type[Entry], home: Instance, organism: str | None) -> boo
         source = chosen(registry, home.snapshot(), Wanted(organism=organism))
     except RecordNotFound:  # no source is known for it
         return False
-    file = _file_of(source)
+    file = at_hand(source)
     if file is None:
         return False
     if (size := file.stat().st_size) > _LARGEST:
@@ -57,14 +55,3 @@ def _at_hand(registry: type[Entry], home: Instance, organism: str | None) -> boo
         )
         return False
     return True
-
-
-def _file_of(source: PublicSource) -> Path | None:
-    """Return the file of a source that is on this machine, or None."""
-    if source.file is not None:
-        return source.file if source.file.is_file() else None
-    if "://" not in source.url:
-        path = Path(source.url).expanduser()
-        return path if source.url and path.is_file() else None
-    files = sorted(download_folder(source).glob("*"))
-    return next((file for file in files if file.is_file() and file.suffix != ".part"), None)

@@ -10,11 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from formats.remote import RemoteOptions, check_url, filesystem, is_remote, reaching, scrubbed
 from lakehouse.config import cache_settings
 from lakehouse.errors import (
     ConfigurationError,
+    InputError,
     InvalidFile,
     LakehouseError,
     NotFound,
@@ -26,7 +28,7 @@ from lakehouse.types import Progress
 from registries.ontology.guide import PACKAGE
 from registries.ontology.published import PublicSource
 
-__all__ = ["download_folder", "is_url", "obtain"]
+__all__ = ["at_hand", "download_folder", "is_url", "local_path", "obtain"]
 
 _TRIES = 3
 _CHUNK = 1 << 20
@@ -78,14 +80,14 @@ def obtain(
     Unavailable
         When it is not on this machine, and cannot be downloaded; the message names the other ways.
     """
-    given = path or source.file or (None if is_url(source.url) else Path(source.url).expanduser())
+    given = path or source.file or (None if is_url(source.url) else local_path(source.url))
     if given is not None:
         if not given.is_file():
             raise RecordNotFound(f"{source}: there is no file {shown(str(given))}")
         return _checked(given, source) if path is None else given
     folder = _folder_of(source.url) if apart else download_folder(source)
     name = _name_of(source.url)
-    kept = sorted(file for file in folder.glob("*") if file.is_file() and not file.name.endswith(".part"))
+    kept = _kept(folder)
     if kept:
         return _checked(next((file for file in kept if file.name == name), kept[0]), source)
     return _download(source, folder / name, progress, remote or RemoteOptions())
@@ -94,6 +96,42 @@ def obtain(
 def is_url(text: str) -> bool:
     """Return whether a text names something to be downloaded."""
     return "://" in text and not text.startswith("file://")
+
+
+def local_path(text: str) -> Path:
+    """Return the path that a path or a ``file://`` URL names.
+
+    Raises
+    ------
+    InputError
+        When the URL names another machine, or no file.
+
+    Examples
+    --------
+    >>> local_path("file:///data/my%20terms.obo").as_posix(), local_path("terms.obo").as_posix()
+    ('/data/my terms.obo', 'terms.obo')
+    """
+    if not text.startswith("file://"):
+        return Path(text).expanduser()
+    parts = urlsplit(text)
+    if parts.netloc not in ("", "localhost") or not parts.path.strip("/"):
+        raise InputError(f"{shown(text)} names no file of this machine: write file:///folder/file, or the path alone")
+    return Path(url2pathname(parts.path))
+
+
+def at_hand(source: PublicSource) -> Path | None:
+    """Return the file of a source that is on this machine already, or None; the network is never asked."""
+    if source.file is not None:
+        return source.file if source.file.is_file() else None
+    if is_url(source.url):
+        return next(iter(_kept(download_folder(source))), None)
+    path = local_path(source.url) if source.url else None
+    return path if path is not None and path.is_file() else None
+
+
+def _kept(folder: Path) -> list[Path]:
+    """Return the files of a folder of downloads, without those that are only half there."""
+    return sorted(file for file in folder.glob("*") if file.is_file() and not file.name.endswith(".part"))
 
 
 def _name_of(url: str) -> str:

@@ -136,17 +136,18 @@ class Entry(Record, abstract=True):
         organism: str | None = None,
         path: StrPath | None = None,
         format: str | None = None,
+        progress: Progress | None = None,
     ) -> Upgrade:
         """Return what another version of a source would change; ``apply()`` of that does it, in one commit.
 
-        uids, links and synonyms that users added stay. Parameters as for :meth:`import_source`.
+        uids, links and synonyms that users added stay. Parameters as for :meth:`import_source`, except that the newest version that is known is meant, where none is given.
 
         Raises
         ------
         InputError
             When nothing of the source is in the registry.
         """
-        wanted = Wanted(version=version, source=source, organism=organism, path=path, format=format)
+        wanted = Wanted(version=version, source=source, organism=organism, path=path, format=format, progress=progress)
         return planned(cls, wanted)
 
     @classmethod

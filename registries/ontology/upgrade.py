@@ -16,10 +16,11 @@ from lakehouse.engine.scan import quoted
 from lakehouse.errors import InputError, shown
 from registries.links import HOLDERS, link_table
 from registries.ontology.enriching import replaced, with_synonyms
+from registries.ontology.guide import version_order
 from registries.ontology.identity import entry_uid
 from registries.ontology.importing import Wanted, add_rows, chosen, ensure_source, read_rows, resolved, stamped
 from registries.ontology.ingest import Rows
-from registries.ontology.published import PublicSource
+from registries.ontology.published import PublicSource, public_sources
 from registries.ontology.source import source_uid
 from registries.repointing import repoint_column
 
@@ -143,7 +144,7 @@ def planned(registry: type[Entry], wanted: Wanted) -> Upgrade:
     home = registry.home()
     mine = chosen(registry, home.snapshot(), Wanted(source=wanted.source, organism=wanted.organism))
     asked = Wanted(
-        version=wanted.version,
+        version=wanted.version or (_newest(mine) if wanted.path is None else None),
         source=wanted.source or mine.source,
         organism=wanted.organism or mine.organism,
         path=wanted.path,
@@ -158,6 +159,12 @@ def planned(registry: type[Entry], wanted: Wanted) -> Upgrade:
         )
     source, file = resolved(registry, asked, home)
     return Upgrade(registry, source, read_rows(registry, source, file, wanted.format))
+
+
+def _newest(mine: PublicSource) -> str:
+    """Return the newest version that is known of a source."""
+    like = [one for one in public_sources(mine.entity) if (one.source, one.organism) == (mine.source, mine.organism)]
+    return max((one.version for one in (mine, *like)), key=version_order)
 
 
 def _current(registry: type[Entry], snapshot: Snapshot, source: PublicSource) -> pa.Table:

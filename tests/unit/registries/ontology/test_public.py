@@ -234,3 +234,16 @@ def served(folder, cut=None):
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def test_a_file_url_names_a_file_of_this_machine(lake, small, tmp_path):
+    spaced = small.rename(tmp_path / "my terms.obo")
+    url = spaced.as_uri()
+    assert "%20" in url
+    assert lake.CellType.public(path=url, source="cl").get("T cell")["ontology_id"] == "CL:0000084"
+    lake.Source(entity="CellType", name="mine", version="1", url=url, prefix="CL").save()
+    assert lake.CellType.import_source(source="mine").added == 5
+    with pytest.raises(RecordNotFound, match="absent"):
+        lake.CellType.public(path="file:///absent.obo")
+    with pytest.raises(InputError, match="this machine"):
+        lake.CellType.public(path="file://host/cl.obo")

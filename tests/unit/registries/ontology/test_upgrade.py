@@ -196,3 +196,10 @@ def test_real_pairs_of_versions_are_upgraded(lake, real, entity, source, old, ne
     assert len(after) == len(before) + added
     again = registry.upgrade_source("new", source=source, path=real / new)
     assert not (again.new or again.renamed or again.obsolete or again.dropped)
+
+
+def test_an_upgrade_that_names_no_version_goes_to_the_newest_that_is_known(lake, versions):
+    source = lake.CellType.public().source
+    lake.CellType.import_source("1", path=versions[0], source="cl")
+    assert lake.Source.get(name="cl", version="1").pinned
+    assert lake.CellType.upgrade_source(source="cl").source == source
