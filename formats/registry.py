@@ -298,7 +298,10 @@ def _by_both(obj: object, suffix: str) -> Format:
     if (fmt := next((one for one in candidates if one.accepts(obj)), None)) is not None:
         return fmt
     hint = " or ".join(_suffixes_for(obj)) or "nothing"
-    raise UnknownFormat(f"{suffix!r} holds no {type(obj).__qualname__}, which is written as {hint}")
+    takes = " or ".join(sorted({name.rpartition(".")[2] for fmt in candidates for name in fmt.types}))
+    raise UnknownFormat(
+        f"{suffix!r} holds no {type(obj).__qualname__}, which is written as {hint}{takes and f'; {suffix} takes {takes}'}"
+    )
 
 
 def _suffixes_for(obj: object) -> list[str]:

@@ -109,7 +109,8 @@ def describe(artifact: Artifact) -> ArtifactDescription:
     snapshot = home.snapshot()
     fmt = by_name(artifact.format)
     path = readable(artifact, fmt)
-    content = fmt.describe(path) if artifact.size else Description(artifact.format, artifact.kind)
+    is_readable = artifact.size or artifact.suffix in fmt.empty_suffixes
+    content = fmt.describe(path) if is_readable else Description(artifact.format, artifact.kind)
     user = snapshot.get("user", artifact.created_by) or {}
     run = (snapshot.get("run", artifact.run) or {}) if artifact.run else {}
     transform = (snapshot.get("transform", run["transform"]) or {}) if run else {}

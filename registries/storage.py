@@ -6,7 +6,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Self
 
-from formats.remote import READ_ONLY, is_remote
+from formats.remote import READ_ONLY
 from lakehouse.errors import InputError, ReadOnly, shown
 from lakehouse.types import Progress
 from registries.column import Column, column
@@ -138,10 +138,12 @@ class Storage(Record, natural=("root",)):
 
         Raises
         ------
-        NotFound, Unavailable, ConfigurationError
-            When it is not, or cannot be reached.
+        NotFound, Unavailable, ConfigurationError, Unsupported
+            When it is not, cannot be reached, or is of a kind that nothing here reads.
         """
-        if self.is_saved or not is_remote(self.root):
+        if (
+            self.is_saved or "://" not in self.root or self.root.startswith("file:")
+        ):  # a folder is made when it is needed
             return
         self.check()
         if len(home.snapshot().lookup("storage", "root", [self.root])):

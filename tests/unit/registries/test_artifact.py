@@ -161,6 +161,7 @@ def test_an_empty_table_file_is_admitted(lake, tmp_path):
         for source in (tmp_path / name, b""):
             found = lake.Artifact(source, key=f"{type(source).__name__}/{name}").save()
             assert (found.load().shape, found.load(as_="polars").shape, found.kind) == ((0, 0), (0, 0), "dataframe")
+            assert "shape: 0 x 0" in str(found.describe())
             with found.open() as lazy:
                 assert lazy.collect().shape == (0, 0)
             with pytest.raises(InvalidQuery, match="no columns"):

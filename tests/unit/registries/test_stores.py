@@ -8,7 +8,7 @@ import shutil
 import polars as pl
 import pytest
 
-from lakehouse.errors import DataLoss, InputError, InvalidKey, RecordNotFound
+from lakehouse.errors import DataLoss, InputError, InvalidKey, RecordNotFound, Unsupported
 from registries.instance import Instance
 
 
@@ -118,6 +118,13 @@ def test_a_storage_of_another_instance_is_refused(lake, tmp_path):
 def test_the_instances_own_folders_are_no_storages(lake, inside):
     with pytest.raises(InputError, match="of the instance's own"):
         lake.Storage(root=str(lake.root / inside)).save()
+
+
+@pytest.mark.parametrize("root", ["ftp://host/x", "S3://bucket", "hdfs://x"])
+def test_a_kind_of_storage_that_nothing_reads_is_not_recorded(lake, root):
+    with pytest.raises(Unsupported, match=r"cannot be used here: name a local folder, .*s3://"):
+        lake.Storage(root=root).save()
+    assert lake.Storage.filter().count() == 0
 
 
 def test_a_file_is_no_storage(lake, tmp_path):
