@@ -51,7 +51,8 @@ class Curator:
     """
 
     def __init__(self, data: Any, schema: Any, home: Instance) -> None:
-        self.data, self._home = data, home
+        self.data = data.collect() if hasattr(data, "collect_schema") and hasattr(data, "collect") else data
+        self._home = home
         self._foreign: Any = None
         self.schema: Schema | None = None
         self.definition = self._define(schema)

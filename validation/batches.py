@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from validation.checks import Resolver, in_order, known_to, tolerated
 from validation.found import Found, at_rows, joined
 from validation.frames import looked, taken
-from validation.prepared import converted, index_as_column
+from validation.prepared import converted, index_as_column, ungrouped
 from validation.report import EXAMPLES, MOST_ROWS, Fault
 from validation.rules import Rule, Slot
 
@@ -102,7 +102,7 @@ class _Across:
 
     def take(self, given: pl.DataFrame, frame: pl.DataFrame, start: int) -> list[Found]:
         """Take the next batch as it came and converted, and return what is out of order in it."""
-        found = []
+        found = [] if start else [Found(fault) for fault in ungrouped(self._slot, frame, self._name)]
         for rule in self._slot.rules:
             if rule.name not in frame.columns or rule.forbidden:
                 continue

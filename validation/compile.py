@@ -160,10 +160,15 @@ def _on_polars(one: Check, data: Any) -> Any:
     import polars as pl
 
     frame: Any = data.lazyframe.select(pl.col(data.key)).collect()
-    flags = one.flags(frame.to_series())
+    flags = _flags(one, frame.to_series())
     if flags if isinstance(flags, bool) else flags.all():
         return True  # pandera looks at each flag several times
     return pl.LazyFrame({"flags": _spread(flags, frame.height)})
+
+
+def _flags(one: Check, series: pl.Series) -> pl.Series | bool:
+    """Return what passes a check; missing values do, of which a whole column may be of no type at all."""
+    return True if series.null_count() == len(series) else one.flags(series)
 
 
 def _spread(flags: pl.Series | bool, height: int) -> pl.Series:  # noqa: FBT001  what a check returns
@@ -178,7 +183,7 @@ def _on_arrow(one: Check, data: Any) -> Any:
     import pyarrow as pa
 
     series: Any = pl.from_arrow(data.table[data.key])
-    made = _spread(one.flags(series), len(series))
+    made = _spread(_flags(one, series), len(series))
     return data.table.append_column("check_output", made.to_arrow().cast(pa.bool_()))
 
 
@@ -188,7 +193,7 @@ def _on_pandas(one: Check, series: Any) -> Any:
 
     made, mixed = of_pandas(series)
     if mixed is None:
-        flags = _spread(one.flags(made), len(series))
+        flags = _spread(_flags(one, made), len(series))
     else:  # that is the fault: nothing else can be told of such a column
         rows = pl.Series(range(len(series)), dtype=pl.Int64)
         flags = ~rows.is_in(mixed.rows) if one.reason == "wrong_dtype" else rows.is_not_null()

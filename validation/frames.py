@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import InputError, shown
-from validation.checks import Resolver
+from validation.checks import Resolver, checks_of, fits
 from validation.compile import Failure, compiled, failures
 from validation.found import Found, at_rows
 from validation.mixed import Mixed, of_objects, of_pandas
-from validation.prepared import comparable, converted, index_as_column
+from validation.prepared import comparable, converted, index_as_column, ungrouped
 from validation.report import MOST_ROWS, Fault
 from validation.rules import Rule, Slot
 from validation.vocabulary import Vocabulary
@@ -88,7 +88,13 @@ def _of_arrow(given: Any) -> Taken:
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
         raise InputError(f"column {shown(twice[0])} is there twice: rename one")
-    made: Any = pl.from_arrow(given)
+    try:
+        made: Any = pl.from_arrow(given)
+    except pl.exceptions.PolarsError as error:
+        kinds = ", ".join(f"{field.name} ({field.type})" for field in given.schema)
+        raise InputError(
+            f"a column is of a type that cannot be read: {shown(kinds, 200)}: {shown(str(error), 80)}"
+        ) from None
     return Taken(made)
 
 
@@ -161,13 +167,13 @@ def frame_faults(slot: Slot, given: Any, resolve: Resolver, *, name: str = "colu
 def looked(slot: Slot, part: Taken, resolve: Resolver, name: str) -> tuple[list[Found], pl.DataFrame]:
     """Return everything that is wrong with a frame, and its columns, converted where rules say so."""
     told = [*part.faults, *_extra(slot, part.frame, name), *_forbidden(slot, part.frame, name)]
+    told += ungrouped(slot, part.frame, name)
     if not (part.frame.height or (part.index is not None and len(part.index))):  # an index may be all there is
         told.append(Fault("empty", name, None, "has no rows", is_note=True))
     mixed = {fault.column for fault in part.faults if fault.reason in _UNTYPED and fault.column}
     slot, frame, stuck = converted(slot, part.frame, mixed, name)
     slot, unlike = comparable(slot, frame, mixed, name)
-    schema = compiled(_checked(slot, frame, mixed), resolve, "polars")
-    failed = [_found(failure, slot, frame, name) for failure in failures(schema, frame)]
+    failed = _judged(_checked(slot, frame, mixed), frame, resolve, name)
     return [*map(Found, told), *stuck, *map(Found, unlike), *failed, *_of_index(slot, part, resolve, name)], frame
 
 
@@ -208,18 +214,50 @@ def column_faults(rule: Rule, series: pl.Series, resolve: Resolver, *, name: str
 
 def _of_column(rule: Rule, series: pl.Series, resolve: Resolver, name: str) -> list[Found]:
     slot, frame, stuck = converted(Slot((rule,), extra="allow"), series.alias(rule.name).to_frame(), set(), name)
-    schema = compiled(slot, resolve, "polars")
-    return stuck + [_found(failure, slot, frame, name) for failure in failures(schema, frame)]
+    return [*stuck, *_judged(slot, frame, resolve, name)]
+
+
+def _judged(slot: Slot, frame: pl.DataFrame, resolve: Resolver, name: str) -> list[Found]:
+    """Return what pandera finds; a column of another type than its rule's is told as that alone."""
+    found: list[Found] = []
+    rules = []
+    for rule in slot.rules:
+        if rule.name in frame.columns and not rule.forbidden:
+            rule, apart = _apart(rule, frame[rule.name], resolve, name)
+            found += apart
+        rules.append(rule)
+    slot = replace(slot, rules=rules)
+    return found + [_found(one, slot, frame, name) for one in failures(compiled(slot, resolve, "polars"), frame)]
+
+
+def _apart(rule: Rule, series: pl.Series, resolve: Resolver, name: str) -> tuple[Rule, list[Found]]:
+    """Return what is left of a rule for pandera, and what was found without it: it lists values as text."""
+    import polars as pl
+
+    found = []
+    if not fits(series, rule):
+        told = f"is not of dtype {rule.dtype}, but {series.dtype}"
+        found.append(Found(Fault("wrong_dtype", name, rule.name, told, examples=(str(series.dtype),))))
+        rule = Rule(rule.name, nullable=rule.nullable)
+    elif series.null_count() == len(series):
+        rule = Rule(rule.name, nullable=rule.nullable)
+    if not isinstance(series.dtype, pl.Duration | pl.BaseExtension):
+        return rule, found
+    if series.null_count() and not rule.nullable:
+        found.append(at_rows(Fault("null", name, rule.name, "is missing"), series.is_null().arg_true()))
+    for one in checks_of(rule, resolve):
+        flags = one.flags(series)
+        if not isinstance(flags, bool) and len(rows := (~flags.fill_null(value=True)).arg_true()):
+            found.append(at_rows(Fault(one.reason, name, rule.name, one.message), rows, series.gather(rows), rule))
+    return Rule(rule.name, nullable=True), found
 
 
 def _found(failure: Failure, slot: Slot, frame: pl.DataFrame, name: str) -> Found:
     column = failure.column if failure.column in frame.columns else None
     flags = failure.flags
-    if flags is None or len(flags) != frame.height or failure.reason in ("wrong_dtype", "missing_column"):
-        examples = (str(frame[column].dtype),) if column is not None and failure.reason == "wrong_dtype" else ()
-        told = failure.message + (f", but {examples[0]}" if examples else "")
+    if flags is None or len(flags) != frame.height or failure.reason == "missing_column":
         hint = _near_column(failure, slot, frame) if failure.reason == "missing_column" else None
-        return Found(Fault(failure.reason, name, failure.column, told, examples=examples, suggestion=hint))
+        return Found(Fault(failure.reason, name, failure.column, failure.message, suggestion=hint))
     rows = (~flags.fill_null(value=True)).arg_true()
     fault = Fault(failure.reason, name, failure.column, failure.message)
     values = None if column is None else frame[column].gather(rows)

@@ -13,7 +13,7 @@ from validation.rules import Relation, Rule, Slot
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["comparable", "converted", "index_as_column"]
+__all__ = ["comparable", "converted", "index_as_column", "ungrouped"]
 
 
 def index_as_column(slot: Slot, given: Any) -> tuple[Slot, Any]:
@@ -107,6 +107,24 @@ def comparable(slot: Slot, frame: pl.DataFrame, mixed: set[str], name: str) -> t
                 Fault("not_comparable", name, None, f"{one} cannot be told: they are {kinds[0]} and {kinds[1]}")
             )
     return replace(slot, relations=kept), faults
+
+
+def ungrouped(slot: Slot, frame: pl.DataFrame, name: str) -> list[Fault]:
+    """Return the columns of groups that are not there, and have no rule that tells it.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> slot = Slot([], unique_together=[("a", "b")])
+    >>> ungrouped(slot, pl.DataFrame({"a": [1]}), "columns")[0].message
+    'is missing, and is needed for a and b together'
+    """
+    return [
+        Fault("missing_column", name, side, f"is missing, and is needed for {' and '.join(group)} together")
+        for group in slot.unique_together
+        for side in group
+        if side not in frame.columns and slot.rule(side) is None
+    ]
 
 
 def _nulls(frame: pl.DataFrame, relation: Relation) -> tuple[int, int]:

@@ -204,6 +204,7 @@ class Rule:
             raise self._contradicts(f"no value is {word[0]} {low} and {word[1]} {high}")
         if self.kind in ("str", "bool", "cat") and any(getattr(self, bound) is not None for bound in _BOUNDS):
             raise self._contradicts(f"values of dtype {self.dtype} have no bounds")
+        self._check_counts()
         shortest, longest = self.min_length, self.max_length
         if shortest is not None and longest is not None and shortest > longest:
             raise self._contradicts(f"no value has at least {shortest} and at most {longest} characters or items")
@@ -211,8 +212,19 @@ class Rule:
             raise self._contradicts("isin is empty, so no value is admitted")
         if self.order not in (None, "increasing", "decreasing"):
             raise self._refused(f"order = {shown(self.order)}: 'increasing' or 'decreasing' is accepted")
-        if self.max_unknown is not None and self.max_unknown < 0:
-            raise self._refused(f"max_unknown = {self.max_unknown}: a number that is not negative is accepted")
+
+    def _check_counts(self) -> None:
+        most: Any = self.max_unknown
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int | float) or not most >= 0):
+            raise self._refused(f"max_unknown = {shown(most)}: a number that is not negative is accepted")
+        for name in ("min_length", "max_length", "ncols"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+                raise self._refused(f"{name} = {shown(value)}: a whole number that is not negative is accepted")
+        if self.terms and not self.registries:
+            raise self._refused(
+                "terms go beside a registry, such as dtype='cat[ULabel]'; isin lists values without one"
+            )
 
     def _check_text(self) -> None:
         given: Any = self.regex
@@ -330,6 +342,12 @@ class Slot:
     def __post_init__(self) -> None:
         for name in ("rules", "relations", "unique_together"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        groups: Sequence[Any] = self.unique_together
+        for group in groups:
+            if isinstance(group, str) or not all(isinstance(name, str) for name in group):
+                raise InputError(
+                    f"unique_together holds {shown(group)}: groups of names such as ('a', 'b') are accepted"
+                )
         names = [rule.name for rule in self.rules]
         for name in names:
             if names.count(name) > 1:

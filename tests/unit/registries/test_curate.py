@@ -82,6 +82,13 @@ def test_columns_that_are_to_be_converted_are_converted_unless_a_value_would_be_
     assert [fault.column for fault in curator.validate()] == ["x"]
 
 
+def test_a_lazy_frame_is_a_frame(lake, samples):
+    curator = Curator(frame(condition=["Dosed", "control"]).lazy(), samples, lake)
+    assert [fault.rows for fault in curator.validate()] == [(0,)]
+    assert [fix.after for fix in curator.standardize()] == ["treated"]
+    assert curator.save_artifact(key="lazy.parquet").labels.get(feature="condition")
+
+
 def test_data_in_memory_are_no_files(lake):
     with pytest.raises(InputError, match=r"curate\(data, schema\)"):
         check_files(lake, pd.DataFrame({"a": [1]}), "s")

@@ -301,6 +301,44 @@ def test_a_mixed_index_is_a_fault_where_it_has_a_rule():
     assert found(Slot([Rule("a")], index=Rule("index", "str")), frame) == [("mixed_types", "index", (1,))]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.to_timedelta([1, None]),
+        pd.PeriodIndex(["2026-01", None], freq="M"),
+        pd.arrays.IntervalArray.from_tuples([(0, 1), None]),
+    ],
+    ids=["spans", "periods", "intervals"],
+)
+def test_types_that_have_no_rule_are_told_and_not_tripped_over(values: Any):
+    frame = pd.DataFrame({"a": values})
+    assert found(Slot([Rule("a", "int", ge=0, unique=True, nullable=True)]), frame) == [("wrong_dtype", "a", ())]
+    assert found(Slot([Rule("a", nullable=True)]), frame) == []
+    assert found(Slot([Rule("a")]), frame) == [("null", "a", (1,))]
+    assert found(Slot([Rule("a", unique=True, nullable=True)]), pd.concat([frame, frame])) == [
+        ("duplicate", "a", (0, 2))
+    ]
+
+
+def test_a_column_without_a_type_passes_where_values_may_be_missing():
+    frame = pl.DataFrame({"a": [None, None]})
+    text = Rule("a", "cat[CellType]", nullable=True, regex="x", min_length=2, isin=["q"], unique=True)
+    for rule in (
+        text,
+        Rule("a", "int", nullable=True, ge=3, order="increasing"),
+        Rule("a", "list[str]", nullable=True),
+    ):
+        assert not found(Slot([rule]), frame)
+        for backend, given in (("polars", frame), ("pandas", frame.to_pandas()), ("pyarrow", frame.to_arrow())):
+            assert not failures(compiled(Slot([rule]), resolve, backend), given)
+
+
+def test_a_wrong_type_is_one_fault():
+    slot = Slot([Rule("a", "str", regex="x", min_length=2, isin=["q"])])
+    (fault,) = frame_faults(slot, pl.DataFrame({"a": [1]}), resolve)
+    assert (fault.reason, fault.message) == ("wrong_dtype", "is not of dtype str, but Int64")
+
+
 def test_columns_of_several_levels_and_what_is_no_frame_are_refused():
     frame = pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")]))
     for given in (frame, {"a": [1]}, 3, "a.csv"):

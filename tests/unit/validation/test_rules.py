@@ -10,6 +10,11 @@ import pytest
 from lakehouse.errors import InputError, InvalidFile, UnknownField
 from validation import Relation, Rule, Slot, Spec
 
+
+def _any(value: Any) -> Any:
+    return value
+
+
 REFUSED: list[tuple[str, Any, str]] = [
     ("no name", lambda: Rule(""), "no name"),
     ("an unknown dtype", lambda: Rule("a", "flaot"), "did you mean 'float'"),
@@ -32,6 +37,12 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("no regular expression", lambda: Rule("a", "str", regex="("), "regex"),
     ("an organism without a registry", lambda: Rule("a", "str", organism="human"), "goes with a registry"),
     ("a negative tolerance", lambda: Rule("a", "cat[ULabel]", max_unknown=-1), "not negative"),
+    ("a tolerance that is text", lambda: Rule("a", "cat[ULabel]", max_unknown=_any("x")), "not negative"),
+    ("a tolerance that is NaN", lambda: Rule("a", "cat[ULabel]", max_unknown=float("nan")), "not negative"),
+    ("a length that is text", lambda: Rule("a", "str", min_length=_any("x")), "whole number"),
+    ("a length below zero", lambda: Rule("a", "str", max_length=-1), "whole number"),
+    ("terms without a registry", lambda: Rule("a", "str", terms=("x",)), "beside a registry"),
+    ("a group that is one name", lambda: Slot([], unique_together=_any(["ab"])), "groups of names"),
     ("another order", lambda: Rule("a", "int", order="up"), "increasing"),
     ("a column twice", lambda: Slot([Rule("a"), Rule("a")]), "two rules"),
     ("another word for extra columns", lambda: Slot([], extra="ignore"), "extra"),
