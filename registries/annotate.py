@@ -26,7 +26,17 @@ if TYPE_CHECKING:
     from lakehouse.engine import Snapshot, Transaction
     from registries.instance import Instance
 
-__all__ = ["Labels", "Under", "attach", "feature_row", "label_named", "names_of", "remove_annotations", "saved_in"]
+__all__ = [
+    "Labels",
+    "Under",
+    "attach",
+    "check_admitted",
+    "feature_row",
+    "label_named",
+    "names_of",
+    "remove_annotations",
+    "saved_in",
+]
 
 
 @dataclass(frozen=True)
@@ -336,6 +346,20 @@ def _meeting(txn: Transaction, home: Instance, choice: Choice, uids: list[str]) 
     """Return those of the uids whose records meet a choice's look-ups, with what the transaction itself wrote."""
     query = Query.of(choice.registry, home).filter(uid__in=uids, **dict(choice.lookups))
     return set(query.rows(txn.snapshot)["uid"].to_pylist())
+
+
+def check_admitted(txn: Transaction, home: Instance, table: str, uids: list[str], under: Under) -> None:
+    """Refuse labels of a registry, or some of them, that are no values of a feature.
+
+    Raises
+    ------
+    InputError
+        Naming them, and the dtype of the feature.
+    """
+    choices = under.dtype.choices
+    if all(choice.table != table for choice in choices):
+        raise InputError(f"Feature {shown(under.name)} has dtype {str(under.dtype)!r}: no {table} is among it")
+    _check_filters(txn, home, table, uids, choices, under)
 
 
 def _check_filters(

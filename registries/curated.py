@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Collected",
     "annotate",
-    "annotate_with",
     "collect",
     "column_of",
+    "feature_of",
     "index_of",
     "is_list",
+    "labels_named",
     "reindexed",
     "relisted",
     "replaced",
@@ -139,7 +140,10 @@ Collected: TypeAlias = dict[str, tuple[dict[str, list[str]], list[str]]]
 
 def annotate(artifact: Artifact, spec: Spec, parts: Mapping[str, Part], home: Instance) -> None:
     """Record the features of each slot and the labels that its columns hold."""
-    annotate_with(artifact, spec, collect(spec, parts), home)
+    for name, (found, index) in collect(spec, parts).items():
+        slot = spec.slots[name]
+        _label(artifact, slot, found, home)
+        _measure(artifact, name, slot, found, index, home)
 
 
 def collect(spec: Spec, parts: Mapping[str, Part]) -> Collected:
@@ -150,14 +154,6 @@ def collect(spec: Spec, parts: Mapping[str, Part]) -> Collected:
         for name, (slot, part) in found.items()
         if part is not None and part.kind in ("frame", "batches")
     }
-
-
-def annotate_with(artifact: Artifact, spec: Spec, collected: Collected, home: Instance) -> None:
-    """Record the features and labels that :func:`collect` found."""
-    for name, (found, index) in collected.items():
-        slot = spec.slots[name]
-        _label(artifact, slot, found, home)
-        _measure(artifact, name, slot, found, index, home)
 
 
 def _distinct(slot: Slot, part: Part) -> tuple[dict[str, list[str]], list[str]]:
@@ -183,7 +179,7 @@ def _label(artifact: Artifact, slot: Slot, found: Mapping[str, list[str]], home:
     for rule in slot.rules:
         if not rule.registries or rule.name not in found:
             continue
-        feature = _feature(rule, home)
+        feature = feature_of(rule, home)
         names = found[rule.name]
         for choice in rule.registries:
             known, uids = _uids(choice, rule, names, home)
@@ -195,6 +191,12 @@ def _label(artifact: Artifact, slot: Slot, found: Mapping[str, list[str]], home:
 
 def _uids(choice: str, rule: Rule, names: list[str], home: Instance) -> tuple[set[str], list[str]]:
     """Return which values are in a registry, and the uids of those that mean one record."""
+    valid, mapper = _mapped(choice, rule, names, home)
+    return valid, sorted(set(mapper.values()))
+
+
+def _mapped(choice: str, rule: Rule, names: list[str], home: Instance) -> tuple[set[str], dict[str, str]]:
+    """Return which values are in a registry, and by value the uid of the one record that it means."""
     found = parse_dtype(f"cat[{choice}]").choices[0]
     where = {**dict(found.lookups), **(rule.where or {})}
     registry = home.bound(found.registry)
@@ -202,11 +204,29 @@ def _uids(choice: str, rule: Rule, names: list[str], home: Instance) -> tuple[se
         registry, home, field=rule.field, fields=("uid",), organism=rule.organism, where=where
     )
     valid = [name for name, ok in zip(names, vocabulary.validate(names), strict=True) if ok]
-    mapper = vocabulary.standardize(valid, return_field="uid", return_mapper=True)
-    return set(valid), sorted(set(mapper.values()))
+    mapper: dict[str, str] = vocabulary.standardize(valid, return_field="uid", return_mapper=True)
+    return set(valid), mapper
 
 
-def _feature(rule: Rule, home: Instance) -> Feature:
+def labels_named(rule: Rule, names: list[str], home: Instance, *, first: bool = False) -> dict[str, tuple[str, str]]:
+    """Return table and uid of the record that each value of a column means, from the first registry that has it.
+
+    Parameters
+    ----------
+    first
+        Whether only the first registry is asked.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for choice in rule.registries[:1] if first else rule.registries:
+        valid, mapper = _mapped(choice, rule, names, home)
+        table = parse_dtype(f"cat[{choice}]").choices[0].table
+        found |= {name: (table, uid) for name, uid in mapper.items()}
+        names = [name for name in names if name not in valid]
+    return found
+
+
+def feature_of(rule: Rule, home: Instance) -> Feature:
+    """Return the feature that a column of a rule is, made where there is none."""
     rows = home.snapshot().lookup("feature", "name", [rule.name]).to_pylist()
     if rows:
         return home.Feature.from_row(rows[0], home)
@@ -232,5 +252,5 @@ def _measure(
             members = registry.filter(uid__in=uids).all()
             artifact.features.add_set(home.bound(FeatureSet).of(members), slot=name)
     elif found:
-        features = [_feature(rule, home) for rule in slot.rules if rule.name in found]
+        features = [feature_of(rule, home) for rule in slot.rules if rule.name in found]
         artifact.features.add_set(home.bound(FeatureSet).of(features), slot=name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from lakehouse.engine import Transaction
     from registries.instance import Instance
 
-__all__ = ["QUARANTINE", "Annotating", "stamps_of"]
+__all__ = ["QUARANTINE", "Annotating", "Links", "link", "stamps_of"]
 
 QUARANTINE = "quarantined"
 """The label of what is kept though it could not be read."""
-_Links = dict[str, dict[str, tuple[str, str, str | None]]]
+Links: TypeAlias = dict[str, dict[str, tuple[str, str, str | None]]]
+"""By the registry of labels, and by uid: artifact, label and feature."""
 _Values = dict[tuple[str, str], tuple[str, list[Any]]]
 _VALUES = value_table("artifact")
 
@@ -46,21 +47,21 @@ class Annotating:
         self, txn: Transaction, uids: Sequence[str | None], notes: Mapping[int, Note], bad: Collection[int]
     ) -> None:
         """Write what notes say of artifacts, by their place among the uids; what is bad gets a label that says so."""
-        links: _Links = {}
+        links: Links = {}
         for row in bad:
             if (uid := uids[row]) is not None:
-                _link(links, "ulabel", uid, self._labels[QUARANTINE], None)
+                link(links, "ulabel", uid, self._labels[QUARANTINE], None)
         there = {uid: note for row, note in notes.items() if row not in bad and (uid := uids[row]) is not None}
         for uid, note in there.items():
             for name in note.labels:
-                _link(links, "ulabel", uid, self._labels[name], None)
+                link(links, "ulabel", uid, self._labels[name], None)
         values = self._sorted(txn, there, links)
         for table, wanted in links.items():
-            self._write_links(txn, table, wanted)
+            self.write_links(txn, table, wanted)
         if values:
             self._write_values(txn, values)
 
-    def _sorted(self, txn: Transaction, notes: Mapping[str, Note], links: _Links) -> _Values:
+    def _sorted(self, txn: Transaction, notes: Mapping[str, Note], links: Links) -> _Values:
         """Return values of features; those of categorical ones are labels, and are added to the links."""
         features = _features(txn, notes.values())
         known: dict[tuple[str, str], tuple[str, str]] = {}
@@ -78,10 +79,11 @@ class Annotating:
                     if (name, label) not in known:
                         known[name, label] = label_named(txn, self._home, label, under, create=self._create)
                     table, target = known[name, label]
-                    _link(links, table, uid, target, under.uid)
+                    link(links, table, uid, target, under.uid)
         return values
 
-    def _write_links(self, txn: Transaction, label: str, wanted: dict[str, tuple[str, str, str | None]]) -> None:
+    def write_links(self, txn: Transaction, label: str, wanted: dict[str, tuple[str, str, str | None]]) -> None:
+        """Write links with labels of one registry; those that are there stay."""
         table = link_table("artifact", label)
         for uid in txn.snapshot.lookup(table, "uid", list(wanted))["uid"].to_pylist():
             del wanted[uid]
@@ -125,7 +127,8 @@ class Annotating:
             txn.insert(_VALUES, pa.table(arrays, schema=schema))
 
 
-def _link(links: _Links, table: str, artifact: str, label: str, feature: str | None) -> None:
+def link(links: Links, table: str, artifact: str, label: str, feature: str | None) -> None:
+    """Add a link of an artifact with a label of a registry, under a feature or none."""
     uid = link_uid(artifact, label, feature, link_table("artifact", table))
     links.setdefault(table, {})[uid] = artifact, label, feature
 

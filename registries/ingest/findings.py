@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from registries.curated import Collected
 
-__all__ = ["Columns", "Finding", "Findings"]
+__all__ = ["Columns", "Finding", "Findings", "weight_of"]
 
 Columns: TypeAlias = tuple[Sequence[Any], ...]
 """The fields of findings, one sequence for each: what a worker hands back, as it is packed many times faster so."""
@@ -38,6 +38,9 @@ class Finding(NamedTuple):
     collected: Collected | None = None
     reason: str | None = None
     message: str | None = None
+
+
+_COLLECTED = Finding._fields.index("collected")
 
 
 class Findings:
@@ -99,3 +102,15 @@ class Findings:
     def columns(self) -> Columns:
         """Return the lists, one for each field."""
         return tuple(getattr(self, name) for name in Finding._fields)
+
+
+def weight_of(columns: Columns) -> int:
+    """Return how many names a schema collected in files.
+
+    Examples
+    --------
+    >>> weight_of(Findings.of([Finding(collected={"columns": ({"donor": ["D1", "D2"]}, ["a"])})]).columns())
+    3
+    """
+    parts = [part for collected in columns[_COLLECTED] if collected for part in collected.values()]
+    return sum(len(index) + sum(map(len, found.values())) for found, index in parts)

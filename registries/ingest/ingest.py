@@ -18,6 +18,7 @@ from registries.ingest.batch import Batch
 from registries.ingest.checking import check_annotations
 from registries.ingest.describing import share
 from registries.ingest.entries import Entries, Source
+from registries.ingest.findings import weight_of
 from registries.ingest.manifest import source_of
 from registries.ingest.options import Options
 from registries.ingest.outcomes import Outcome, Outcomes
@@ -39,6 +40,8 @@ __all__ = ["Ingest"]
 
 _BATCH, _SECONDS = 20_000, 30.0
 """Files, or seconds, after which what was read is registered."""
+_VALUES = 1_000_000
+"""Names that a schema collected, after which files are registered: a file may name some ten thousand genes."""
 _THREADS = 16
 """Objects of a bucket that are asked for at once, where no executor is given."""
 
@@ -170,16 +173,17 @@ class Ingest:
 
     def _batches(self, entries: Entries, places: Sequence[int], placing: Placing) -> Iterator[Batch]:
         """Yield what was read, so many files or seconds at a time."""
-        batch, began, root = Batch(), time.monotonic(), str(self.home.root)
+        batch, began, values, root = Batch(), time.monotonic(), 0, str(self.home.root)
         if self._spec is not None:
             share(self.home, root)
         try:
             for group in placing.groups(entries.paths, places):
                 for read, columns in self._read(entries, group, placing):
                     batch.add(entries, read, columns)
-                    if len(batch) >= _BATCH or time.monotonic() - began > _SECONDS:
+                    values += weight_of(columns)
+                    if len(batch) >= _BATCH or values > _VALUES or time.monotonic() - began > _SECONDS:
                         yield batch
-                        batch, began = Batch(), time.monotonic()
+                        batch, began, values = Batch(), time.monotonic(), 0
             if len(batch):
                 yield batch
         finally:

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakehouse.engine.arrow import pc
-from lakehouse.ids import derived_uid, with_version
+from lakehouse.ids import with_version
 from registries.bulk import new_uids
-from registries.curated import annotate_with
+from registries.curated import Collected
 from registries.ingest.annotating import Annotating, stamps_of
 from registries.ingest.batch import Batch
+from registries.ingest.conforming import Conforming
 from registries.ingest.entries import Note
 from registries.ingest.keeping import kept
-from registries.schema import ArtifactSchema, Schema
+from registries.schema import Schema
 from validation import Spec
 
 if TYPE_CHECKING:
@@ -64,8 +65,9 @@ class Registering:
         create_labels: bool = False,
     ) -> None:
         self._home, self._message = home, message
-        self._schema, self._spec = schema, spec
+        self._schema = schema
         self._annotating = Annotating(home, labels, create=create_labels)
+        self._conforming = None if spec is None else Conforming(home, schema, spec, self._annotating)
 
     def register(self, batch: Batch) -> Registered:
         """Save artifacts for files, all in one commit, and return what became of each.
@@ -80,9 +82,18 @@ class Registering:
 
         with self._home.transaction(self._message):
             self._home.run(plan)
-            if self._spec is not None and any(batch.found.collected):
-                self._annotate(batch, found)
+            if self._conforming is not None and any(batch.found.collected):
+                self._conforming.record(self._collected(batch, found))
         return found
+
+    def _collected(self, batch: Batch, found: Registered) -> dict[str, Collected]:
+        """Return by artifact what is to be recorded of its content; without a schema to tell, of new content alone."""
+        rows = zip(found.uids, batch.found.collected, found.outcomes, strict=True)
+        return {
+            uid: collected
+            for uid, collected, outcome in rows
+            if uid is not None and collected and (self._schema is not None or outcome != "unchanged")
+        }
 
     def label(self, uids: Sequence[str], notes: Mapping[int, Note]) -> None:
         """Give labels and values to artifacts that are there, by their place among the uids, in one commit."""
@@ -131,41 +142,6 @@ class Registering:
         for part, fresh in ((table.filter(first), True), (table.filter(pc.invert(first)), False)):
             if len(part):
                 txn.insert("artifact", part, fresh=fresh)
-
-    def _annotate(self, batch: Batch, found: Registered) -> None:
-        """Record what the schema says of the content of artifacts, once for each."""
-        home, schema, spec = self._home, self._schema, self._spec
-        assert spec is not None
-        if schema is not None and not schema.is_saved:  # one that is shipped
-            schema.save()
-        wanted = [row for row, collected in enumerate(batch.found.collected) if collected and found.uids[row]]
-        snapshot = home.snapshot()
-        done = self._told(snapshot, [uid for row in wanted if (uid := found.uids[row])])
-        rows = {
-            row["uid"]: row for row in snapshot.lookup("artifact", "uid", [found.uids[n] for n in wanted]).to_pylist()
-        }
-        for row in wanted:
-            uid, collected = found.uids[row], batch.found.collected[row]
-            if (
-                uid is None
-                or collected is None
-                or uid in done
-                or (schema is None and found.outcomes[row] == "unchanged")
-            ):
-                continue
-            artifact = home.Artifact.from_row(rows[uid], home)
-            annotate_with(artifact, spec, collected, home)
-            if schema is not None:
-                made: Any = home.bound(ArtifactSchema)
-                made(artifact=artifact, schema=schema, status="valid").save()
-
-    def _told(self, snapshot: Snapshot, uids: Sequence[str]) -> set[str]:
-        """Return the artifacts of which it is recorded that they conform to the schema."""
-        if self._schema is None:
-            return set()
-        known = {derived_uid("artifact_schema", uid, self._schema.uid): uid for uid in uids}
-        rows = snapshot.lookup("artifact_schema", "uid", list(known)).to_pylist()
-        return {known[row["uid"]] for row in rows if row["status"] == "valid"}
 
     def trash(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Move artifacts to the trash, given by their rows, all in one commit."""
