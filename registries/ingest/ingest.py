@@ -40,6 +40,8 @@ __all__ = ["Ingest"]
 
 _BATCH, _SECONDS = 20_000, 30.0
 """Files, or seconds, after which what was read is registered."""
+_FIRST = 4_096
+"""Files that are registered first, where there is nothing else to do; then twice as many each time."""
 _VALUES = 1_000_000
 """Names that a schema collected, after which files are registered: a file may name some ten thousand genes."""
 _THREADS = 16
@@ -173,7 +175,8 @@ class Ingest:
 
     def _batches(self, entries: Entries, places: Sequence[int], placing: Placing) -> Iterator[Batch]:
         """Yield what was read, so many files or seconds at a time."""
-        batch, began, values, root = Batch(), time.monotonic(), 0, str(self.home.root)
+        batch, began, values, enough = Batch(), time.monotonic(), 0, min(_FIRST, _BATCH)
+        root = str(self.home.root)
         if self._spec is not None:
             share(self.home, root)
         try:
@@ -181,9 +184,10 @@ class Ingest:
                 for read, columns in self._read(entries, group, placing):
                     batch.add(entries, read, columns)
                     values += weight_of(columns)
-                    if len(batch) >= _BATCH or values > _VALUES or time.monotonic() - began > _SECONDS:
+                    full = len(batch) >= (_BATCH if read else enough) or values > _VALUES
+                    if full or (len(batch) and time.monotonic() - began > _SECONDS):
                         yield batch
-                        batch, began, values = Batch(), time.monotonic(), 0
+                        batch, began, values, enough = Batch(), time.monotonic(), 0, min(2 * enough, _BATCH)
             if len(batch):
                 yield batch
         finally:

@@ -18,7 +18,7 @@ from registries.ingest.findings import Columns, Finding
 from registries.ingest.plan import Plan
 from registries.ingest.work import examine
 
-__all__ = ["Read", "examined"]
+__all__ = ["IDLE", "Read", "examined"]
 
 _FILES = 512
 """Files of one task, at most."""
@@ -31,13 +31,15 @@ _STARTED = 2
 
 Read: TypeAlias = tuple[Sequence[int], Columns]
 """Places of entries, and what is found in each."""
+IDLE: Read = (), ((),) * len(Finding._fields)
+"""Says that whoever takes what was read would wait, and has time for something else."""
 _Task: TypeAlias = Sequence[int]
 
 
 def examined(
     paths: Sequence[str], places: Sequence[int], plan: Plan, executor: Executor | None, workers: int | None
 ) -> Iterator[Read]:
-    """Yield places with what is found in the files there, in the order in which they are done.
+    """Yield places with what is found in the files there, in the order in which they are done; ``IDLE`` before a wait.
 
     Parameters
     ----------
@@ -173,6 +175,8 @@ def _run(paths: Sequence[str], tasks: deque[_Task], plan: Plan, executor: Execut
                 future = _submitted(executor, [paths[place] for place in tasks[0]], plan)
                 running[future] = tasks.popleft()
                 future.add_done_callback(done.put)
+            if done.empty():
+                yield IDLE
             yield settled(done.get())
     except _Broken as broken:
         yield from [settled(future) for future in list(running) if future.done() and _is_whole(future)]
