@@ -14,6 +14,7 @@ from formats.registry import format_for
 from lakehouse.cli.progress import paced
 from lakehouse.cli.screen import Screen
 from lakehouse.cli.session import opened
+from lakehouse.cli.speech import spoken
 from lakehouse.cli.storages import refuse_fleeting
 from lakehouse.errors import InputError, InvalidData, shown
 from registries.ingest import Ingest, IngestReport, Options
@@ -40,7 +41,7 @@ def ingest(screen: Screen, source: str, *, report: Path | None, options: Mapping
     if screen.options.json:
         screen.document(found.to_dict())
     else:
-        screen.line(found.summary())
+        screen.line(spoken(found.summary()))
     if not found.ok:
         raise typer.Exit(1)
 

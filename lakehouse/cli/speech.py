@@ -28,6 +28,13 @@ _SPOKEN = (
     (r"import_source\('([^']*)'\)", r"`lakehouse source import ENTITY --version \1`"),
     (r"Source\(\.\.\.\)\.save\(\)", "`lakehouse source add`"),
     (r"name it with format=, one of", "name it with --format, one of"),
+    (r"pass most_vanished=1\.0", "pass --most-vanished 1"),
+    (r"pass on_error='skip' or 'quarantine'", "pass --on-error skip or --on-error quarantine"),
+    (r"pass create_labels=True", "pass --create-labels"),
+    (r"create_labels=True makes it", "--create-labels makes it"),
+    (r"sync=True follows", "--sync follows"),
+    (r"lh\.validate\(path, schema\) lists", "`lakehouse validate FILE --schema NAME` lists"),
+    (r"save them with format='blob'", "save them with --format blob"),
     (r"pass user= or set LAKEHOUSE_USER", "set LAKEHOUSE_USER"),
 )
 

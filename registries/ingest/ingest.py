@@ -184,6 +184,7 @@ class Ingest:
                 for read, columns in self._read(entries, group, placing):
                     batch.add(entries, read, columns)
                     values += weight_of(columns)
+                    self._tell(len(batch))
                     full = len(batch) >= (_BATCH if read else enough) or values > _VALUES
                     if full or (len(batch) and time.monotonic() - began > _SECONDS):
                         yield batch
@@ -288,9 +289,10 @@ class Ingest:
             if (row := rows.get(keys[place])) is not None:
                 self.outcomes.append(Outcome(path, keys[place], "vanished", row["uid"], row["hash"], row["size"]))
 
-    def _tell(self) -> None:
+    def _tell(self, read: int = 0) -> None:
+        """Tell of the files that are done, and of those that were read and are registered next."""
         if self.options.progress is not None:
-            self.options.progress(min(len(self.outcomes), self._total), self._total)
+            self.options.progress(min(len(self.outcomes) + read, self._total), self._total)
 
 
 def _told(one: Outcome) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import stat
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
@@ -136,7 +138,19 @@ def _given(paths: Sequence[str], tasks: deque[_Task], plan: Plan, executor: Exec
 
 
 def _own(count: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(count, mp_context=_Context())
+    return ProcessPoolExecutor(count, mp_context=_Context(), initializer=_follow)
+
+
+def _follow() -> None:
+    """Let a worker end with the one who started it: were that killed, it would wait for tasks forever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 class _Worker(SpawnProcess):

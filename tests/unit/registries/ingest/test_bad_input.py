@@ -203,6 +203,40 @@ def test_a_file_that_ends_whoever_reads_it_is_told_of_alone(lake, tmp_path, monk
     assert report.counts == {"new": 120, "failed": 1}
 
 
+_WAITING = """
+import multiprocessing, sys, time
+from registries.ingest import Ingest, Options
+from registries.instance import Instance
+
+def told(done, total):
+    if done:
+        print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+        time.sleep(60)
+
+if __name__ == "__main__":
+    Ingest(Instance.open(sys.argv[1]), sys.argv[2], Options(workers=1, progress=told)).run()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_workers_end_with_a_run_that_is_killed(lake, folder):
+    child = subprocess.Popen(
+        [sys.executable, "-c", _WAITING, str(lake.root), str(folder)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    )
+    assert child.stdout is not None
+    workers = [Path("/proc", pid, "cmdline") for pid in child.stdout.readline().decode().split()]
+    assert workers
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    deadline = time.monotonic() + 30
+    while any(path.exists() and path.read_bytes() for path in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(path.exists() and path.read_bytes() for path in workers)
+
+
 _LIMITED = """
 import resource, sys
 from concurrent.futures import ThreadPoolExecutor

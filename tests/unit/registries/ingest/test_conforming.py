@@ -44,8 +44,8 @@ def test_labels_and_genes_of_many_files_are_those_of_each(lake, here, tmp_path):
     top = tmp_path / "cells"
     top.mkdir()
     for n, (donors, genes) in enumerate([(["D1", "T cell"], [0, 1]), (["D2", "D1"], [0, 1]), (["D2", "D2"], [2, 3])]):
-        obs = pd.DataFrame({"donor": donors, "age": [n, n + 1]}, index=["a", "b"])
-        var = pd.DataFrame(index=[f"ENSG{i}" for i in genes])
+        obs = pd.DataFrame({"donor": donors, "age": [n, n + 1]}, index=pd.Index(["a", "b"]))
+        var = pd.DataFrame(index=pd.Index([f"ENSG{i}" for i in genes]))
         anndata.AnnData(np.ones((2, 2), "float32"), obs=obs, var=var).write_h5ad(top / f"{n}.h5ad")
     before = len(lake.snapshots())
     assert here(top, schema="cells").counts == {"new": 3}
