@@ -36,3 +36,8 @@ class Plan:
     keep_bad: bool = False
     urls: bool = False
     lies_in: str | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether files are only to be hashed, and told what they are."""
+        return not (self.urls or self.spec or self.store)

@@ -7,8 +7,9 @@ import os
 import stat
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import suppress
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -18,6 +19,7 @@ from typing import Any, TypeAlias
 from lakehouse.errors import Unavailable
 from registries.ingest.findings import Columns, Finding
 from registries.ingest.plan import Plan
+from registries.ingest.reading import read_small
 from registries.ingest.work import examine
 
 __all__ = ["IDLE", "Read", "examined"]
@@ -26,6 +28,8 @@ _FILES = 512
 """Files of one task, at most."""
 _FEW, _FEW_BYTES = 32, 64 << 20
 """Files, and bytes of them, that are read here, as starting a process takes longer."""
+_SOON, _SHORT = 20_000, 0.5
+"""Files that may be read here within so many seconds, where nothing but their bytes is looked at: starting takes longer."""
 _AHEAD = 32
 """Tasks for each worker that wait, are under way or were done: what keeps it busy while a batch is registered."""
 _STARTED = 2
@@ -69,7 +73,10 @@ def examined(
     elif workers is None and _are_few(paths, places):
         yield from _here(paths, deque([places]), plan)  # sooner done than begun
     else:
-        yield from _owned(paths, deque(_parts(places, count)), plan, count)
+        if workers is None and plan.is_plain and len(places) <= _SOON:
+            places = yield from _soon(paths, places)
+        if places:
+            yield from _owned(paths, deque(_parts(places, count)), plan, count)
 
 
 def _parts(places: Sequence[int], workers: int) -> Iterator[_Task]:
@@ -87,6 +94,18 @@ def _are_few(paths: Sequence[str], places: Sequence[int]) -> bool:
             found = os.stat(paths[place])  # noqa: PTH116
             size += found.st_size if stat.S_ISREG(found.st_mode) else _FEW_BYTES
     return size < _FEW_BYTES
+
+
+def _soon(paths: Sequence[str], places: Sequence[int]) -> Generator[Read, None, Sequence[int]]:
+    """Read small files without a format while processes would be starting; return the places that are left."""
+    began = time.monotonic()
+    while places and time.monotonic() - began < _SHORT:
+        found, _ = read_small([paths[place] for place in places[:_FILES]], 0, _FEW_BYTES)
+        if not found[0]:
+            break
+        yield places[: len(found[0])], found
+        places = places[len(found[0]) :]
+    return places
 
 
 def _here(paths: Sequence[str], tasks: deque[_Task], plan: Plan) -> Iterator[Read]:

@@ -28,7 +28,7 @@ def examine(paths: Sequence[str], plan: Plan) -> Columns:
 
     There are as many findings as files that were read, which may be fewer than were asked for.
     """
-    found, done, small = Findings(), 0, not (plan.urls or plan.spec or plan.store)
+    found, done, small = Findings(), 0, plan.is_plain
     while len(found) < len(paths) and done <= _BYTES:
         if small:
             columns, size = read_small(paths, len(found), _BYTES - done)
