@@ -68,8 +68,7 @@ class Hasher:
     def __init__(self, *, size: int = 0) -> None:
         # A fixed number of threads gives the hasher a pool of its own. blake3.AUTO uses the process-wide
         # pool instead, whose threads do not exist in a forked child: hashing there would never return.
-        threads = min(os.cpu_count() or 1, 8) if size >= _PARALLEL_FROM else 1
-        self._blake3 = blake3(max_threads=threads)
+        self._blake3 = blake3(max_threads=_threads(size))
 
     def update(self, data: bytes | memoryview) -> None:
         """Add bytes."""
@@ -206,6 +205,15 @@ def _reused(file: io.FileIO, size: int) -> Iterator[memoryview]:
     held = memoryview(bytearray(min(CHUNK, size + 1)))
     while length := file.readinto(held):
         yield held[:length]
+
+
+def _threads(size: int) -> int:
+    """Return how many threads hash so many bytes.
+
+    Of two cores one does as well alone, and twice as well where others are at work: pieces wait for the second thread.
+    """
+    cores = os.cpu_count() or 1
+    return min(cores, 8) if cores > 2 and size >= _PARALLEL_FROM else 1
 
 
 def _open(path: Path, opener: Opener | None) -> io.FileIO:
