@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lakehouse.errors import InvalidFile, shown
-from registries.ontology.files import texts
+from registries.ontology.jsons import JsonStream
 from registries.ontology.parsed import Parsed
 from registries.ontology.rdfxml import curie
 
 __all__ = ["read_obographs", "read_term_list"]
 
-_LARGEST = 1 << 30
 _PREDICATES = {
     "is_a": "is_a",
     "http://purl.obolibrary.org/obo/BFO_0000050": "part_of",
@@ -31,25 +29,44 @@ _ALTERNATIVE = ("http://www.geneontology.org/formats/oboInOwl#hasAlternativeId",
 
 
 def read_obographs(path: Path) -> Iterator[Parsed]:
-    """Yield the classes of an obographs file (https://github.com/geneontology/obographs), which is read whole.
+    """Yield the classes of an obographs file (https://github.com/geneontology/obographs), which is read twice.
+
+    Links to parents may stand behind the terms, so they are read first; nothing else is kept of the file.
 
     Raises
     ------
     InvalidFile
         When it is no such JSON.
     """
-    whole = _json(path)
-    graphs = whole.get("graphs") if isinstance(whole, dict) else None
-    if not isinstance(graphs, list):
+    parents: dict[int, dict[str, dict[str, str]]] = {}
+    for graph, edge in _listed(path, "edges"):
+        if (kind := _PREDICATES.get(edge.get("pred", ""))) is not None and "sub" in edge and "obj" in edge:
+            mine = parents.setdefault(graph, {}).setdefault(edge["sub"], {})
+            mine.setdefault(curie(edge["obj"]), kind)
+    for graph, node in _listed(path, "nodes"):
+        if node.get("type", "CLASS") == "CLASS" and "id" in node:
+            yield _node(node, parents.get(graph, {}).get(node["id"], {}))
+
+
+def _listed(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the elements of the lists of a name in all graphs, each with the number of its graph."""
+    stream, seen = JsonStream(path), False
+    for key in stream.members():
+        if key != "graphs" or stream.next() != "[":
+            stream.skip()
+            continue
+        seen = True
+        for number, _ in enumerate(stream.places()):
+            for part in stream.members():
+                if part != name or stream.next() != "[":
+                    stream.skip()
+                    continue
+                for one in stream.elements():
+                    if not isinstance(one, dict):
+                        raise InvalidFile(f"{shown(str(path))}: {shown(one)} among its {name} is no object")
+                    yield number, one
+    if not seen:
         raise InvalidFile(f"{shown(str(path))} has no graphs: an obographs document is expected")
-    for graph in graphs:
-        parents: dict[str, dict[str, str]] = {}
-        for edge in graph.get("edges") or ():
-            if (kind := _PREDICATES.get(edge.get("pred", ""))) is not None:
-                parents.setdefault(edge["sub"], {}).setdefault(curie(edge["obj"]), kind)
-        for node in graph.get("nodes") or ():
-            if node.get("type", "CLASS") == "CLASS" and "id" in node:
-                yield _node(node, parents.get(node["id"], {}))
 
 
 def _node(node: dict[str, Any], parents: dict[str, str]) -> Parsed:
@@ -80,10 +97,9 @@ def read_term_list(path: Path) -> Iterator[Parsed]:
     InvalidFile
         When it is no such JSON.
     """
-    whole = _json(path)
-    if not isinstance(whole, list) or not all(isinstance(one, dict) and "id" in one for one in whole):
-        raise InvalidFile(f"{shown(str(path))} is no list of terms with an id each")
-    for one in whole:
+    for one in JsonStream(path).elements():
+        if not isinstance(one, dict) or "id" not in one:
+            raise InvalidFile(f"{shown(str(path))} is no list of terms with an id each: {shown(one)}")
         relations = one.get("relations") or {}
         parents = {parent: kind for kind in ("part_of", "is_a") for parent in relations.get(kind) or ()}
         synonyms = list(dict.fromkeys(one.get("synonyms") or ()))
@@ -98,16 +114,3 @@ def read_term_list(path: Path) -> Iterator[Parsed]:
             list(parents),
             list(parents.values()),
         )
-
-
-def _json(path: Path) -> Any:
-    parts, size = [], 0
-    for text in texts(path):
-        size += len(text)
-        if size > _LARGEST:
-            raise InvalidFile(f"{shown(str(path))} is larger than {_LARGEST:,} characters: use its OBO or OWL form")
-        parts.append(text)
-    try:
-        return json.loads("".join(parts))
-    except (ValueError, RecursionError) as error:
-        raise InvalidFile(f"{shown(str(path))} is no JSON, is cut off, or nested too deeply: {error}") from None
