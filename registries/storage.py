@@ -50,6 +50,8 @@ class Storage(Record, natural=("root",)):
     >>> lake.close()
     """
 
+    _asked: bool = True
+
     root: Column[str] = column(
         doc="Folder or URL; relative to the instance where it lies inside, so that a moved instance stays whole.",
         unique=True,
@@ -133,6 +135,11 @@ class Storage(Record, natural=("root",)):
             _refuse_secret(value)
         super().assign(declared, value)
 
+    def unasked(self) -> Self:
+        """Return the record, whose store is not asked when it is saved: it may be out of reach from here."""
+        self._asked = False
+        return self
+
     def prepare(self, home: Instance) -> None:
         """Ask the store of a root that is new here whether it is there.
 
@@ -141,10 +148,8 @@ class Storage(Record, natural=("root",)):
         NotFound, Unavailable, ConfigurationError, Unsupported
             When it is not, cannot be reached, or is of a kind that nothing here reads.
         """
-        if (
-            self.is_saved or "://" not in self.root or self.root.startswith("file:")
-        ):  # a folder is made when it is needed
-            return
+        if self.is_saved or not self._asked or "://" not in self.root or self.root.startswith("file:"):
+            return  # a folder is made when it is needed
         self.check()
         if len(home.snapshot().lookup("storage", "root", [self.root])):
             return

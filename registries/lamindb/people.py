@@ -43,7 +43,7 @@ def move_storages(mover: Mover) -> None:
         root = _root(mover, str(row["root"]), str(row["type"]))
         try:
             known = {one.root: one.uid for one in mover.home.Storage.filter().all()}
-            storage = mover.home.Storage(root=root, description=row["description"] or None).save()
+            storage = mover.home.Storage(root=root, description=row["description"] or None).unasked().save()
         except (LakehouseError, OSError) as error:
             mover.note(f"a storage of type {row['type']} cannot be used here ({error}): its artifacts stayed behind")
             mover.count("Storage", 1, 0)
