@@ -76,7 +76,7 @@ CELLXGENE = Spec(
         ),
         "uns": Slot(
             [
-                Rule("title", "str", regex=r"\S(.*\S)?"),
+                Rule("title", "str", regex=r"\S+( \S+)*"),
                 Rule("organism_ontology_term_id", "str"),
                 Rule("X_approximate_distribution", "str", required=False, isin=("count", "normal")),
                 *(Rule(name, forbidden=True) for name in (*_DEPRECATED_UNS, *_RESERVED_UNS)),
@@ -176,6 +176,9 @@ def _more_obs(data: Any, terms: Terms) -> list[Fault]:
     obs = data.obs
     plain = [n for n in ("donor_id", "suspension_type", "tissue_type") if n in obs and obs[n].dtype != "category"]
     found = [Fault("wrong_dtype", "obs", name, f"is not categorical, but {obs[name].dtype}") for name in plain]
+    for axis, frame, name in (("obs", obs, "is_primary_data"), ("var", data.var, "feature_is_filtered")):
+        if name in frame and frame[name].dtype == "category":
+            found.append(Fault("wrong_dtype", axis, name, "is categorical, where truth values are asked for"))
     named = map(str, (*obs.columns, *data.var.columns, *data.uns, *data.obsm))
     told = "begins with __, which is reserved"
     found += [Fault("bad_column_name", "obs", name, told) for name in named if name.startswith("__")]
@@ -194,6 +197,8 @@ def _more_obs(data: Any, terms: Terms) -> list[Fault]:
 def _donor_faults(obs: Any) -> list[Fault]:
     if not {"donor_id", "tissue_type"} <= set(obs.columns):
         return []
+    if obs["donor_id"].dtype == "category" and not all(str(one).strip() for one in obs["donor_id"].cat.categories):
+        return [Fault("wrong_length", "obs", "donor_id", "has a category that is blank")]
     lines, unnamed = obs["tissue_type"] == "cell line", obs["donor_id"] == "na"
     if bool((lines != unnamed).any()):
         told = "is 'na' for cell lines, and for nothing else"
@@ -204,7 +209,7 @@ def _donor_faults(obs: Any) -> list[Fault]:
 def _uns_faults(data: Any) -> list[Fault]:
     found = []
     for key, value in data.uns.items():
-        if hasattr(value, "__len__") and len(value) == 0:
+        if hasattr(value, "__len__") and not hasattr(value, "nnz") and len(value) == 0:  # sparse ones have no length
             found.append(Fault("empty", "uns", str(key), "is empty"))
         if str(key).endswith("_colors"):
             found += _color_faults(data.obs, str(key), value)

@@ -17,7 +17,9 @@ _SPARSE = 0.5
 
 def matrix_faults(data: Any) -> list[Fault]:
     """Return what is wrong with how matrices are stored."""
-    found = _sparsity_faults("X", data.X) + ([] if data.raw is None else _sparsity_faults("raw/X", data.raw.X))
+    found = _sparsity_faults("X", None, data.X)
+    found += [] if data.raw is None else _sparsity_faults("raw/X", None, data.raw.X)
+    found += [fault for key, layer in data.layers.items() for fault in _sparsity_faults("layers", key, layer)]
     if data.raw is not None:
         if not data.var_names.equals(data.raw.var_names):
             found.append(Fault("not_equal", "raw/var", "index", "is not the index of var"))
@@ -26,16 +28,20 @@ def matrix_faults(data: Any) -> list[Fault]:
     return found
 
 
-def _sparsity_faults(slot: str, matrix: Any) -> list[Fault]:
-    """Return that a dense matrix is mostly zeros, or a sparse one not by rows."""
+def _sparsity_faults(slot: str, key: str | None, matrix: Any) -> list[Fault]:
+    """Return that a matrix holds no numbers, is dense and mostly zeros, or sparse and not by rows."""
+    if matrix is None:
+        return []
+    if matrix.dtype.kind not in "biuf":
+        return [Fault("wrong_dtype", slot, key, f"holds values of dtype {matrix.dtype}, which are no numbers")]
     kind = getattr(matrix, "format", None)
     if kind is not None:
         told = f"is sparse by {kind}, where csr is asked for"
-        return [] if kind == "csr" else [Fault("wrong_dtype", slot, None, told)]
+        return [] if kind == "csr" else [Fault("wrong_dtype", slot, key, told)]
     filled = sum(int((matrix[at : at + _CHUNK] != 0).sum()) for at in range(0, matrix.shape[0], _CHUNK))
     size = matrix.shape[0] * matrix.shape[1]
     if size and 1 - filled / size > _SPARSE:
-        return [Fault("wrong_dtype", slot, None, "is dense, though more than half of it is zero")]
+        return [Fault("wrong_dtype", slot, key, "is dense, though more than half of it is zero")]
     return []
 
 

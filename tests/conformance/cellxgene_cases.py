@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.conformance.cellxgene_more import more_mutations
+from tests.conformance.cellxgene_stored import stored_mutations
 
 __all__ = ["MUTATIONS", "base", "mutated"]
 
@@ -310,4 +311,4 @@ def mutated(name: str) -> Any:
     return MUTATIONS[name](base())
 
 
-MUTATIONS = _mutations() | more_mutations()
+MUTATIONS = _mutations() | more_mutations() | stored_mutations()
