@@ -92,7 +92,8 @@ def sources_of(dataset: Dataset, *, columns: Sequence[str] | None) -> list[Sourc
     home = dataset.home_of()
     found = annotated(home.snapshot(), [one.uid for one in artifacts])
     paths = [staged(one) for one in artifacts]
-    names = _columns(paths, columns) if tables else ()
+    titles = [str(one.key or one.uid) for one in artifacts]
+    names = _columns(paths, titles, columns) if tables else ()
     made = []
     for one, path in zip(artifacts, paths, strict=True):
         rows = one.n_rows if one.n_rows is not None else by_name(one.format).describe(path).n_rows
@@ -101,13 +102,13 @@ def sources_of(dataset: Dataset, *, columns: Sequence[str] | None) -> list[Sourc
     return made
 
 
-def _columns(paths: Sequence[Path], wanted: Sequence[str] | None) -> tuple[str, ...]:
+def _columns(paths: Sequence[Path], titles: Sequence[str], wanted: Sequence[str] | None) -> tuple[str, ...]:
     """Return the columns that are wanted, of each table; those that all have, where none are named."""
     each = [pq.read_schema(path).names for path in paths]
-    for path, known in zip(paths, each, strict=True):
+    for title, known in zip(titles, each, strict=True):
         for name in wanted or ():
             if name not in known:
-                raise UnknownField(f"{shown(str(path))} has no column {shown(name)}{did_you_mean(name, known)}")
+                raise UnknownField(f"{title} has no column {shown(name)}{did_you_mean(name, known)}")
     shared = set(each[0]).intersection(*map(set, each))
     return tuple(name for name in (each[0] if wanted is None else wanted) if name in shared)
 

@@ -95,7 +95,7 @@ def test_tables_are_read_by_row_with_their_texts_as_codes(home, donors):
     assert reader.categories == {"donor": ["D1", "D2", "D3"]}
     assert reader[2] == {"age": 27.5, "donor": 2}
     assert sorted(np.concatenate([b["age"] for b in reader.batches(2, shuffle=True)])) == [27.5, 31, 45]
-    with pytest.raises(UnknownField, match="has no column 'sex'"):
+    with pytest.raises(UnknownField, match=r"donors/000001.parquet has no column 'sex'"):
         donors.mapped(columns=["sex"])
 
 
