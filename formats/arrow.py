@@ -69,7 +69,7 @@ class ArrowFormat(TableFormat):
     def read(self, path: Path) -> pa.Table:
         """Read a whole file as an Arrow table."""
         with reading(path, self.name), _reader(path) as reader:
-            return pa.Table.from_batches(bounded(_checked(reader), path), reader.schema)
+            return _whole(reader, path)
 
     def table(self, path: Path, *, columns: Collection[str] | None = None) -> pa.Table:
         """Return the table for SQL, read and checked.
@@ -87,7 +87,7 @@ class ArrowFormat(TableFormat):
         if not wanted or len(wanted) == len(names):
             return self.read(path)
         with reading(path, self.name), _reader(path, ipc.IpcReadOptions(included_fields=wanted)) as reader:
-            return pa.Table.from_batches(bounded(_checked(reader), path), reader.schema)
+            return _whole(reader, path)
 
     def open(self, path: Path) -> Any:
         """Return a Polars ``LazyFrame`` that reads and checks batch by batch."""
@@ -128,20 +128,31 @@ def _reader(path: Path, options: ipc.IpcReadOptions | None = None) -> Iterator[A
             yield reader
 
 
+def _whole(reader: Any, path: Path) -> pa.Table:
+    batches = list(bounded(_batches(reader), path))
+    for batch in batches:  # after all are read: Arrow's threads would wait for each look
+        _check(batch)
+    return pa.Table.from_batches(batches, reader.schema)
+
+
 def _checked(reader: Any) -> Iterator[pa.RecordBatch]:
     for batch in _batches(reader):
-        batch.validate()
-        for column in batch.columns:
-            if not is_sound_ascii(column):
-                column.validate(full=True)
+        _check(batch)
         yield batch
 
 
+def _check(batch: pa.RecordBatch) -> None:
+    for column in batch.columns:
+        if not is_sound_ascii(column):
+            column.validate(full=True)
+
+
 def _batches(reader: Any) -> Iterator[pa.RecordBatch]:
-    if isinstance(reader, ipc.RecordBatchFileReader):
-        yield from map(reader.get_batch, range(reader.num_record_batches))
-    else:
-        yield from reader
+    """Yield batches whose buffers are as long as their rows need, so that they can be measured; no more is sure."""
+    stored = isinstance(reader, ipc.RecordBatchFileReader)
+    for batch in map(reader.get_batch, range(reader.num_record_batches)) if stored else reader:
+        batch.validate()
+        yield batch
 
 
 def _write(table: pa.Table, sink: Any) -> None:
