@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from lakehouse.cli.screen import Screen
 from lakehouse.cli.text import visible
@@ -28,17 +29,7 @@ def bar(screen: Screen, total: int, *, wanted: bool = True) -> Iterator[Callable
     if not (wanted and screen.shows_progress):
         yield lambda name, done: None
         return
-    from rich import progress as rich
-    from rich.console import Console
-
-    columns = (
-        rich.SpinnerColumn(),
-        rich.TextColumn("{task.description}", markup=False),
-        rich.BarColumn(),
-        rich.DownloadColumn(),
-        rich.TimeElapsedColumn(),
-    )
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    with _shown(lambda rich: (rich.DownloadColumn(), rich.TimeElapsedColumn())) as shown:
         task = shown.add_task("", total=total)
         yield lambda name, done: shown.update(task, description=visible(name), advance=done)
 
@@ -54,67 +45,50 @@ def counted(screen: Screen, what: str) -> Iterator[Progress]:
     what
         What is counted.
     """
-    if not screen.shows_progress:
-        yield lambda done, total: None
-        return
-    from rich import progress as rich
-    from rich.console import Console
-
-    columns = (
-        rich.SpinnerColumn(),
-        rich.TextColumn("{task.description}", markup=False),
-        rich.BarColumn(),
-        rich.MofNCompleteColumn(),
-        rich.TimeElapsedColumn(),
-    )
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(what, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+    with _done(screen, what, lambda rich: (rich.MofNCompleteColumn(), rich.TimeElapsedColumn())) as told:
+        yield told
 
 
 @contextmanager
 def downloaded(screen: Screen, what: str) -> Iterator[Progress]:
     """Show what is under way, with the bytes that came of a download; what is yielded takes these, and of how many."""
-    if not screen.shows_progress:
-        yield lambda done, total: None
-        return
-    from rich import progress as rich
-    from rich.console import Console
-
-    columns = (
-        rich.SpinnerColumn(),
-        rich.TextColumn("{task.description}", markup=False),
-        rich.BarColumn(),
-        rich.DownloadColumn(),
-        rich.TimeElapsedColumn(),
-    )
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(what, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+    with _done(screen, what, lambda rich: (rich.DownloadColumn(), rich.TimeElapsedColumn())) as told:
+        yield told
 
 
 @contextmanager
 def paced(screen: Screen, what: str) -> Iterator[Progress]:
     """Show a bar as :func:`counted` does, with how many are done a second, and the time that is left."""
+    rate = "{task.fields[rate]}"
+    with _done(
+        screen,
+        what,
+        lambda rich: (rich.MofNCompleteColumn(), rich.TextColumn(rate, markup=False), rich.TimeRemainingColumn()),
+    ) as told:
+        yield told
+
+
+@contextmanager
+def _done(screen: Screen, what: str, amount: Callable[[Any], tuple[Any, ...]]) -> Iterator[Progress]:
     if not screen.shows_progress:
         yield lambda done, total: None
         return
-    from rich import progress as rich
-    from rich.console import Console
-
-    columns = (
-        rich.SpinnerColumn(),
-        rich.TextColumn("{task.description}", markup=False),
-        rich.BarColumn(),
-        rich.MofNCompleteColumn(),
-        rich.TextColumn("{task.fields[rate]}", markup=False),
-        rich.TimeRemainingColumn(),
-    )
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    with _shown(amount) as shown:
         task = shown.add_task(what, total=None, rate="")
 
-        def step(done: int, total: int | None) -> None:
+        def told(done: int, total: int | None) -> None:
             speed = shown.tasks[0].speed
             shown.update(task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
 
-        yield step
+        yield told
+
+
+@contextmanager
+def _shown(amount: Callable[[Any], tuple[Any, ...]]) -> Iterator[Any]:
+    """Show a name and a bar, and what a function of rich's module says beside them."""
+    from rich import progress as rich
+    from rich.console import Console
+
+    head = rich.SpinnerColumn(), rich.TextColumn("{task.description}", markup=False), rich.BarColumn()
+    with rich.Progress(*head, *amount(rich), console=Console(stderr=True), transient=True) as shown:
+        yield shown
