@@ -38,6 +38,7 @@ __all__ = [
     "ensure_source",
     "import_source",
     "read_rows",
+    "registered",
     "resolved",
     "source_record",
     "stamped",
@@ -122,7 +123,7 @@ def chosen(registry: type[Entry], snapshot: Snapshot | None, wanted: Wanted) -> 
     """Return the source that is meant: what an instance has pinned, the newest that is installed, or the known one."""
     entity = registry.meta.name
     wanted = replace(wanted, organism=common_name(wanted.organism))
-    pinned, others = _registered(snapshot, entity) if snapshot is not None else ([], [])
+    pinned, others = registered(snapshot, entity) if snapshot is not None else ([], [])
     mine = [*pinned, *public_sources(entity), *others]
     if wanted.path is None:
         return choose(entity, name=wanted.source, organism=wanted.organism, version=wanted.version, among=mine)
@@ -162,7 +163,7 @@ def _version_in(name: str) -> str:
     return plain_version(stem.rpartition("-ontology-")[2])
 
 
-def _registered(snapshot: Snapshot, entity: str) -> tuple[list[PublicSource], list[PublicSource]]:
+def registered(snapshot: Snapshot, entity: str) -> tuple[list[PublicSource], list[PublicSource]]:
     """Return the sources that an instance has rows for, pinned ones and others, each with the file that is here."""
     rows = [row for row in snapshot.lookup("source", "entity", [entity]).to_pylist() if row["url"]]
     here = {(one.source, one.organism, one.version): one for one in public_sources(entity)}

@@ -18,7 +18,16 @@ from registries.links import HOLDERS, link_table
 from registries.ontology.enriching import replaced, with_synonyms
 from registries.ontology.guide import version_order
 from registries.ontology.identity import entry_uid
-from registries.ontology.importing import Wanted, add_rows, chosen, ensure_source, read_rows, resolved, stamped
+from registries.ontology.importing import (
+    Wanted,
+    add_rows,
+    chosen,
+    ensure_source,
+    read_rows,
+    registered,
+    resolved,
+    stamped,
+)
 from registries.ontology.ingest import Rows
 from registries.ontology.published import PublicSource, public_sources
 from registries.ontology.source import source_uid
@@ -144,7 +153,7 @@ def planned(registry: type[Entry], wanted: Wanted) -> Upgrade:
     home = registry.home()
     mine = chosen(registry, home.snapshot(), Wanted(source=wanted.source, organism=wanted.organism))
     asked = Wanted(
-        version=wanted.version or (_newest(mine) if wanted.path is None else None),
+        version=wanted.version or (_newest(mine, home.snapshot()) if wanted.path is None else None),
         source=wanted.source or mine.source,
         organism=wanted.organism or mine.organism,
         path=wanted.path,
@@ -161,10 +170,12 @@ def planned(registry: type[Entry], wanted: Wanted) -> Upgrade:
     return Upgrade(registry, source, read_rows(registry, source, file, wanted.format))
 
 
-def _newest(mine: PublicSource) -> str:
-    """Return the newest version that is known of a source."""
-    like = [one for one in public_sources(mine.entity) if (one.source, one.organism) == (mine.source, mine.organism)]
-    return max((one.version for one in (mine, *like)), key=version_order)
+def _newest(mine: PublicSource, snapshot: Snapshot) -> str:
+    """Return the newest version that is known of a source, to this program or to the instance."""
+    pinned, others = registered(snapshot, mine.entity)
+    known = [mine, *pinned, *others, *public_sources(mine.entity)]
+    like = [one.version for one in known if (one.source, one.organism) == (mine.source, mine.organism)]
+    return max(like, key=version_order)
 
 
 def _current(registry: type[Entry], snapshot: Snapshot, source: PublicSource) -> pa.Table:

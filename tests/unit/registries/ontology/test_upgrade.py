@@ -203,3 +203,10 @@ def test_an_upgrade_that_names_no_version_goes_to_the_newest_that_is_known(lake,
     lake.CellType.import_source("1", path=versions[0], source="cl")
     assert lake.Source.get(name="cl", version="1").pinned
     assert lake.CellType.upgrade_source(source="cl").source == source
+
+
+def test_the_newest_version_may_be_one_that_the_user_added(lake, versions):
+    lake.CellType.import_source("1", path=versions[0], source="ours")
+    lake.Source(entity="CellType", name="ours", version="2", url=str(versions[1]), format="obo").save()
+    plan = lake.CellType.upgrade_source(source="ours")
+    assert plan.source.version == "2" and plan.renamed
