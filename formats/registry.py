@@ -294,7 +294,9 @@ def _by_both(obj: object, suffix: str) -> Format:
             if known
             else f"no format is known for the suffix {suffix!r}"
         )
-        raise UnknownFormat(f"{what}; a {type(obj).__qualname__} is written as {' or '.join(_suffixes_for(obj))}")
+        raise UnknownFormat(
+            f"{what}; data of type {type(obj).__qualname__} is written as {' or '.join(_suffixes_for(obj))}"
+        )
     if (fmt := next((one for one in candidates if one.accepts(obj)), None)) is not None:
         return fmt
     hint = " or ".join(_suffixes_for(obj)) or "nothing"

@@ -170,7 +170,7 @@ def test_an_empty_table_file_is_admitted(lake, tmp_path):
 
 def test_what_is_read_and_not_written_is_said_to_be_so(lake):
     with pytest.raises(
-        UnknownFormat, match=r"called \.zarr\.zip are read, and not written; a ndarray is written as \.zarr"
+        UnknownFormat, match=r"called \.zarr\.zip are read, and not written; data of type ndarray is written as \.zarr"
     ):
         lake.Artifact(np.zeros((2, 2)), key="x.zarr.zip").save()
 
