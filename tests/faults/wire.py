@@ -59,6 +59,8 @@ class Wire:
                     break
                 if source not in self._mute:
                     sink.sendall(data)
+        if source in self._mute:
+            return  # the thread that lost the reply ends both, once it has told of the cut
         for end in (source, sink):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
