@@ -157,6 +157,21 @@ class Snapshot:
         """
         return self._again(lambda: self._matching(self.state(table), column, values))
 
+    def held(self, table: str, column: str, values: Sequence[object]) -> pa.ChunkedArray:
+        """Return those of some values that a row's column holds, each once: what is asked where most of them are new."""
+
+        def found() -> pa.ChunkedArray:
+            state = self.state(table)
+            if state.in_memory:
+                return self._matching(state, column, values)[column]
+            state.check_column(column)
+            wanted = _admitted(state, column, values)
+            if not wanted:
+                return state.table.schema.empty_table()[column]
+            return self._scan_for(state, column, wanted, quoted(column))[column]
+
+        return pa.chunked_array([pc.unique(self._again(found))])
+
     def _matching(self, state: TableState, column: str, values: Sequence[object]) -> pa.Table:
         state.check_column(column)
         wanted = _admitted(state, column, values)
@@ -164,17 +179,17 @@ class Snapshot:
             return state.table.schema.empty_table()
         return state.lookup(column, wanted) if state.in_memory else self._scan_for(state, column, wanted)
 
-    def _scan_for(self, state: TableState, column: str, values: list[object]) -> pa.Table:
+    def _scan_for(self, state: TableState, column: str, values: list[object], asked: str = "*") -> pa.Table:
         keep = within([_demand(column, values)])
         name, sql_column = state.table.name, quoted(column)
         sources = {name: source_of(state, keep)}
         if len(values) <= _FEW:  # as equalities they reach zone maps and bloom filters
             test = " OR ".join([f"{sql_column} = ?"] * len(values))
-            return self._scanner.run(sources, f"SELECT * FROM {quoted(name)} WHERE {test}", values)
+            return self._scanner.run(sources, f"SELECT {asked} FROM {quoted(name)} WHERE {test}", values)
         wanted = pa.table({"v": pa.array(values, state.table.schema.field(column).type)})
         sources["_wanted"] = Source("SELECT v FROM _wanted_values", {"_wanted_values": wanted})
         return self._scanner.run(
-            sources, f"SELECT t.* FROM {quoted(name)} t SEMI JOIN _wanted w ON t.{sql_column} = w.v"
+            sources, f"SELECT t.{asked} FROM {quoted(name)} t SEMI JOIN _wanted w ON t.{sql_column} = w.v"
         )
 
     def across(self, table: str, column: str, values: Sequence[str], others: Sequence[str]) -> pa.Table | None:
@@ -215,7 +230,7 @@ class Snapshot:
         state = self.state(table)
         if len(wanted) <= _FEW and state.in_memory:
             return [uid for uid in wanted.to_pylist() if not state.contains(uid)]
-        found = self.lookup(table, "uid", wanted.to_pylist())["uid"]
+        found = self.held(table, "uid", wanted.to_pylist())
         absent: list[str] = wanted.filter(pc.invert(pc.is_in(wanted, found.combine_chunks()))).to_pylist()
         return absent
 
@@ -344,7 +359,7 @@ class Snapshot:
 def _admitted(state: TableState, column: str, values: Sequence[object]) -> list[object]:
     """Return the distinct values that are not null; raises ``InputError`` for what the column cannot hold."""
     kind = state.table.schema.field(column).type
-    if kind == pa.string() and all(type(value) is str and value.isascii() for value in values):
+    if kind == pa.string() and _are_ascii(values):
         return list(dict.fromkeys(values))
     try:
         wanted = list(dict.fromkeys(v for v in values if v is not None))
@@ -352,6 +367,14 @@ def _admitted(state: TableState, column: str, values: Sequence[object]) -> list[
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{state.table.name}.{column} holds {kind}, not {shown(list(values))}: {error}") from error
     return wanted
+
+
+def _are_ascii(values: Sequence[Any]) -> bool:
+    """Tell whether values are texts that Arrow takes as they are."""
+    try:
+        return all(map(str.isascii, values))
+    except TypeError:  # one is no text
+        return False
 
 
 def _demand(column: str, values: Sequence[object]) -> Demand:

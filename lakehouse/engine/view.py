@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from lakehouse.engine.arrow import pc
 from lakehouse.engine.changes import Segment
 from lakehouse.engine.mentioned import TABLE
 from lakehouse.engine.pending import Pending
@@ -73,6 +74,12 @@ class TransactionView(Snapshot):
         found = self._found(self.pending, table, column, values)
         schema = self._written(table).table.schema
         return pa.Table.from_pylist(found, schema) if found else schema.empty_table()
+
+    def held(self, table: str, column: str, values: Sequence[object]) -> pa.ChunkedArray:
+        """Return those of some values that a row's column holds, each once."""
+        if self.pending is None:
+            return super().held(table, column, values)
+        return pa.chunked_array([pc.unique(self.lookup(table, column, values)[column])])
 
     def _found(self, pending: Pending, table: str, column: str, values: Sequence[object]) -> list[Mapping[str, Any]]:
         return pending.find(table, column, values, lambda asked: self._below(table, column, asked).to_pylist())
@@ -165,6 +172,10 @@ class TrackedView(TransactionView):
             asked = [value for value in pa.array(values, kind).to_pylist() if value is not None]
             self._reads.lookup(table, column, asked, found["uid"].to_pylist())
         return found
+
+    def held(self, table: str, column: str, values: Sequence[object]) -> pa.ChunkedArray:
+        """Return those of some values that a row's column holds, each once."""
+        return pa.chunked_array([pc.unique(self.lookup(table, column, values)[column])])
 
     def across(self, table: str, column: str, values: Sequence[str], others: Sequence[str]) -> pa.Table | None:
         """Return ``uid`` and other columns of the rows whose column holds one of the values, from memory."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["Entries", "Note", "Source"]
+__all__ = ["Entries", "Note", "Source", "picked"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,19 @@ class Entries:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+
+def picked(values: list[T], places: Sequence[int]) -> list[T]:
+    """Return the values at some places; those of a range are cut out.
+
+    Examples
+    --------
+    >>> picked(["a", "b", "c"], range(1, 3)), picked(["a", "b", "c"], [2, 0])
+    (['b', 'c'], ['c', 'a'])
+    """
+    if isinstance(places, range):
+        return values[places.start : places.stop : places.step]
+    return [values[place] for place in places]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from formats.durable import TEMPORARY
 from formats.keys import suffix_of
 from formats.registry import folder_suffixes, format_of
 from lakehouse.errors import InputError, NotFound, Unavailable, shown
@@ -70,9 +69,9 @@ def _walk(folder: str, whole: frozenset[str], paths: list[str]) -> None:
     with os.scandir(folder) as found:
         members = {member.name: member for member in found}
     for name in sorted(members):
-        if name[0] == "." or name.startswith(TEMPORARY) or name in OWN:
-            continue
         member = members[name]
+        if name[0] == "." or name in OWN:
+            continue
         if member.is_file(follow_symlinks=False):
             paths.append(member.path)
         elif member.is_dir(follow_symlinks=False):

@@ -19,6 +19,7 @@ from registries.ingest.checking import check_annotations
 from registries.ingest.describing import share
 from registries.ingest.entries import Entries, Source
 from registries.ingest.findings import weight_of
+from registries.ingest.lookout import Lookout
 from registries.ingest.manifest import source_of
 from registries.ingest.options import Options
 from registries.ingest.outcomes import Outcome, Outcomes
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ingest"]
 
-_BATCH, _SECONDS = 20_000, 30.0
+_BATCH, _SECONDS = 40_000, 30.0
 """Files, or seconds, after which what was read is registered."""
 _FIRST = 4_096
 """Files that are registered first, where there is nothing else to do; then twice as many each time."""
@@ -80,19 +81,21 @@ class Ingest:
         self._total = len(source.entries)
         self._schema, self._spec = self._find_schema()
         labels = check_annotations(self.home, source.entries, self.options)
-        self._registering = Registering(
-            self.home,
-            f"ingest {Path(source.name).name}",
-            labels=labels,
-            schema=self._schema,
-            spec=self._spec,
-            create_labels=self.options.create_labels,
-        )
-        self._refuse_faults(source.entries)
-        state = State(self.home.lake.id, source.name, self._spec.to_json() if self._spec else "")
-        with state.held():
-            self._state = state
-            self._ingest(source)
+        with Lookout() as lookout:
+            self._registering = Registering(
+                self.home,
+                f"ingest {Path(source.name).name}",
+                labels=labels,
+                schema=self._schema,
+                spec=self._spec,
+                create_labels=self.options.create_labels,
+                lookout=lookout,
+            )
+            self._refuse_faults(source.entries)
+            state = State(self.home.lake.id, source.name, self._spec.to_json() if self._spec else "")
+            with state.held():
+                self._state = state
+                self._ingest(source)
         return IngestReport(self.outcomes, time.monotonic() - began, self.options.dry_run)
 
     def _find_schema(self) -> tuple[Schema | None, Any]:
@@ -149,7 +152,7 @@ class Ingest:
                 self.outcomes.append(Outcome(path, entries.keys[place], "waiting", reason="waiting", message=message))
         return kept
 
-    def _changed(self, entries: Entries, places: Sequence[int], memory: Memory) -> list[int]:
+    def _changed(self, entries: Entries, places: Sequence[int], memory: Memory) -> Sequence[int]:
         """Return the places of what is to be read: files that are as an earlier run saw them need not be."""
         found = screening.screened(self.home.snapshot(), entries, places, memory)
         if found.unchanged:
@@ -159,7 +162,7 @@ class Ingest:
             paths, keys = ([column[place] for place in found.unchanged] for column in (entries.paths, entries.keys))
             self.outcomes.extend({"path": paths, "key": keys, **known})
         if self.options.on_error == "quarantine":
-            return sorted([*found.rest, *found.failed])
+            return sorted([*found.rest, *found.failed]) if found.failed else found.rest
         for place, (reason, message) in found.failed.items():
             self._failed(entries.paths[place], entries.keys[place], reason, message)
         self._stop_where_asked()

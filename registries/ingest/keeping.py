@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from formats.remote import is_remote
 from formats.storage import Storage
 from lakehouse.errors import InvalidFile, NotFound, shown
 from registries.ingest.batch import Batch
+from registries.ingest.entries import picked
 from registries.ingest.findings import Finding
+from registries.ingest.lookout import Lookout
 from registries.ingest.plan import Plan
 from registries.ingest.reading import reread
 from registries.ingest.remote import local_copy
@@ -20,52 +21,74 @@ from registries.ingest.storing import put
 if TYPE_CHECKING:
     from registries.instance import Instance
 
-__all__ = ["Kept", "kept"]
+__all__ = ["Keeping", "Kept"]
 
 Kept = tuple[list[str], dict[int, tuple[str, str]]]
 """The path of each row in its storage, and what is wrong by row: a reason and a message."""
 _THREADS = 16
 
 
-def kept(home: Instance, batch: Batch) -> Kept:
-    """Return where bytes lie, having made sure that they do.
+class Keeping:
+    """Finds out where bytes lie, and makes sure that they do.
 
     A file that stays where it lies may have been written to since it was read; an object that was stored a while ago
     may have been taken by a vacuum, as no row refers to it yet, and is stored again.
+
+    Parameters
+    ----------
+    home
+        The instance.
+    batch
+        Files that were read.
+    lookout
+        Begins at once to look at those that stay where they lie.
     """
-    stores = {uid: home.stores.of(uid) for uid in set(batch.storages)}
-    paths: list[str] = [there or stored or "" for there, stored in zip(batch.lies_at, batch.found.stored, strict=True)]
-    faults: dict[int, tuple[str, str]] = {}
-    for row in _doubtful(batch, paths, stores):
-        try:
-            paths[row] = _again(home, batch, row, stores[batch.storages[row]])
-        except (InvalidFile, NotFound) as error:
-            faults[row] = "changed", str(error)
-    return paths, faults
 
+    def __init__(self, home: Instance, batch: Batch, lookout: Lookout) -> None:
+        self._home, self._batch = home, batch
+        self._stores = {uid: home.stores.of(uid) for uid in set(batch.storages)}
+        stored = batch.found.stored
+        self._paths = [there or copied or "" for there, copied in zip(batch.lies_at, stored, strict=True)]
+        self._near: Sequence[int] = range(len(batch))
+        self._copied, self._far = list[int](), list[int]()
+        self._sort()
+        found = batch.found
+        columns: Any = (batch.paths, found.size, found.mtime, found.ctime)
+        times: Any = tuple(picked(column, self._near) for column in columns)
+        self._written_to = lookout.ask(times)
 
-def _doubtful(batch: Batch, paths: list[str], stores: dict[str, Storage]) -> Iterator[int]:
-    """Yield rows whose bytes are not seen to be as they were; of plain files this takes one call of the system each."""
-    found, far, stat = batch.found, list[int](), os.stat
-    roots = {uid: f"{store.root}/" if store.local else None for uid, store in stores.items()}
-    columns = (batch.storages, batch.lies_at, batch.paths, found.size, found.mtime, found.ctime, found.n_files)
-    for row, (uid, lies_at, path, size, mtime, ctime, n_files) in enumerate(zip(*columns, strict=True)):
-        root = roots[uid]
-        if n_files is not None or root is None or not paths[row]:
-            far.append(row)
-            continue
-        try:
-            if lies_at is None:
-                if stat(root + paths[row]).st_size == size:
-                    continue
+    def _sort(self) -> None:
+        """Tell files that stay where they lie on this machine, most often all, from copies, and from folders and URLs."""
+        batch, near = self._batch, list[int]()
+        is_local = {uid: store.local for uid, store in self._stores.items()}
+        n_files = batch.found.n_files
+        if all(is_local.values()) and None not in batch.lies_at and n_files.count(None) == len(batch):
+            return
+        for row, (uid, lies_at, files) in enumerate(zip(batch.storages, batch.lies_at, n_files, strict=True)):
+            if files is not None or not is_local[uid] or not self._paths[row]:
+                self._far.append(row)
             else:
-                now = stat(path)
-                if now.st_mtime_ns == mtime and now.st_size == size and now.st_ctime_ns == ctime:
-                    continue
-        except OSError:  # gone, or out of reach: told as what is not held
-            pass
-        yield row
-    yield from _not_held(batch, far, paths, stores)
+                (self._copied if lies_at is None else near).append(row)
+        self._near = near
+
+    def kept(self) -> Kept:
+        """Return where bytes lie, and what is wrong with some."""
+        faults: dict[int, tuple[str, str]] = {}
+        for row in self._doubtful():
+            try:
+                self._paths[row] = _again(self._home, self._batch, row, self._stores[self._batch.storages[row]])
+            except (InvalidFile, NotFound) as error:
+                faults[row] = "changed", str(error)
+        return self._paths, faults
+
+    def _doubtful(self) -> Iterator[int]:
+        """Yield rows whose bytes are not seen to be as they were."""
+        batch, stores = self._batch, self._stores
+        yield from (self._near[row] for row in self._written_to())
+        for row in self._copied:
+            if not stores[batch.storages[row]].holds(self._paths[row], batch.found.size[row]):
+                yield row
+        yield from _not_held(batch, self._far, self._paths, stores)
 
 
 def _not_held(batch: Batch, rows: list[int], paths: list[str], stores: dict[str, Storage]) -> Iterator[int]:

@@ -17,6 +17,7 @@ from queue import SimpleQueue
 from typing import Any, TypeAlias
 
 from lakehouse.errors import Unavailable
+from registries.ingest.entries import picked
 from registries.ingest.findings import Columns, Finding
 from registries.ingest.plan import Plan
 from registries.ingest.reading import read_small
@@ -25,7 +26,7 @@ from registries.ingest.work import examine
 __all__ = ["IDLE", "Read", "examined"]
 
 _FILES = 512
-"""Files of one task, at most."""
+"""Files of one task, at most; of those that are only to be hashed four times as many."""
 _FEW, _FEW_BYTES = 32, 64 << 20
 """Files, and bytes of them, that are read here, as starting a process takes longer."""
 _SOON, _SHORT = 20_000, 0.5
@@ -43,7 +44,7 @@ _Task: TypeAlias = Sequence[int]
 
 
 def examined(
-    paths: Sequence[str], places: Sequence[int], plan: Plan, executor: Executor | None, workers: int | None
+    paths: list[str], places: Sequence[int], plan: Plan, executor: Executor | None, workers: int | None
 ) -> Iterator[Read]:
     """Yield places with what is found in the files there, in the order in which they are done; ``IDLE`` before a wait.
 
@@ -69,23 +70,23 @@ def examined(
     if executor is not None:
         known: Any = getattr(executor, "_max_workers", None)
         count = known if isinstance(known, int) else 2 * count
-        yield from _given(paths, deque(_parts(places, count)), plan, executor, count)
+        yield from _given(paths, deque(_parts(places, count, plan)), plan, executor, count)
     elif workers is None and _are_few(paths, places):
         yield from _here(paths, deque([places]), plan)  # sooner done than begun
     else:
         if workers is None and plan.is_plain and len(places) <= _SOON:
             places = yield from _soon(paths, places)
         if places:
-            yield from _owned(paths, deque(_parts(places, count)), plan, count)
+            yield from _owned(paths, deque(_parts(places, count, plan)), plan, count)
 
 
-def _parts(places: Sequence[int], workers: int) -> Iterator[_Task]:
+def _parts(places: Sequence[int], workers: int, plan: Plan) -> Iterator[_Task]:
     """Yield tasks: no more files than others may take up meanwhile, and at least one for each worker."""
-    step = max(1, min(_FILES, len(places) // (4 * workers)))
+    step = max(1, min(4 * _FILES if plan.is_plain else _FILES, len(places) // (4 * workers)))
     return (places[at : at + step] for at in range(0, len(places), step))
 
 
-def _are_few(paths: Sequence[str], places: Sequence[int]) -> bool:
+def _are_few(paths: list[str], places: Sequence[int]) -> bool:
     if len(places) > _FEW:
         return False
     size = 0
@@ -96,11 +97,11 @@ def _are_few(paths: Sequence[str], places: Sequence[int]) -> bool:
     return size < _FEW_BYTES
 
 
-def _soon(paths: Sequence[str], places: Sequence[int]) -> Generator[Read, None, Sequence[int]]:
+def _soon(paths: list[str], places: Sequence[int]) -> Generator[Read, None, Sequence[int]]:
     """Read small files without a format while processes would be starting; return the places that are left."""
     began = time.monotonic()
     while places and time.monotonic() - began < _SHORT:
-        found, _ = read_small([paths[place] for place in places[:_FILES]], 0, _FEW_BYTES)
+        found, _ = read_small(picked(paths, places[:_FILES]), 0, _FEW_BYTES)
         if not found[0]:
             break
         yield places[: len(found[0])], found
@@ -108,10 +109,10 @@ def _soon(paths: Sequence[str], places: Sequence[int]) -> Generator[Read, None, 
     return places
 
 
-def _here(paths: Sequence[str], tasks: deque[_Task], plan: Plan) -> Iterator[Read]:
+def _here(paths: list[str], tasks: deque[_Task], plan: Plan) -> Iterator[Read]:
     while tasks:
         task = tasks.popleft()
-        found = examine([paths[place] for place in task], plan)
+        found = examine(picked(paths, task), plan)
         _put_back(tasks, task, len(found[0]))
         yield task[: len(found[0])], found
 
@@ -121,7 +122,7 @@ def _put_back(tasks: deque[_Task], task: _Task, done: int) -> None:
     tasks.extendleft(task[at : at + done] for at in reversed(range(done, len(task), done)))
 
 
-def _owned(paths: Sequence[str], tasks: deque[_Task], plan: Plan, count: int) -> Iterator[Read]:
+def _owned(paths: list[str], tasks: deque[_Task], plan: Plan, count: int) -> Iterator[Read]:
     suspects: deque[_Task] = deque()
     while tasks or suspects:
         alone = bool(suspects)
@@ -146,7 +147,7 @@ class _Broken(Exception):
     lost: Sequence[_Task] = ()
 
 
-def _given(paths: Sequence[str], tasks: deque[_Task], plan: Plan, executor: Executor, count: int) -> Iterator[Read]:
+def _given(paths: list[str], tasks: deque[_Task], plan: Plan, executor: Executor, count: int) -> Iterator[Read]:
     try:
         yield from _run(paths, tasks, plan, executor, count * _AHEAD)
     except _Broken as error:
@@ -192,7 +193,7 @@ class _Context(SpawnContext):
     Process = _Worker
 
 
-def _run(paths: Sequence[str], tasks: deque[_Task], plan: Plan, executor: Executor, ahead: int) -> Iterator[Read]:
+def _run(paths: list[str], tasks: deque[_Task], plan: Plan, executor: Executor, ahead: int) -> Iterator[Read]:
     running: dict[Future[Columns], _Task] = {}
     done: SimpleQueue[Future[Columns]] = SimpleQueue()
 
@@ -205,7 +206,7 @@ def _run(paths: Sequence[str], tasks: deque[_Task], plan: Plan, executor: Execut
     try:
         while tasks or running:
             while tasks and len(running) < ahead:
-                future = _submitted(executor, [paths[place] for place in tasks[0]], plan)
+                future = _submitted(executor, picked(paths, tasks[0]), plan)
                 running[future] = tasks.popleft()
                 future.add_done_callback(done.put)
             if done.empty():

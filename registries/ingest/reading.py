@@ -61,6 +61,9 @@ def read(path: str) -> Finding:
 def read_small(paths: Sequence[str], begin: int, most: int) -> tuple[Columns, int]:
     """Return what :func:`read` says of small files without a format, up to the first one that is something else.
 
+    Whether one changed meanwhile is not asked: its times are those before it was read, and are looked at again before
+    its row is committed.
+
     Parameters
     ----------
     begin
@@ -73,17 +76,20 @@ def read_small(paths: Sequence[str], begin: int, most: int) -> tuple[Columns, in
     tuple
         The fields of the findings, and the bytes that were read.
     """
-    digests, rest, done = list[bytes](), list[tuple[int, str, int, int]](), 0
+    digests, sizes, suffixes, mtimes, ctimes = list[bytes](), list[int](), list[str](), list[int](), list[int]()
+    done = 0
     for at in range(begin, len(paths)):
-        if done > most or not _is_blob(suffix := _suffix(paths[at])) or (seen := _small(paths[at])) is None:
+        if done > most or (suffix := _blob_suffix(_ending(paths[at]))) is None or (seen := _small(paths[at])) is None:
             break
         digest, size, mtime, ctime = seen
         digests.append(digest)
-        rest.append((size, suffix, mtime, ctime))
+        sizes.append(size)
+        suffixes.append(suffix)
+        mtimes.append(mtime)
+        ctimes.append(ctime)
         done += size
     if not digests:
         return ((),) * len(Finding._fields), 0
-    sizes, suffixes, mtimes, ctimes = zip(*rest, strict=True)
     blobs, nothing = ["blob"] * len(digests), [None] * len(digests)
     columns = (texts_of(digests), sizes, suffixes, blobs, blobs, ["blake3"] * len(digests), nothing, nothing)
     return (*columns, mtimes, ctimes, *[nothing] * 4), done
@@ -100,8 +106,7 @@ def _small(path: str) -> tuple[bytes, int, int, int] | None:
         size, mtime, ctime = before.st_size, before.st_mtime_ns, before.st_ctime_ns
         if not 0 < size <= _SMALL or not stat.S_ISREG(before.st_mode) or len(data := os.read(fd, size + 1)) != size:
             return None
-        digest, after = digest_of(data), os.fstat(fd)
-        return (digest, size, mtime, ctime) if (after.st_mtime_ns, after.st_ctime_ns) == (mtime, ctime) else None
+        return digest_of(data), size, mtime, ctime
     except OSError:
         return None
     finally:
@@ -116,13 +121,19 @@ def reread(path: str) -> str | None:
         return None
 
 
+def _ending(path: str) -> str:
+    """Return what a file's name has after its first dot, with this; of files of one kind it is mostly the same."""
+    dot = path.find(".", path.rfind("/") + 2)
+    return path[dot:] if dot > 0 else ""
+
+
+@lru_cache(4096)
+def _suffix_of(ending: str) -> str:
+    return suffix_of("x" + ending) if ending else ""
+
+
 def _suffix(path: str) -> str:
-    name = path[path.rfind("/") + 1 :]
-    dot = name.find(".", 1)
-    return _suffix_after("x" + name[dot:]) if dot > 0 else ""
-
-
-_suffix_after = lru_cache(4096)(suffix_of)
+    return _suffix_of(_ending(path))
 
 
 @lru_cache(4096)
@@ -132,8 +143,10 @@ def _only_format(suffix: str) -> Format | None:
 
 
 @lru_cache(4096)
-def _is_blob(suffix: str) -> bool:
-    return _only_format(suffix) is not None
+def _blob_suffix(ending: str) -> str | None:
+    """Return the suffix of files whose names end so, where that means no format."""
+    suffix = _suffix_of(ending)
+    return None if _only_format(suffix) is None else suffix
 
 
 def _folder(path: str) -> Finding:

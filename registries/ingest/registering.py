@@ -17,7 +17,9 @@ from registries.ingest.annotating import Annotating, stamps_of
 from registries.ingest.batch import Batch
 from registries.ingest.conforming import Conforming
 from registries.ingest.entries import Note
-from registries.ingest.keeping import kept
+from registries.ingest.findings import array_of
+from registries.ingest.keeping import Keeping
+from registries.ingest.lookout import Lookout
 from registries.schema import Schema
 from validation import Spec
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from registries.instance import Instance
 
 __all__ = ["Registered", "Registering", "columns_of", "newest_by_key", "same"]
+
+_FOUND = ("hash", "hash_kind", "size", "suffix", "format", "kind", "n_rows", "n_files")
 
 
 @dataclass(slots=True)
@@ -52,6 +56,8 @@ class Registering:
         What files were validated by.
     create_labels
         Whether values of categorical features that are not known are made.
+    lookout
+        Looks at files once more, right before their rows are committed.
     """
 
     def __init__(
@@ -59,13 +65,14 @@ class Registering:
         home: Instance,
         message: str,
         *,
+        lookout: Lookout,
         labels: Mapping[str, str],
         schema: Schema | None,
         spec: Spec | None,
         create_labels: bool = False,
     ) -> None:
         self._home, self._message = home, message
-        self._schema = schema
+        self._schema, self._lookout = schema, lookout
         self._annotating = Annotating(home, labels, create=create_labels)
         self._conforming = None if spec is None else Conforming(home, schema, spec, self._annotating)
 
@@ -102,10 +109,12 @@ class Registering:
 
     def _plan(self, txn: Transaction, batch: Batch) -> Registered:
         txn.storing()
-        paths, faults = kept(self._home, batch)
+        keeping = Keeping(self._home, batch, self._lookout)
         count, keys, bad = len(batch), _keys(batch), set(batch.bad())
         known = newest_by_key(txn.snapshot, keys)
-        uids: list[str | None] = new_uids(count).to_pylist()
+        made = new_uids(count)
+        uids: list[str | None] = made.to_pylist()
+        paths, faults = keeping.kept()
         outcomes, versions = ["new"] * count, [0] * count
         for row in (row for row, key in enumerate(keys) if key in known) if known else ():
             before = known[keys[row]]
@@ -116,19 +125,23 @@ class Registering:
                 uids[row] = with_version(before.uid, versions[row])
         for row in faults:
             outcomes[row], uids[row] = "failed", None
-        fresh = [row for row, outcome in enumerate(outcomes) if outcome.startswith("new")]
+        fresh: Sequence[int] = range(count)
+        if known or faults:
+            fresh = [row for row in fresh if outcomes[row].startswith("new")]
         if fresh:
-            self._insert(txn, batch, fresh, {"uid": uids, "version": versions, "path": paths, "key": keys})
+            named = {"uid": uids if known or faults else made, "key": keys if bad else batch.array("keys")}
+            self._insert(txn, batch, fresh, {**named, "version": versions, "path": paths})
         self._annotating.annotate(txn, uids, batch.notes, bad)
         for row in bad - faults.keys():
             outcomes[row] = "quarantined"
         return Registered(uids, outcomes, faults)
 
     def _insert(self, txn: Transaction, batch: Batch, rows: Sequence[int], columns: dict[str, Any]) -> None:
-        home, found, bad = self._home, batch.found, batch.bad()
+        home, bad = self._home, batch.bad()
         storages = {uid: home.stores.ensured(txn, uid) for uid in dict.fromkeys(batch.storages)}
-        columns |= {name: getattr(found, name) for name in ("hash", "hash_kind", "size", "suffix", "n_rows", "n_files")}
-        columns |= {"format": _blobs(found.format, bad), "kind": _blobs(found.kind, bad)}
+        columns |= {name: batch.array(name) for name in _FOUND}
+        if bad:
+            columns |= {name: _blobs(getattr(batch.found, name), bad) for name in ("format", "kind")}
         columns["storage"] = [storages[uid] for uid in batch.storages]
         if batch.notes or bad:
             columns["description"] = _descriptions(batch, bad)
@@ -184,8 +197,6 @@ def columns_of(batch: Batch, found: Registered) -> dict[str, Sequence[Any]]:
 
 def _blobs(values: list[str], bad: Sequence[int]) -> list[str]:
     """Return formats or kinds, of which those of what cannot be read are none."""
-    if not bad:
-        return values
     found = list(values)
     for row in bad:
         found[row] = "blob"
@@ -207,7 +218,7 @@ def _table(schema: pa.Schema, columns: Mapping[str, Any], stamps: Mapping[str, p
         if field.name in stamps:
             arrays.append(stamps[field.name])
         elif field.name in columns:
-            arrays.append(pa.array(columns[field.name], field.type))
+            arrays.append(array_of(columns[field.name], field.type))
         else:
             arrays.append(pa.nulls(count, field.type))
     return pa.table(arrays, schema=schema)
@@ -227,7 +238,8 @@ _LOOKED_AT = ("uid", "key", "version", "hash", "hash_kind", "size", "suffix", "d
 
 def newest_by_key(snapshot: Snapshot, keys: Sequence[str]) -> dict[str, Known]:
     """Return what there is under each of some keys."""
-    rows = snapshot.lookup("artifact", "key", list(keys)).select(list(_LOOKED_AT)).to_pylist()
+    there = snapshot.held("artifact", "key", list(keys)).to_pylist()  # of many files that are ingested most are new
+    rows = snapshot.lookup("artifact", "key", there).select(list(_LOOKED_AT)).to_pylist()
     found: dict[str, Known] = {}
     for row in sorted(rows, key=lambda row: int(row["version"])):
         before = found.get(row["key"])

@@ -65,7 +65,7 @@ class Screened:
         By place: why a file could not be read, which has not changed since.
     """
 
-    rest: list[int] = field(default_factory=list)
+    rest: Sequence[int] = ()
     unchanged: list[int] = field(default_factory=list)
     rows: list[tuple[str, str, int]] = field(default_factory=list)
     failed: dict[int, tuple[str, str]] = field(default_factory=dict)
@@ -83,8 +83,8 @@ def times_of(path: str) -> Times | None:
 def screened(snapshot: Snapshot, entries: Entries, places: Sequence[int], memory: Memory) -> Screened:
     """Sort entries into those that are to be read, and those that are as they were."""
     if not memory:
-        return Screened(rest=list(places))
-    found = Screened()
+        return Screened(rest=places)
+    found, rest = Screened(), list[int]()
     there = snapshot.arrow(_ALL, tables=["artifact"])
     columns = (there[name].to_pylist() for name in ("key", "uid", "hash", "size"))
     artifacts = {key: (uid, digest, size) for key, uid, digest, size in zip(*columns, strict=True)}
@@ -93,7 +93,7 @@ def screened(snapshot: Snapshot, entries: Entries, places: Sequence[int], memory
         path = entries.paths[place]
         row = memory.rows.get(path)
         if row is None or not memory.counts(row) or not memory.is_seen(row, path, entries.states.get(place)):
-            found.rest.append(place)
+            rest.append(place)
         elif reasons[row] == "unreadable":
             found.failed[place] = reasons[row], messages[row]
         elif (
@@ -104,7 +104,8 @@ def screened(snapshot: Snapshot, entries: Entries, places: Sequence[int], memory
             found.unchanged.append(place)
             found.rows.append(artifact)
         else:
-            found.rest.append(place)
+            rest.append(place)
+    found.rest = rest
     return found
 
 

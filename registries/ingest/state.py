@@ -11,22 +11,23 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+from pyarrow import feather
 
 from lakehouse.config import cache_settings
 from lakehouse.engine.arrow import pc
 from lakehouse.engine.headlock import HeadLock
 from lakehouse.errors import Busy, shown
 from registries.ingest.batch import Batch
+from registries.ingest.findings import array_of
 from registries.names import is_utf8
 
 __all__ = ["State"]
 
 _PATIENCE = 0.2  # seconds that another run of the same source may take to end
 _MOST_PARTS = 40
+_PARTS = "part-*.arrow"
 _SCHEMA = pa.schema(
     [
         ("path", pa.string()), ("key", pa.string()), ("size", pa.int64()), ("mtime", pa.int64()), ("ctime", pa.int64()),
@@ -35,8 +36,6 @@ _SCHEMA = pa.schema(
         ("state", pa.string()),
     ]
 )  # fmt: skip
-
-_REPEATED: Any = ["suffix", "format", "kind", "reason", "message", "schema"]
 
 
 class State:
@@ -79,11 +78,11 @@ class State:
         """Return the rows, one for each path, the newest; none at all, where a run is not to go on from another."""
         if not resume:
             return _SCHEMA.empty_table()
-        self._loaded = sorted(self.folder.glob("part-*.parquet"))
+        self._loaded = sorted(self.folder.glob(_PARTS))
         tables = []
         for path in self._loaded:
             try:
-                tables.append(pq.read_table(path, schema=_SCHEMA))
+                tables.append(feather.read_table(path, memory_map=False).cast(_SCHEMA))
             except (pa.ArrowException, OSError):  # a memory that is damaged is none
                 continue
         if not tables:
@@ -96,15 +95,14 @@ class State:
 
     def add(self, batch: Batch) -> None:
         """Remember path, key and finding of files that were read; of folders, only those whose bucket tells a state."""
-        found = batch.found
-        columns: list[list[Any]] = [batch.paths, batch.keys, found.size, found.mtime, found.ctime]
-        columns += [getattr(found, name) for name in _SCHEMA.names[5:12]]
-        columns += [[self.schema] * len(batch), list(map(batch.states.get, range(len(batch))))]
         try:
-            table = _table(columns)
+            arrays = [batch.array(name) for name in ("paths", "keys", *_SCHEMA.names[2:12])]
         except UnicodeEncodeError:  # a name that is no text
-            kept = [row for row, path in enumerate(batch.paths) if is_utf8(path)]
-            table = _table([[column[row] for row in kept] for column in columns])
+            self.add(batch.without({row: path for row, path in enumerate(batch.paths) if not is_utf8(path)}))
+            return
+        states = list(map(batch.states.get, range(len(batch)))) if batch.states else [None] * len(batch)
+        arrays += [array_of(column, pa.string()) for column in ([self.schema] * len(batch), states)]
+        table = pa.table(arrays, schema=_SCHEMA)
         if table["mtime"].null_count:
             table = table.filter(pc.or_(pc.is_valid(table["mtime"]), pc.is_valid(table["state"])))
         if len(table):
@@ -112,7 +110,7 @@ class State:
 
     def finish(self, gone: frozenset[str] = frozenset()) -> None:
         """Forget paths, and make one part of many."""
-        parts = sorted(self.folder.glob("part-*.parquet"))
+        parts = sorted(self.folder.glob(_PARTS))
         if not gone and len(parts) <= _MOST_PARTS:
             return
         whole = self.load()
@@ -123,11 +121,11 @@ class State:
 
     def _write(self, table: pa.Table) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        number = 1 + max((int(path.name.split("-")[1]) for path in self.folder.glob("part-*.parquet")), default=0)
+        number = 1 + max((int(path.name.split("-")[1]) for path in self.folder.glob(_PARTS)), default=0)
         draft = self.folder / f".{secrets.token_hex(8)}"
         try:
-            pq.write_table(table, draft, compression="zstd", compression_level=-3, use_dictionary=_REPEATED)
-            draft.replace(self.folder / f"part-{number:08}-{secrets.token_hex(4)}.parquet")
+            feather.write_feather(table, draft, compression="lz4")
+            draft.replace(self.folder / f"part-{number:08}-{secrets.token_hex(4)}.arrow")
         finally:
             draft.unlink(missing_ok=True)
 
@@ -145,8 +143,3 @@ def _told(lock: HeadLock, source: str) -> Iterator[None]:
         yield
     finally:
         held.__exit__(None, None, None)
-
-
-def _table(columns: list[list[Any]]) -> pa.Table:
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, _SCHEMA.types, strict=True)]
-    return pa.table(arrays, schema=_SCHEMA)

@@ -81,15 +81,17 @@ def test_values_replace_those_before_and_categorical_ones_are_labels(lake, here,
     assert len(lake.snapshots()) == before
 
 
+@pytest.mark.parametrize("looking", ["here", "beside"])
 @pytest.mark.parametrize("size", ["the same size", "another size"])
-def test_a_file_that_is_written_to_before_the_commit_fails_alone(lake, here, in_place, monkeypatch, size):
+def test_a_file_that_is_written_to_before_the_commit_fails_alone(lake, here, in_place, monkeypatch, size, looking):
     (in_place / "a.txt").write_text("old")
+    monkeypatch.setattr("registries.ingest.lookout._MANY", 1 if looking == "beside" else 1_000)
 
-    def written(home, batch, own=keeping.kept):
+    def written(*given, own=keeping.Keeping):
         (in_place / "a.txt").write_text("new" if size == "the same size" else "newer")
-        return own(home, batch)
+        return own(*given)
 
-    monkeypatch.setattr("registries.ingest.registering.kept", written)
+    monkeypatch.setattr("registries.ingest.registering.Keeping", written)
     report = here(in_place, on_error="skip")
     assert report.counts == {"new": 2, "failed": 1}
     assert [one.reason for one in report.failures] == ["changed"]
@@ -99,21 +101,21 @@ def test_a_file_that_is_written_to_before_the_commit_fails_alone(lake, here, in_
 
 
 def test_a_file_that_is_only_linked_to_before_the_commit_is_registered(lake, here, in_place, tmp_path, monkeypatch):
-    def linked(home, batch, own=keeping.kept):
+    def linked(*given, own=keeping.Keeping):
         os.link(in_place / "a.txt", tmp_path / "backup")
-        return own(home, batch)
+        return own(*given)
 
-    monkeypatch.setattr("registries.ingest.registering.kept", linked)
+    monkeypatch.setattr("registries.ingest.registering.Keeping", linked)
     assert here(in_place).counts == {"new": 3}
 
 
 def test_an_object_that_a_vacuum_takes_before_the_commit_is_stored_again(lake, here, folder, monkeypatch):
-    def swept(home, batch, own=keeping.kept):
+    def swept(*given, own=keeping.Keeping):
         for path in (lake.root / "storage" / "objects").rglob("*.txt"):
             path.unlink()
-        return own(home, batch)
+        return own(*given)
 
-    monkeypatch.setattr("registries.ingest.registering.kept", swept)
+    monkeypatch.setattr("registries.ingest.registering.Keeping", swept)
     assert here(folder).counts == {"new": 3}
     assert lake.check(deep=True).ok
 

@@ -1,0 +1,109 @@
+"""Looking at files once more in a process beside: what it tells, and that nothing depends on its being there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from registries.ingest import lookout as module
+from registries.ingest.lookout import Lookout
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="names that are no text are of other systems")
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Ask another process even for few files; returns those that were started."""
+    made: list[subprocess.Popen[bytes]] = []
+
+    def popen(*given, own=subprocess.Popen, **named):
+        made.append(own(*given, **named))
+        return made[-1]
+
+    monkeypatch.setattr(module, "_MANY", 1)
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    return made
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Return paths of files, and their times: what a lookout is asked."""
+    names = [
+        "same.txt",
+        "grown.txt",
+        "touched.txt",
+        "linked.txt",
+        "gone.txt",
+        "caf\u00e9.txt",
+        os.fsdecode(b"raw\xff.txt"),
+    ]
+    paths = [str(tmp_path / name) for name in names]
+    for path in paths:
+        with open(path, "w") as file:
+            file.write("x")
+    found = [os.stat(path) for path in paths]
+    columns = ("st_size", "st_mtime_ns", "st_ctime_ns")
+    return paths, *([getattr(one, name) for one in found] for name in columns)
+
+
+def write(files):
+    paths, _, mtimes, _ = files
+    with open(paths[1], "a") as file:
+        file.write("y")
+    os.utime(paths[1], ns=(mtimes[1], mtimes[1]))  # its size alone tells, and the time of its entry
+    os.utime(paths[2], ns=(mtimes[2] + 1_000, mtimes[2] + 1_000))
+    os.link(paths[3], f"{paths[3]}.link")
+    os.unlink(paths[4])
+    os.rename(paths[6], f"{paths[6]}.moved")
+
+
+def test_what_was_written_to_moved_or_removed_is_told_whoever_looks(files, started, monkeypatch):
+    with Lookout() as lookout:
+        assert lookout.ask(files)() == []
+        write(files)
+        assert lookout.ask(files)() == [1, 2, 3, 4, 6]
+        monkeypatch.setattr(module, "_MANY", 1_000)
+        assert lookout.ask(files)() == [1, 2, 3, 4, 6]
+    assert len(started) == 1
+
+
+def test_it_ends_with_the_block_whatever_ends_that(files, started):
+    with pytest.raises(KeyboardInterrupt), Lookout() as lookout:
+        lookout.ask(files)
+        raise KeyboardInterrupt
+    assert started[0].returncode is not None
+
+
+@pytest.mark.parametrize("when", ["before it is asked", "before it answers"])
+def test_one_that_is_killed_is_done_without(files, started, when):
+    write(files)
+    with Lookout() as lookout:
+        assert lookout.ask(files)() == [1, 2, 3, 4, 6]
+        if when == "before it is asked":
+            started[0].kill()
+            started[0].wait()
+        rows = lookout.ask(files)
+        started[0].kill()
+        assert rows() == [1, 2, 3, 4, 6]
+        assert lookout.ask(files)() == [1, 2, 3, 4, 6]
+    assert len(started) == 1
+
+
+def test_one_that_cannot_be_started_is_done_without(files, monkeypatch):
+    monkeypatch.setattr(module, "_MANY", 1)
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    write(files)
+    with Lookout() as lookout:
+        assert lookout.ask(files)() == [1, 2, 3, 4, 6]
+
+
+def test_it_ends_when_the_one_who_asks_is_killed(files, started):
+    with Lookout() as lookout:
+        lookout.ask(files)()
+        stdin = started[0].stdin
+        assert stdin is not None
+        stdin.close()  # as the system does for a process that ends
+        assert started[0].wait(30) == 0
