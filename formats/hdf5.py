@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -58,14 +58,14 @@ def checked(path: Path, name: str) -> Iterator[tuple[h5py.File, Node]]:
         It is no HDF5 file, refers to another file, or links in a circle.
     """
     with reading(path, name), _opened(path) as file:
-        yield file, _Walk(file, path).node(file.id, "", ())
+        yield file, _Walk(file, path).top()
 
 
 def opened_checked(path: Path) -> tuple[h5py.File, Node]:
     """Return an open file that was looked at as :func:`checked` does, and its structure; the caller closes it."""
     file = _opened(path)
     try:
-        return file, _Walk(file, path).node(file.id, "", ())
+        return file, _Walk(file, path).top()
     except BaseException:
         file.close()
         raise
@@ -106,6 +106,7 @@ def refuse_declared(node: Node | None, path: Path, *, skip: tuple[str, ...] = ()
     refuse_oversize(path, node.declared_bytes(skip), hint=hint)
 
 
+@lru_cache(256)
 def dtype_name(dtype: Any) -> str:
     """Return the name of a NumPy or HDF5 type as every format calls it.
 
@@ -129,18 +130,20 @@ class _Walk:
         self._file, self._path = file, path
         self._seen, self._again = set[int](), 0
 
-    def node(self, found: Any, at: str, above: tuple[int, ...]) -> Node:
-        """Return the structure of an object, without a slash at the beginning of its path."""
-        if isinstance(found, h5d.DatasetID):
-            return self._array(found, at)
-        here = h5o.get_info(found).addr
+    def top(self) -> Node:
+        """Return the structure of the file."""
+        return self._group(self._file.id, h5o.get_info(self._file.id).addr, "", ())
+
+    def _group(self, found: Any, here: int, at: str, above: tuple[int, ...]) -> Node:
+        """Return the structure of a group that lies at an address, without a slash at the beginning of its path."""
         self._again += len(found) + 1 if here in self._seen else 0
         self._seen.add(here)
         if here in above or len(above) > _MAX_DEPTH or self._again > _MOST_AGAIN:
             self._refuse_knots(at, circle=here in above, depth=len(above))
-        children, links, below = dict[str, Node](), list[tuple[bytes, int]](), (*above, here)
-        found.links.iterate(lambda raw, link: links.append((raw, link.type)), info=True)  # names and kinds in one go
-        for raw, kind in links:
+        children, links, below = dict[str, Node](), list[tuple[bytes, int, int]](), (*above, here)
+        # names, kinds and, of hard links, addresses in one go
+        found.links.iterate(lambda raw, link: links.append((raw, link.type, link.u)), info=True)
+        for raw, kind, address in links:
             name = raw.decode("utf-8", "surrogateescape")
             inner = f"{at}/{name}" if at else name
             if kind not in _WITHIN:
@@ -149,19 +152,21 @@ class _Walk:
             if isinstance(child, h5d.DatasetID):
                 children[name] = self._array(child, inner)
             elif isinstance(child, h5g.GroupID):  # a named type is neither
-                children[name] = self.node(child, inner, below)
+                there = address if kind == h5l.TYPE_HARD else h5o.get_info(child).addr
+                children[name] = self._group(child, there, inner, below)
         return Node(at, children, _Attributes(self._file, at))
 
     def _array(self, found: Any, at: str) -> Node:
-        stated, dtype = found.get_create_plist(), found.dtype
-        if stated.get_external_count() > 0 or stated.get_layout() == h5d.VIRTUAL:
-            self._refuse(at, "keeps the data of {} in another file: write it anew as one file")
+        dtype, storage = found.dtype, ""
+        if found.get_offset() is None:  # else its bytes lie in one piece in this very file
+            stated = found.get_create_plist()
+            if stated.get_external_count() > 0 or stated.get_layout() == h5d.VIRTUAL:
+                self._refuse(at, "keeps the data of {} in another file: write it anew as one file")
+            storage = _storage(stated)
         members = dtype.fields or {}
         fields = tuple((name, dtype_name(kind[0].base), tuple(kind[0].shape)) for name, kind in members.items())
-        attributes = _Attributes(self._file, at)
-        return Node(
-            at, None, attributes, found.shape or (), dtype_name(dtype), dtype.itemsize, fields, storage=_storage(stated)
-        )
+        attributes, shape = _Attributes(self._file, at), found.shape or ()
+        return Node(at, None, attributes, shape, dtype_name(dtype), dtype.itemsize, fields, storage=storage)
 
     def _refuse_knots(self, at: str, *, circle: bool, depth: int) -> NoReturn:
         if circle:

@@ -7,8 +7,11 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import anndata as ad
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from formats.cache import Cache
@@ -16,6 +19,7 @@ from formats.registry import by_name
 from formats.remote import RemoteOptions, filesystem
 from formats.storehash import digest_of
 from lakehouse.errors import DataLoss, InvalidFile
+from registries import whereabouts
 from registries.instance import Instance
 from tests.remote.store import Proxy
 
@@ -157,3 +161,34 @@ def test_files_that_are_not_what_they_are_called_keep_a_bucket_from_being_regist
     with pytest.raises(InvalidFile, match=r"(?s)1 of 2 files.*bad\.parquet"):
         lake.Storage.get(root=f"{bucket}/theirs").register()
     assert lake.Artifact.filter().count() == 0
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".h5ad"])
+def test_other_content_is_found_out_where_only_ranges_are_read(
+    lake: Instance, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setattr(whereabouts, "_SMALL", 1_000)  # what is larger is opened where it lies
+    contents = [content(suffix, number, tmp_path / f"{number}{suffix}") for number in (1, 2)]
+    assert len(contents[0]) == len(contents[1]) > 1_000
+    found = lake.Artifact(put(bucket, f"x{suffix}", contents[0])).save()
+    assert found.hash_kind == "md5"
+    with found.open():
+        assert Cache().used() == 0
+    put(bucket, f"x{suffix}", contents[1])
+    for read in (found.open, found.describe, found.load):
+        with pytest.raises(DataLoss, match=r"other content.*version 0"):
+            read()
+    newer = lake.Artifact(f"{bucket}/theirs/x{suffix}").save()
+    assert newer.version == 1
+    with newer.open():
+        assert Cache().used() == 0
+
+
+def content(suffix: str, number: int, path: Path) -> bytes:
+    """Return a file of one size whatever the number that its values begin with."""
+    values = np.arange(5_000, dtype="i8") + number
+    if suffix == ".parquet":
+        pq.write_table(pa.table({"x": values}), path, compression="none", use_dictionary=False)
+    else:
+        ad.AnnData(values.reshape(-1, 1).astype("f4")).write_h5ad(path)
+    return path.read_bytes()
