@@ -1,11 +1,11 @@
-"""What ``artifact.describe()`` returns: a value that reads well as text."""
+"""What ``describe()`` of an artifact returns, and what that of a dataset shares with it: a value that reads well as text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from formats.base import ColumnInfo, Description
 from formats.registry import by_name
@@ -16,16 +16,69 @@ from registries.whereabouts import readable
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot
+    from registries.annotate import Labels
     from registries.artifact import Artifact
+    from registries.features import Features
+    from registries.record import Record
 
-__all__ = ["ArtifactDescription", "describe"]
+__all__ = [
+    "MOST",
+    "ArtifactDescription",
+    "Described",
+    "describe",
+    "labels_by_registry",
+    "lines_of",
+    "made_by",
+    "pairs_of",
+    "readable_size",
+    "values_of",
+]
 
-_MOST = 30
+MOST = 30
+"""Names that are told, of more."""
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
+class Described:
+    """A title and sections of lines, shown as a tree."""
+
+    noun: ClassVar[str]
+    """What is described."""
+    title: str
+
+    def sections(self) -> list[tuple[str, list[str]]]:
+        """Return the parts of the tree: a title and its lines."""
+        raise NotImplementedError
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        raise NotImplementedError
+
+    def tree(self, told: Callable[[str], str] = str) -> str:
+        """Return it as lines; ``told`` makes each text fit for where it is shown."""
+        lines = [f"{self.noun} {told(self.title)}"]
+        sections = self.sections()
+        for number, (title, inner) in enumerate(sections):
+            last = number == len(sections) - 1
+            lines.append(f"{'└──' if last else '├──'} {told(title)}")
+            stem = "    " if last else "│   "
+            lines += [f"{stem}{'└──' if i == len(inner) - 1 else '├──'} {told(line)}" for i, line in enumerate(inner)]
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.tree()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html_tree(f"{self.noun} {self.title}", self.sections())
+
+    def __rich__(self) -> Any:
+        return rich_tree(f"{self.noun} {self.title}", self.sections())
+
+
 @dataclass(frozen=True, repr=False)
-class ArtifactDescription:
+class ArtifactDescription(Described):
     """What is recorded of an artifact and what it holds.
 
     Attributes
@@ -46,6 +99,7 @@ class ArtifactDescription:
         Names of labels under no feature by the name of their registry.
     """
 
+    noun: ClassVar[str] = "Artifact"
     title: str
     general: tuple[tuple[str, str], ...]
     storage: tuple[tuple[str, str], ...]
@@ -71,36 +125,20 @@ class ArtifactDescription:
 
     def sections(self) -> list[tuple[str, list[str]]]:
         """Return the parts of the tree: a title and its lines."""
-        parts = [("General", _lines(self.general)), ("Storage", _lines(self.storage))]
-        parts.append(("Provenance", _lines(self.provenance)))
+        parts = [("General", lines_of(self.general)), ("Storage", lines_of(self.storage))]
+        parts.append(("Provenance", lines_of(self.provenance)))
         if self.content.columns:
             title = "Files" if self.content.kind == "folder" else "Columns"
             parts.append((f"{title} ({len(self.content.columns)})", list(_columns(self.content.columns))))
         parts += [(slot, list(_columns(columns))) for slot, columns in self.content.slots.items() if columns]
         parts += [
-            (title, _lines(pairs)) for title, pairs in (("Measured", self.measured), ("Features", self.values)) if pairs
+            (title, lines_of(pairs))
+            for title, pairs in (("Measured", self.measured), ("Features", self.values))
+            if pairs
         ]
         if self.registries:
             parts.append(("Labels", [f"{name}: {', '.join(found)}" for name, found in self.registries.items()]))
         return parts
-
-    def __str__(self) -> str:
-        lines = [f"Artifact {self.title}"]
-        sections = self.sections()
-        for number, (title, inner) in enumerate(sections):
-            last = number == len(sections) - 1
-            lines.append(f"{'└──' if last else '├──'} {title}")
-            stem = "    " if last else "│   "
-            lines += [f"{stem}{'└──' if i == len(inner) - 1 else '├──'} {line}" for i, line in enumerate(inner)]
-        return "\n".join(lines)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return html_tree(f"Artifact {self.title}", self.sections())
-
-    def __rich__(self) -> Any:
-        return rich_tree(f"Artifact {self.title}", self.sections())
 
 
 def describe(artifact: Artifact) -> ArtifactDescription:
@@ -111,31 +149,33 @@ def describe(artifact: Artifact) -> ArtifactDescription:
     path = readable(artifact, fmt)
     is_readable = artifact.size or artifact.suffix in fmt.empty_suffixes
     content = fmt.describe(path) if is_readable else Description(artifact.format, artifact.kind)
-    user = snapshot.get("user", artifact.created_by) or {}
-    run = (snapshot.get("run", artifact.run) or {}) if artifact.run else {}
-    transform = (snapshot.get("transform", run["transform"]) or {}) if run else {}
-    ran = (("run", artifact.run), ("transform", f"{transform.get('name')} {transform.get('version')}")) if run else ()
     return ArtifactDescription(
         title=artifact.key or artifact.uid,
         general=_general(artifact, content),
         storage=_lies(artifact, path),
-        provenance=_pairs(
-            ("created", artifact.created_at.strftime("%Y-%m-%d %H:%M:%S UTC")),
-            ("by", user.get("handle")),
-            *ran,
-        ),
+        provenance=made_by(artifact, snapshot),
         content=content,
         labels=artifact.labels.all(),
-        values=_values(artifact, snapshot),
+        values=values_of(artifact.features, snapshot),
         measured=_measured(artifact, snapshot),
-        registries=_registries(artifact),
+        registries=labels_by_registry(artifact.labels),
     )
+
+
+def made_by(record: Record, snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
+    """Return when, by whom and in which run a record was made."""
+    row = record.to_row()
+    user = snapshot.get("user", row["created_by"]) or {}
+    run = (snapshot.get("run", row["run"]) or {}) if row["run"] else {}
+    transform = (snapshot.get("transform", run["transform"]) or {}) if run else {}
+    ran = (("run", row["run"]), ("transform", f"{transform.get('name')} {transform.get('version')}")) if run else ()
+    return pairs_of(("created", f"{row['created_at']:%Y-%m-%d %H:%M:%S} UTC"), ("by", user.get("handle")), *ran)
 
 
 def _lies(artifact: Artifact, path: Path) -> tuple[tuple[str, str], ...]:
     store, relative = artifact.place()
     here = store.protocol in ("file", "memory")
-    return _pairs(
+    return pairs_of(
         ("storage", store.root),
         ("path", path if here else store.uri(relative)),
         ("copy", path if not here and isinstance(path, Path) else None),
@@ -143,8 +183,9 @@ def _lies(artifact: Artifact, path: Path) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _values(artifact: Artifact, snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
-    values = artifact.features.get_values()
+def values_of(features: Features, snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
+    """Return pairs of a feature and its value, with unit and dtype."""
+    values = features.get_values()
     rows = {row["name"]: row for row in snapshot.lookup("feature", "name", list(values)).to_pylist()}
     return tuple(
         (name, f"{_listed(value)}{' ' + unit if (unit := rows[name]['unit']) else ''} ({rows[name]['dtype']})")
@@ -154,7 +195,7 @@ def _values(artifact: Artifact, snapshot: Snapshot) -> tuple[tuple[str, str], ..
 
 def _listed(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(map(str, value[:_MOST])) + (", …" if len(value) > _MOST else "")
+        return ", ".join(map(str, value[:MOST])) + (", …" if len(value) > MOST else "")
     return str(value)
 
 
@@ -172,13 +213,14 @@ def _features(measured: FeatureSet) -> str:
     """Return the features of a set, with their dtypes; other members are too many to be told."""
     if measured.registry != Feature.meta.name:
         return ""
-    found = [f"{feature.name} ({feature.dtype})" for feature in measured.members.order_by("name")[:_MOST]]
-    return f": {', '.join(found)}{', …' if measured.n > _MOST else ''}"
+    found = [f"{feature.name} ({feature.dtype})" for feature in measured.members.order_by("name")[:MOST]]
+    return f": {', '.join(found)}{', …' if measured.n > MOST else ''}"
 
 
-def _registries(artifact: Artifact) -> dict[str, list[str]]:
+def labels_by_registry(labels: Labels) -> dict[str, list[str]]:
+    """Return names of labels under no feature by the name of their registry."""
     found: dict[str, list[str]] = {}
-    for label, feature in artifact.labels.pairs():
+    for label, feature in labels.pairs():
         if feature is None:
             found.setdefault(label.meta.name, []).append(str(label.value(label.meta.title)))
     return found
@@ -186,7 +228,7 @@ def _registries(artifact: Artifact) -> dict[str, list[str]]:
 
 def _general(artifact: Artifact, content: Description) -> tuple[tuple[str, str], ...]:
     shape = " x ".join(f"{length:,}" for length in content.shape) if content.shape else None
-    return _pairs(
+    return pairs_of(
         ("uid", artifact.uid),
         ("key", artifact.key),
         ("description", artifact.description),
@@ -218,16 +260,18 @@ def _value(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def _pairs(*pairs: tuple[str, Any]) -> tuple[tuple[str, str], ...]:
+def pairs_of(*pairs: tuple[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return those of some pairs that have a value, as text."""
     return tuple((name, str(value)) for name, value in pairs if value is not None)
 
 
-def _lines(pairs: tuple[tuple[str, str], ...]) -> list[str]:
+def lines_of(pairs: tuple[tuple[str, str], ...]) -> list[str]:
+    """Return pairs as lines."""
     return [f"{name}: {value}" for name, value in pairs]
 
 
 def _columns(columns: tuple[ColumnInfo, ...]) -> Iterator[str]:
-    for info in columns[:_MOST]:
+    for info in columns[:MOST]:
         yield f"{info.name}: {info.dtype}" + (f" in {info.storage}" if info.storage else "")
-    if len(columns) > _MOST:
-        yield f"… {len(columns) - _MOST} more"
+    if len(columns) > MOST:
+        yield f"… {len(columns) - MOST} more"

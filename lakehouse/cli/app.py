@@ -199,9 +199,12 @@ def ls(
 @app.command(epilog=EVERYWHERE)
 def describe(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="KEY_OR_UID", help="A key, a uid, or the beginning of a uid.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A key, a dataset's name, a uid, or the beginning of a uid."),
+    ],
 ) -> None:
-    """Show what an artifact is and holds."""
+    """Show what an artifact or a dataset is and holds."""
     listing.describe(ctx.obj, name)
 
 

@@ -10,16 +10,18 @@ import typer
 from lakehouse.cli.screen import Screen
 from lakehouse.cli.session import opened
 from lakehouse.cli.text import visible
-from lakehouse.errors import RecordNotFound, did_you_mean, shown
+from lakehouse.errors import MultipleFound, RecordNotFound, did_you_mean, shown
 from registries.artifact import Artifact
 from registries.binding import REGISTRIES
+from registries.dataset import Dataset
+from registries.describe import Described
 from registries.instance import Instance
 from registries.links import label_registries
 from registries.query import Query
 from registries.record import Record
 from registries.retrieve import near_misses
 
-__all__ = ["artifact_called", "describe", "ls", "registry_called"]
+__all__ = ["artifact_called", "called", "describe", "ls", "named", "registry_called"]
 
 _FEW = 50
 _NAMES = ("key", "name", "handle", "root")
@@ -141,21 +143,39 @@ def _say_how_many(screen: Screen, registry: type[Record], shown_rows: int, total
 
 
 def describe(screen: Screen, name: str) -> None:
-    """Show what is recorded of an artifact and what it holds."""
+    """Show what is recorded of an artifact or a dataset, and what it holds."""
     with opened(screen, read_only=True) as lake:
-        description = artifact_called(lake, name).describe()
+        description: Described = called(lake, name).describe()
     if screen.options.json:
         screen.document(description.as_dict())
         return
     # Line by line: a name inside that holds a line end must not look like a line of the tree.
-    lines = [f"Artifact {visible(description.title)}"]
-    sections = description.sections()
-    for number, (title, inner) in enumerate(sections):
-        last = number == len(sections) - 1
-        lines.append(f"{'└──' if last else '├──'} {visible(title)}")
-        stem = "    " if last else "│   "
-        lines += [f"{stem}{'└──' if i == len(inner) - 1 else '├──'} {visible(line)}" for i, line in enumerate(inner)]
-    screen.write("\n".join(lines) + "\n")
+    screen.write(f"{description.tree(visible)}\n")
+
+
+def called(lake: Instance, name: str) -> Artifact | Dataset:
+    """Return the artifact or the dataset of a key, name or uid; a whole name goes before the beginning of a uid."""
+    found = named(lake.Artifact.filter(is_latest=True), lake.Dataset.filter(is_latest=True), name)
+    if found is not None:
+        return found
+    try:
+        return artifact_called(lake, name)
+    except RecordNotFound as error:
+        missing = error
+    try:
+        return lake.Dataset.get(name)
+    except RecordNotFound:
+        raise missing from None
+
+
+def named(artifacts: Query[Artifact], datasets: Query[Dataset], name: str) -> Artifact | Dataset | None:
+    """Return what has a key or a name, of some artifacts and datasets."""
+    artifact, dataset = artifacts.filter(key=name).first(), datasets.filter(name=name).first()
+    if artifact is not None and dataset is not None:
+        raise MultipleFound(
+            f"{shown(name)} is the key of artifact {artifact.uid}, and the name of dataset {dataset.uid}: give a uid"
+        )
+    return artifact or dataset
 
 
 def artifact_called(lake: Instance, name: str) -> Artifact:

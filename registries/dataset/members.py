@@ -66,6 +66,21 @@ class Members:
         uids: list[str] = found["artifact"].to_pylist()
         return uids
 
+    def overview(self, snapshot: Snapshot, most: int) -> tuple[dict[str, int], list[str]]:
+        """Return how many members have which format, most of them first, and the keys or uids of the first members."""
+        inner, tables = self._mine(), ["dataset_member", "artifact"]
+        joined = f'from (select * from "dataset_member" where {inner.sql}) m join "artifact" a on a.uid = m.artifact'
+        given: dict[str, Any] = {"tables": tables, "bounds": {"dataset_member": inner.bounds}}
+        counted = snapshot.arrow(
+            f"select a.format, count(*) as n {joined} group by all order by n desc, a.format", inner.parameters, **given
+        )
+        first = snapshot.arrow(
+            f"select coalesce(a.key, a.uid) as name {joined} order by m.position, m.uid limit {most}",
+            inner.parameters,
+            **given,
+        )
+        return dict(zip(*counted.to_pydict().values(), strict=True)), first["name"].to_pylist()
+
     def query(self, home: Instance) -> Query[Artifact]:
         """Return the query for the artifacts, with those that were moved to the trash since."""
         found = Query.of(home.Artifact, home).with_trash

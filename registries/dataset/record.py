@@ -13,6 +13,7 @@ from registries.annotate import Labels
 from registries.artifact import Artifact
 from registries.column import Column, Reference, column, reference
 from registries.dataset import consolidate, loading, scanning
+from registries.dataset.describing import DatasetDescription, describe
 from registries.dataset.mapped import MappedDataset
 from registries.dataset.members import Members, artifacts_of
 from registries.dataset.selection import Selection
@@ -285,6 +286,37 @@ class Dataset(
         home = self._need_saved().home_of()
         newest = home.bound(type(self)).filter(uid__startswith=stem(self.uid)).order_by("-uid").first()
         return newest is not None and newest.uid == self.uid
+
+    def describe(self) -> DatasetDescription:
+        """Return what is recorded of it and of its members: a tree that reads well as text, in notebooks and terminals.
+
+        No member is read, so it costs some milliseconds however large they are.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import pandas as pd
+        >>> from registries.instance import Instance
+        >>> lake = Instance.create(tempfile.mkdtemp(), user="ada")
+        >>> dataset = lake.Dataset([pd.DataFrame({"age": [31]}), pd.DataFrame({"age": [45]})], name="donors").save()
+        >>> print(dataset.describe())  # doctest: +ELLIPSIS
+        Dataset donors
+        ├── General
+        │   ├── uid: ...
+        │   ├── name: donors
+        │   ├── kind: dataframe
+        │   ├── rows: 2
+        │   ├── size: ...
+        │   └── version: 0 (latest)
+        ├── Provenance
+        │   ├── created: ... UTC
+        │   └── by: ada
+        └── Members (2 parquet)
+            ├── donors/000000.parquet
+            └── donors/000001.parquet
+        >>> lake.close()
+        """
+        return describe(self._need_saved())
 
     def feature_sets(self) -> dict[str, Any]:
         """Return by slot the query for all that was measured in any member: the union of their feature sets."""

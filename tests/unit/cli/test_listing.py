@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from registries.instance import Instance
+
 
 def keys(done) -> set[str]:
     return {row["key"] for row in done.document}
@@ -70,6 +72,19 @@ def test_describe_finds_by_key_uid_and_prefix(lake):
         shown = lake("describe", name)
         assert shown.code == 0 and shown.out.startswith("Artifact penguins.csv\n") and "birds" in shown.out
     assert lake("describe", "penguins.csv", "--json").document["title"] == "penguins.csv"
+
+
+def test_describe_tells_of_datasets_by_name_and_uid(lake):
+    with Instance.open("mylake") as home:
+        made = home.Dataset(home.Artifact.filter(), name="all").save()
+        home.Dataset(home.Artifact.filter(), name="penguins.csv").save()
+    for name in ("all", made.uid, made.uid[:14]):
+        shown = lake("describe", name)
+        assert shown.code == 0 and shown.out.startswith("Dataset all\n") and "penguins.csv" in shown.out
+    document = lake("describe", "all", "--json").document
+    assert (document["title"], document["n_members"]) == ("all", len(made))
+    failed = lake("describe", "penguins.csv")
+    assert failed.code == 1 and "give a uid" in failed.err
 
 
 def test_describe_of_nothing_is_not_found_with_the_near_key(lake):

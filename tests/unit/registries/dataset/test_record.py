@@ -133,3 +133,38 @@ def test_a_label_an_unsaved_artifact_and_one_of_elsewhere_are_no_members(home, f
         home.Dataset([home.Artifact(b"x", key="x.txt")], name="refused").save()
     with pytest.raises(InvalidName):
         home.Dataset(files[:1], name="a\0b").save()
+
+
+def test_a_description_tells_of_members_and_what_was_measured_without_reading_them(home, monkeypatch):
+    frames = [pd.DataFrame({"age": [31, 45], "site": ["n", "s"]}), pd.DataFrame({"age": [27], "depth": [1.5]})]
+    tables = [home.Artifact.from_df(frame, key=f"told/{n}.parquet").save() for n, frame in enumerate(frames)]
+    kinds = {"age": "int", "site": "str", "depth": "float"}
+    columns = {name: home.Feature(name=name, dtype=dtype).save(near=False) for name, dtype in kinds.items()}
+    for table, frame in zip(tables, frames, strict=True):
+        table.features.add_set(home.FeatureSet.of([columns[name] for name in frame]), slot="columns")
+    texts = home.save([home.Artifact(f"{n}".encode(), key=f"told/{n:02}.txt") for n in range(12)])
+    dataset = home.Dataset([*tables, *texts], name="told", description="of two kinds").save()
+    home.ULabel(name="pilot").save()
+    home.Feature(name="batch", dtype="float").save()
+    dataset.labels.add("pilot")
+    dataset.features.add_values({"batch": 2.5})
+    monkeypatch.setattr("registries.whereabouts.readable", None)  # whoever reads a member fails
+    told = dataset.describe()
+    assert (told.formats, told.n_members) == ({"blob": 12, "parquet": 2}, 14)
+    assert told.members[:3] == ("told/0.parquet", "told/1.parquet", "told/00.txt")
+    assert dict(told.measured) == {"columns": "3 Feature: age (int), depth (float), site (str)"}
+    text = str(told)
+    assert text.startswith("Dataset told\n")
+    for line in ("kind: mixed", "version: 0 (latest)", "Members (12 blob, 2 parquet)", "… 4 more", "by: ada"):
+        assert line in text
+    for line in ("description: of two kinds", "batch: 2.5 (float)", "ULabel: pilot"):
+        assert line in text
+    assert told.as_dict()["members"][0] == "told/0.parquet"
+    assert "told/0.parquet" in told._repr_html_()
+    newer = dataset.append(home.Artifact(b"more", key="told/more.txt").save()).describe()
+    assert (newer.n_members, newer.labels) == (15, {})
+    assert "version: 0\n" in str(dataset.describe()) + "\n"
+    dataset.delete()
+    assert "state: in the trash" in str(dataset.describe())
+    with pytest.raises(InputError, match="not saved"):
+        home.Dataset(texts[:1], name="never").describe()
