@@ -111,7 +111,11 @@ class _GroupCells(Cells):
     def arrays(self) -> list[str]:
         found = ["X"] if "X" in self._top else []
         for slot in ("layers", "obsm"):
-            found += [f"{slot}/{name}" for name in self._top.get(slot, ()) if not self._is_frame(f"{slot}/{name}")]
+            group = self._top.get(slot, ())
+            if hasattr(group, "dtype"):  # anndata 0.5 kept obsm as one compound array
+                found += [f"{slot}/{name}" for name in group.dtype.names or ()]
+            else:
+                found += [f"{slot}/{name}" for name in group if not self._is_frame(f"{slot}/{name}")]
         return found
 
     def _is_frame(self, array: str) -> bool:
@@ -135,6 +139,9 @@ class _GroupCells(Cells):
     def _reader(self, array: str) -> Callable[[int, int], Any]:
         if array not in self.arrays():
             raise InputError(f"{shown(str(self.path))} has no array {shown(array)}{did_you_mean(array, self.arrays())}")
+        slot, _, field = array.partition("/")
+        if field and hasattr(whole := self._top[slot], "dtype"):
+            return lambda start, stop: np.asarray(whole[start:stop][field])
         item = self._top[array]
         encoding = str(item.attrs.get("encoding-type", "") or item.attrs.get("h5sparse_format", ""))
         if encoding.startswith("csr"):

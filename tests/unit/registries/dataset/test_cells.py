@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 
@@ -107,3 +108,24 @@ def test_odd_arguments_are_refused_with_what_is_accepted(atlas, donors):
         list(Selection(atlas).batches(0))
     with pytest.raises(Unsupported, match="tables are read with load"):
         donors.query()
+
+
+def test_members_in_the_layout_of_anndata_0_5_are_read_as_all_others(home, tmp_path):
+    """It kept obs, var and obsm as compound arrays."""
+    path = tmp_path / "old.h5ad"
+    with h5py.File(path, "w") as file:
+        file["X"] = np.arange(6, dtype="f4").reshape(3, 2)
+        file["obs"] = np.array([(b"c0", 1), (b"c1", 2), (b"c2", 3)], dtype=[("index", "S2"), ("depth", "i4")])
+        file["var"] = np.array([(b"g0",), (b"g1",)], dtype=[("index", "S2")])
+        file["obsm"] = np.array([([n, -n],) for n in range(3)], dtype=[("X_pca", "f8", (2,))])
+    old = home.Artifact(path, key="layout/old.h5ad").save()
+    data = old.load()[:2].copy()
+    data.obs_names = ["n0", "n1"]
+    new = home.Artifact(data, key="layout/new.h5ad").save()
+    dataset = home.Dataset([new, old], name="layouts").save()
+    found = dataset.query(obs="depth > 1").to_anndata()
+    assert found.obs_names.tolist() == ["n1", "c1", "c2"]
+    assert found.X.tolist() == [[2, 3], [2, 3], [4, 5]]
+    assert found.obsm["X_pca"].tolist() == [[1, -1], [1, -1], [2, -2]]
+    with dataset.mapped(obsm=["X_pca"]) as reader:
+        assert reader[4]["X_pca"].tolist() == [2, -2]
