@@ -128,4 +128,4 @@ def test_members_in_the_layout_of_anndata_0_5_are_read_as_all_others(home, tmp_p
     assert found.X.tolist() == [[2, 3], [2, 3], [4, 5]]
     assert found.obsm["X_pca"].tolist() == [[1, -1], [1, -1], [2, -2]]
     with dataset.mapped(obsm=["X_pca"]) as reader:
-        assert reader[4]["X_pca"].tolist() == [2, -2]
+        assert reader[4]["obsm_X_pca"].tolist() == [2, -2]
