@@ -12,7 +12,7 @@ import pyarrow.compute as _compute
 from lakehouse.engine.scan import quoted
 from lakehouse.errors import InputError, LakehouseError, RecordNotFound, Unavailable, shown
 from registries.ontology.identity import CLEAR
-from registries.ontology.importing import Wanted, add_rows
+from registries.ontology.importing import Wanted, add_rows, organism_meant
 from registries.ontology.public import PublicEntries, public_entries
 from registries.record import Saved
 
@@ -57,7 +57,12 @@ class EntrySet(Generic[E]):
 
     def __repr__(self) -> str:
         new = sum(not record.is_saved for record in self.records)
-        return f"<{len(self)} records, {new} of them new; {len(self.unknown)} unknown: {shown(self.unknown[:5])}>"
+        told = f"{len(self)} records, {new} of them new; {len(self.unknown)} unknown: {shown(self.unknown[:5])}"
+        if self.ambiguous:
+            some = list(self.ambiguous.items())[:5]
+            meant = ", ".join(f"{shown(value)} ({' or '.join(ids)})" for value, ids in some)
+            told += f"; {len(self.ambiguous)} not clear: {meant}"
+        return f"<{told}>"
 
     def save(self) -> Self:
         """Save what is new, with all that is above it, in one commit."""
@@ -149,10 +154,12 @@ def _there(
         for value, rows in hits(registry, snapshot, rest).items() if rest else ():
             ours = [row for row in rows if mine is None or row["organism"] == mine]
             live = [row for row in ours if not row["obsolete"]] or ours
-            if len(live) == 1:
-                found[value] = bound.from_row(live[0], home)
+            ids = {str(row[registry.identity_field] or row["uid"]): row for row in live}
+            meant = organism_meant(registry, value, list(ids)) if len(ids) > 1 else next(iter(ids), None)
+            if meant is not None:
+                found[value] = bound.from_row(ids[meant], home)
             elif live:
-                several[value] = sorted(str(row[registry.identity_field] or row["uid"]) for row in live)
+                several[value] = sorted(ids)
     return found, several
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from lakehouse.errors import InputError, shown
 from lakehouse.types import Progress, StrPath
 from registries.names import check_name
 from registries.ontology.adopting import adopted, take_places, users_own
+from registries.ontology.copies import remembered
 from registries.ontology.enriching import enrich
 from registries.ontology.guide import plain_version
 from registries.ontology.identity import entry_uid
@@ -37,6 +38,7 @@ __all__ = [
     "add_rows",
     "ensure_source",
     "import_source",
+    "organism_meant",
     "read_rows",
     "registered",
     "resolved",
@@ -59,6 +61,15 @@ ORGANISMS = {
     "yeast": ("NCBITaxon:4932", "Saccharomyces cerevisiae"),
 }
 """Identifier and scientific name of organisms that sources have a common name for."""
+
+
+def organism_meant(registry: type[Entry], name: str, identifiers: Sequence[str]) -> str | None:
+    """Return which of several organisms a common name means; None where that cannot be told.
+
+    NCBITaxon calls Mus musculus a mouse, and the genus as well; whoever says mouse means the species.
+    """
+    known = ORGANISMS.get(name) if registry.meta.name == "Organism" else None
+    return known[0] if known is not None and known[0] in identifiers else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,8 +206,12 @@ def resolved(registry: type[Entry], wanted: Wanted, home: Instance | None) -> tu
 
 def read_rows(registry: type[Entry], source: PublicSource, file: Path, kind: str | None = None) -> Rows:
     """Return the entries of a file as rows, without changing anything."""
-    organism = organism_uid(registry, source)
-    return gathered(registry, source, read_source(file, kind or source.format or None), organism)
+    organism, kind = organism_uid(registry, source), kind or source.format
+
+    def read() -> Rows:
+        return gathered(registry, source, read_source(file, kind or None), organism)
+
+    return remembered(registry, source, file, kind, organism, read)
 
 
 def organism_uid(registry: type[Entry], source: PublicSource) -> str | None:

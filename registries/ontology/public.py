@@ -14,7 +14,7 @@ from lakehouse.errors import InputError, MultipleFound, RecordNotFound, shown
 from registries.binding import current_or_none
 from registries.ontology.hierarchy import Hierarchy
 from registries.ontology.identity import CLEAR
-from registries.ontology.importing import Wanted, read_rows, resolved
+from registries.ontology.importing import Wanted, organism_meant, read_rows, resolved
 from registries.ontology.ingest import Rows
 from registries.ontology.published import PublicSource
 from registries.vocabulary import public_vocabulary
@@ -145,10 +145,12 @@ class PublicEntries:
             rest = [value for value in values if value not in found and value not in several]
             for value, places in hits(rest).items() if rest else ():
                 live = [place for place in places if not self._is_obsolete(place)] or places
-                if len(set(live)) == 1:
-                    found[value] = live[0]
+                ids = {self._id_at(place): place for place in live}
+                meant = organism_meant(self.registry, value, list(ids)) if len(ids) > 1 else next(iter(ids))
+                if meant is None:
+                    several[value] = list(ids)
                 else:
-                    several[value] = [self._id_at(place) for place in dict.fromkeys(live)]
+                    found[value] = ids[meant]
         return found, several
 
     def _is_obsolete(self, place: int) -> bool:

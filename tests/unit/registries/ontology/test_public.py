@@ -68,6 +68,31 @@ def test_a_synonym_of_two_terms_is_never_guessed(lake, tmp_path):
         lake.CellType.public(path=file, source="a", version="1").get("x")
 
 
+def test_common_names_of_organisms_mean_the_species_and_others_stay_unclear(lake, tmp_path):
+    path = tmp_path / "taxa.obo"
+    terms = [
+        ("10088", "Mus <genus>", "mouse"),
+        ("10090", "Mus musculus", "mouse"),
+        ("1", "One", "x"),
+        ("2", "Two", "x"),
+    ]
+    stanzas = [
+        f'[Term]\nid: NCBITaxon:{number}\nname: {name}\nsynonym: "{called}" EXACT []\n'
+        for number, name, called in terms
+    ]
+    path.write_text("format-version: 1.2\n\n" + "\n".join(stanzas))
+    found = lake.Organism.from_values(["mouse", "x"], path=path, version="1")
+    assert [one.ontology_id for one in found] == ["NCBITaxon:10090"]
+    assert found.ambiguous == {"x": ["NCBITaxon:1", "NCBITaxon:2"]}
+    assert repr(found) == "<1 records, 1 of them new; 0 unknown: []; 1 not clear: 'x' (NCBITaxon:1 or NCBITaxon:2)>"
+    assert lake.Organism.public(path=path, version="1").get("mouse")["name"] == "Mus musculus"
+    lake.Organism.import_source(path=path, version="1")
+    again = lake.Organism.from_values(["mouse", "x"])
+    assert [one.ontology_id for one in again] == ["NCBITaxon:10090"]
+    assert again[0].is_saved
+    assert again.ambiguous == {"x": ["NCBITaxon:1", "NCBITaxon:2"]}
+
+
 def test_identifiers_that_were_merged_into_others_are_understood(lake, small):
     for _ in ("out of the source", "out of the registry"):
         found = lake.CellType.from_values(["CL:0000804"], path=small).save()
