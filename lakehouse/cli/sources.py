@@ -172,15 +172,20 @@ def _tell_changes(screen: Screen, identity: str, changes: Mapping[str, list[dict
 
 def _change(one: Mapping[str, Any], identity: str) -> str:
     names = dict.fromkeys(name for name in (one["before"], one["after"]) if name)
-    stead = f" -> {one['replaced_by']}" if one["replaced_by"] else ""
+    stead = f" -> {_named(one)}" if one["replaced_by"] else ""
     return f"{one[identity]}  {' => '.join(names)}{stead}"
+
+
+def _named(one: Mapping[str, Any]) -> str:
+    """Return what is in the stead of an entry, with its name where the source has it."""
+    return " ".join(filter(None, (one["replaced_by"], one["replaced_by_name"])))
 
 
 def _tell_artifacts(screen: Screen, carrying: list[dict[str, Any]], limit: int) -> None:
     if not carrying:
         return
     screen.line(f"{len(carrying):,} labels of artifacts are, or become, obsolete:")
-    rows = [[one["key"], one["identifier"], one["name"], one["replaced_by"]] for one in carrying[: limit or None]]
+    rows = [[one["key"], one["identifier"], one["name"], _named(one)] for one in carrying[: limit or None]]
     screen.table(("artifact", "carries", "name", "in its stead"), rows)
 
 

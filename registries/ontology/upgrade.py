@@ -51,7 +51,7 @@ class Upgrade:
     """What ``CellType.upgrade_source(version)`` returns: what a version changes; ``apply`` does it.
 
     ``new``, ``renamed``, ``obsolete``, ``replaced`` and ``dropped`` are lists of entries as dicts: identifier, name
-    before and after, and for replaced ones the identifier in their stead.
+    before and after, and for replaced ones the identifier and the name in their stead.
     """
 
     registry: type[Entry]
@@ -95,7 +95,7 @@ class Upgrade:
         return f"<Upgrade of {self.registry.meta.name} to {self.source}: {counts}; apply() does it>"
 
     def artifacts(self) -> pl.DataFrame:
-        """Return which artifacts carry entries that become obsolete, or are: key, uid, entry, and what is in its stead."""
+        """Return which artifacts carry entries that become obsolete, or are: key, uid, entry, what is in its stead, its name."""
         import polars
 
         home, meta = self.registry.home(), self.registry.meta
@@ -113,6 +113,9 @@ class Upgrade:
             for uid, known in zip(*(found[c].to_pylist() for c in ("uid", "replaced_by")), strict=True)
         ]
         found = found.drop_columns(["replaced_by"]).append_column("replaced_by", pa.array(stead, pa.string()))
+        names_now = _names(self.registry, self.rows.table)
+        called = pa.array([names_now.get(one) for one in stead], pa.string())
+        found = found.append_column("replaced_by_name", called)
         frame = polars.from_arrow(found)
         return frame if isinstance(frame, polars.DataFrame) else frame.to_frame()
 
@@ -190,10 +193,12 @@ def _compared(registry: type[Entry], table: pa.Table, before: pa.Table) -> dict[
     old = {row["uid"]: row for row in before.select(["uid", identity, label, "obsolete"]).to_pylist()}
     found: dict[str, list[dict[str, Any]]] = {"new": [], "renamed": [], "obsolete": [], "dropped": []}
     columns = [one for one in ("uid", identity, label, "obsolete", "replaced_by") if one in table.column_names]
+    names = _names(registry, table)
     for row in table.select(list(dict.fromkeys(columns))).to_pylist():
         was = old.pop(row["uid"], None)
         one = {"uid": row["uid"], identity: row[identity], "before": was and was[label], "after": row[label]}
         one["replaced_by"] = row.get("replaced_by")
+        one["replaced_by_name"] = names.get(one["replaced_by"])
         if was is None:
             found["new"].append(one)
         elif row.get("obsolete") and not was["obsolete"]:
@@ -203,8 +208,18 @@ def _compared(registry: type[Entry], table: pa.Table, before: pa.Table) -> dict[
     for uid, was in old.items():
         if not was["obsolete"]:
             one = {"uid": uid, identity: was[identity], "before": was[label], "after": None, "replaced_by": None}
-            found["dropped"].append(one)
+            found["dropped"].append(one | {"replaced_by_name": None})
     return found
+
+
+def _names(registry: type[Entry], table: pa.Table) -> dict[str | None, str]:
+    """Return what those entries are called that stand in the stead of others, by identifier."""
+    if "replaced_by" not in table.column_names:
+        return {}
+    identifiers = table[registry.identity_field]
+    there = table.filter(pc.is_in(identifiers, pc.unique(table["replaced_by"]).drop_null()))
+    columns = (there[name].to_pylist() for name in (registry.identity_field, registry.label_field))
+    return dict(zip(*columns, strict=True))
 
 
 def _keeping(before: pa.Table, after: pa.Table) -> pa.Table:

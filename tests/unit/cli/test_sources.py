@@ -105,7 +105,13 @@ def test_an_upgrade_is_shown_and_changes_nothing_before_it_is_applied(imported):
     options = ("source", "upgrade", "CellType", "--source", "ours", "--version", "2", "--path", "new.obo")
     shown = imported(*options)
     assert shown.code == 0 and "Nothing was changed" in shown.err
-    for text in ("1 new:\n  XX:5  CD4 T cell", "XX:2  T-cell => T cell", "-> XX:5", "XX:4  forgotten", "a.csv"):
+    for text in (
+        "1 new:\n  XX:5  CD4 T cell",
+        "XX:2  T-cell => T cell",
+        "-> XX:5 CD4 T cell",
+        "XX:4  forgotten",
+        "a.csv",
+    ):
         assert text in shown.out
     assert "helper" in imported("sql", "select c.name from cell_type c where not obsolete").out
     done = imported(*options, "--apply", "--move-labels", "--json").document

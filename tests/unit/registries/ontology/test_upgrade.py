@@ -68,7 +68,8 @@ def test_what_changes_is_shown_and_nothing_done(lake, upgrade):
     commits = len(lake.snapshots())
     assert ids(upgrade.new) == ["CL:5"]
     assert [(one["before"], one["after"]) for one in upgrade.renamed] == [("T-cell", "T cell")]
-    assert [(one["ontology_id"], one["replaced_by"]) for one in upgrade.replaced] == [("CL:3", "CL:5")]
+    stead = [(one["ontology_id"], one["replaced_by"], one["replaced_by_name"]) for one in upgrade.replaced]
+    assert stead == [("CL:3", "CL:5", "CD4 T cell")]
     assert ids(upgrade.obsolete) == ["CL:3"]
     assert ids(upgrade.dropped) == ["CL:4"]
     assert "to cl 2: 1 new, 1 renamed, 1 obsolete, 1 replaced, 1 dropped" in repr(upgrade)
@@ -101,9 +102,9 @@ def test_artifacts_that_carry_obsolete_terms_are_told_and_labels_moved_when_aske
     artifact.cell_types.add("helper", feature=feature)
     artifact.cell_types.add(["cell", "forgotten"])
     told = upgrade.artifacts()
-    assert told.select("key", "identifier", "replaced_by").rows() == [
-        ("a.txt", "CL:3", "CL:5"),
-        ("a.txt", "CL:4", None),
+    assert told.select("key", "identifier", "replaced_by", "replaced_by_name").rows() == [
+        ("a.txt", "CL:3", "CL:5", "CD4 T cell"),
+        ("a.txt", "CL:4", None, None),
     ]
     upgrade.apply()
     assert {one.ontology_id for one in artifact.cell_types.get()} == {"CL:1", "CL:3", "CL:4"}
