@@ -32,6 +32,7 @@ class Lookout:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._number, self._is_owed = 0, False
         self._refused = bool(getattr(sys, "frozen", False)) or not sys.executable  # there is no interpreter to start
 
     def __enter__(self) -> Self:
@@ -43,11 +44,13 @@ class Lookout:
     def ask(self, times: Times) -> Callable[[], list[int]]:
         """Begin to look, and return what gives the rows of the files that are gone or were written to.
 
-        What is asked for next is answered next: one ask at a time is under way.
+        An answer that nobody came back for is passed over when the next ask begins: a plan may be run again.
         """
+        self._number += 1
         if len(times[0]) < _MANY or not self._asked(times):
             return lambda: written_to(*times)
-        return lambda: self._told(times)
+        number = self._number
+        return lambda: self._told(times, number)
 
     def _asked(self, times: Times) -> bool:
         try:
@@ -55,19 +58,29 @@ class Lookout:
                 self._process = _started()
             if self._process is None:
                 return False
+            if self._is_owed and self._answer() is None:
+                raise BrokenPipeError
             looking.ask(_pipe(self._process.stdin), *times)
+            self._is_owed = True
         except (OSError, ValueError):  # it cannot be started, or is dead; or a name is none that can be sent
             self._end()
             return False
         return True
 
-    def _told(self, times: Times) -> list[int]:
-        """Return the answer; where there is none, look here."""
-        with suppress(OSError):  # it died
-            if self._process is not None and (rows := looking.told(_pipe(self._process.stdout))) is not None:
+    def _told(self, times: Times, number: int) -> list[int]:
+        """Return the answer to the ask of a number; where there is none, or no longer, look here."""
+        if number == self._number and self._is_owed:
+            if (rows := self._answer()) is not None:
                 return rows
-        self._end()
+            self._end()
         return written_to(*times)
+
+    def _answer(self) -> list[int] | None:
+        """Return the answer that is owed; None where it died."""
+        self._is_owed = False
+        with suppress(OSError):
+            return None if self._process is None else looking.told(_pipe(self._process.stdout))
+        return None
 
     def _end(self) -> None:
         process, self._process, self._refused = self._process, None, True

@@ -70,6 +70,28 @@ def test_what_was_written_to_moved_or_removed_is_told_whoever_looks(files, start
     assert len(started) == 1
 
 
+def test_an_answer_that_nobody_came_back_for_is_not_given_to_the_next_ask(files, started):
+    """A plan that was ended by a conflict is run again, and asks anew."""
+    with Lookout() as lookout:
+        first = lookout.ask(files)
+        write(files)
+        second = lookout.ask(files)
+        assert second() == [1, 2, 3, 4, 6]
+        assert first() == second() == [1, 2, 3, 4, 6]  # late, and twice
+        assert lookout.ask(files)() == [1, 2, 3, 4, 6]
+    assert len(started) == 1
+
+
+def test_long_answers_that_nobody_reads_do_not_hold_it_up(started):
+    count = 50_000  # more than a pipe holds
+    gone = [f"/no/such/file{n}" for n in range(count)], [1] * count, [1] * count, [1] * count
+    with Lookout() as lookout:
+        lookout.ask(gone)
+        lookout.ask(gone)
+        assert lookout.ask(gone)() == list(range(count))
+    assert len(started) == 1
+
+
 def test_it_ends_with_the_block_whatever_ends_that(files, started):
     with pytest.raises(KeyboardInterrupt), Lookout() as lookout:
         lookout.ask(files)
