@@ -136,28 +136,31 @@ def test_a_label_an_unsaved_artifact_and_one_of_elsewhere_are_no_members(home, f
 
 
 def test_a_description_tells_of_members_and_what_was_measured_without_reading_them(home, monkeypatch):
-    frames = [pd.DataFrame({"age": [31, 45], "site": ["n", "s"]}), pd.DataFrame({"age": [27], "depth": [1.5]})]
+    frames = [
+        pd.DataFrame({"told_age": [31, 45], "told_site": ["n", "s"]}),
+        pd.DataFrame({"told_age": [27], "told_depth": [1.5]}),
+    ]
     tables = [home.Artifact.from_df(frame, key=f"told/{n}.parquet").save() for n, frame in enumerate(frames)]
-    kinds = {"age": "int", "site": "str", "depth": "float"}
+    kinds = {"told_age": "int", "told_site": "str", "told_depth": "float"}
     columns = {name: home.Feature(name=name, dtype=dtype).save(near=False) for name, dtype in kinds.items()}
     for table, frame in zip(tables, frames, strict=True):
         table.features.add_set(home.FeatureSet.of([columns[name] for name in frame]), slot="columns")
     texts = home.save([home.Artifact(f"{n}".encode(), key=f"told/{n:02}.txt") for n in range(12)])
     dataset = home.Dataset([*tables, *texts], name="told", description="of two kinds").save()
-    home.ULabel(name="pilot").save()
-    home.Feature(name="batch", dtype="float").save()
-    dataset.labels.add("pilot")
-    dataset.features.add_values({"batch": 2.5})
+    home.ULabel(name="told pilot").save()
+    home.Feature(name="told_score", dtype="float").save()
+    dataset.labels.add("told pilot")
+    dataset.features.add_values({"told_score": 2.5})
     monkeypatch.setattr("registries.whereabouts.readable", None)  # whoever reads a member fails
     told = dataset.describe()
     assert (told.formats, told.n_members) == ({"blob": 12, "parquet": 2}, 14)
     assert told.members[:3] == ("told/0.parquet", "told/1.parquet", "told/00.txt")
-    assert dict(told.measured) == {"columns": "3 Feature: age (int), depth (float), site (str)"}
+    assert dict(told.measured) == {"columns": "3 Feature: told_age (int), told_depth (float), told_site (str)"}
     text = str(told)
     assert text.startswith("Dataset told\n")
     for line in ("kind: mixed", "version: 0 (latest)", "Members (12 blob, 2 parquet)", "… 4 more", "by: ada"):
         assert line in text
-    for line in ("description: of two kinds", "batch: 2.5 (float)", "ULabel: pilot"):
+    for line in ("description: of two kinds", "told_score: 2.5 (float)", "ULabel: told pilot"):
         assert line in text
     assert told.as_dict()["members"][0] == "told/0.parquet"
     assert "told/0.parquet" in told._repr_html_()
