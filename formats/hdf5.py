@@ -157,16 +157,13 @@ class _Walk:
         return Node(at, children, _Attributes(self._file, at))
 
     def _array(self, found: Any, at: str) -> Node:
-        dtype, storage = found.dtype, ""
-        if found.get_offset() is None:  # else its bytes lie in one piece in this very file
-            stated = found.get_create_plist()
-            if stated.get_external_count() > 0 or stated.get_layout() == h5d.VIRTUAL:
-                self._refuse(at, "keeps the data of {} in another file: write it anew as one file")
-            storage = _storage(stated)
+        stated, dtype = found.get_create_plist(), found.dtype  # an address in the file says nothing: HDF5 goes by this
+        if stated.get_external_count() > 0 or stated.get_layout() == h5d.VIRTUAL:
+            self._refuse(at, "keeps the data of {} in another file: write it anew as one file")
         members = dtype.fields or {}
         fields = tuple((name, dtype_name(kind[0].base), tuple(kind[0].shape)) for name, kind in members.items())
         attributes, shape = _Attributes(self._file, at), found.shape or ()
-        return Node(at, None, attributes, shape, dtype_name(dtype), dtype.itemsize, fields, storage=storage)
+        return Node(at, None, attributes, shape, dtype_name(dtype), dtype.itemsize, fields, storage=_storage(stated))
 
     def _refuse_knots(self, at: str, *, circle: bool, depth: int) -> NoReturn:
         if circle:

@@ -154,10 +154,10 @@ def _there(
         for value, rows in hits(registry, snapshot, rest).items() if rest else ():
             ours = [row for row in rows if mine is None or row["organism"] == mine]
             live = [row for row in ours if not row["obsolete"]] or ours
-            ids = {str(row[registry.identity_field] or row["uid"]): row for row in live}
-            meant = organism_meant(registry, value, list(ids)) if len(ids) > 1 else next(iter(ids), None)
-            if meant is not None:
-                found[value] = bound.from_row(ids[meant], home)
+            ids = [str(row[registry.identity_field] or row["uid"]) for row in live]
+            meant = organism_meant(registry, value, ids) if len(live) > 1 else None
+            if len(live) == 1 or meant is not None:
+                found[value] = bound.from_row(live[0 if meant is None else ids.index(meant)], home)
             elif live:
                 several[value] = sorted(ids)
     return found, several

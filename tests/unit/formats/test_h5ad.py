@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from formats import limits
 from formats.anndata import H5adFormat
 from formats.base import ColumnInfo
+from formats.hdf5 import checked
 from formats.registry import format_for
 from formats.testing import FormatConformance
 from lakehouse.errors import InvalidFile, UnknownFormat
@@ -400,3 +401,20 @@ def test_an_anndata_without_a_matrix_is_as_good_as_any(tmp_path: Path, suffix: s
     with fmt.open(tmp_path / f"x{suffix}") as opened:
         assert opened.shape == (2, 1)
     assert fmt.obs_table(tmp_path / f"x{suffix}")["kind"].to_pylist() == ["T", "B"]
+
+
+def test_an_address_in_the_file_does_not_hide_that_data_lie_in_another(tmp_path):
+    """HDF5 follows the list of other files whatever address the layout states."""
+    secret, path = tmp_path / "secret.bin", tmp_path / "x.h5"
+    secret.write_bytes(b"s" * 64)
+    with h5py.File(path, "w", libver="earliest") as file:
+        file.create_dataset("a", (64,), "u1", external=[(str(secret), 0, 64)])
+    data = path.read_bytes()
+    nowhere = b"\xff" * 8 + (64).to_bytes(8, "little")  # address and size of the layout
+    assert data.count(nowhere) == 1
+    path.write_bytes(data.replace(nowhere, (8).to_bytes(8, "little") + nowhere[8:]))
+    with h5py.File(path) as file:
+        assert file["a"].id.get_offset() is not None
+        assert bytes(file["a"][:4]) == b"ssss"  # what must not be read
+    with pytest.raises(InvalidFile, match="another file"), checked(path, "hdf5"):
+        pass

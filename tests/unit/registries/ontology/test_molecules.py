@@ -216,3 +216,15 @@ def test_real_genes_of_two_species_are_imported_and_named(lake, real):
     found = lake.Gene.from_values(["CD8A", "NCRNA00181", "ENSG00000153563.16", "Y_RNA"], organism="human")
     assert [gene.symbol for gene in found] == ["CD8A", "A1BG-AS1"]
     assert len(found.ambiguous["Y_RNA"]) > 100
+
+
+def test_markers_of_two_organisms_under_one_name_stay_unclear(lake):
+    """The name of a marker is what identifies it, and is its own only within an organism."""
+    human, mouse = (
+        lake.Organism(name=name, ontology_id=taxon).save()
+        for name, taxon in (("Homo sapiens", "NCBITaxon:9606"), ("Mus musculus", "NCBITaxon:10090"))
+    )
+    for organism in (human, mouse):
+        lake.CellMarker(name="CD4", organism=organism).save(near=False)
+    found = lake.CellMarker.from_values(["CD4"])
+    assert (len(found), found.ambiguous) == (0, {"CD4": ["CD4", "CD4"]})
