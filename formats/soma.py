@@ -8,9 +8,11 @@ a measurement, and ``var."key"`` those of the only one.
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,11 +23,12 @@ from formats.convert import convert
 from formats.frames import columns_of, dtype_name
 from formats.lazydataset import LazyDataset
 from formats.limits import refuse_oversize
-from formats.tiledb import context_of, inside_uris, is_tiledb, reached_by_tiledb, uri_of
+from formats.remotepath import is_remote_path
+from formats.tiledb import context_of, inside_uris, is_tiledb, reached_by_tiledb, settings_of, uri_of
 from lakehouse.errors import InvalidFile, LakehouseError, NotFound, UnknownFormat, did_you_mean, shown
 from lakehouse.optional import require
 
-__all__ = ["SomaFormat"]
+__all__ = ["SomaFormat", "soma_context"]
 
 _KIND = "soma_object_type"
 _JOIN = "soma_joinid"
@@ -71,7 +74,7 @@ class SomaFormat(Format):
         adata: Any = obj
         with new_path(path), _known():
             try:
-                tiledbsoma.io.from_anndata(str(path.absolute()), adata.copy(), "RNA")
+                tiledbsoma.io.from_anndata(str(path.absolute()), adata.copy(), "RNA", context=soma_context(path))
             except (OSError, MemoryError, Warning, LakehouseError):
                 raise
             except Exception as error:  # its writers have no error in common
@@ -100,13 +103,13 @@ class SomaFormat(Format):
             if not is_tiledb(path):
                 raise ValueError("it is no TileDB folder, as a SOMA experiment is")
             inside_uris(path)
-            return _opened(path, context_of(path))
+            return _opened(path)
 
     def edit(self, path: Path) -> Any:
         """Return the experiment, data frame or array for writing, as SOMA has it: reading is for :meth:`open`."""
         with self.open(path):
             pass  # which checks it
-        return require("tiledbsoma", "tiledbsoma").open(uri_of(path), "w")
+        return _opened(path, "w")
 
     def reads_remote(self, path: Path) -> bool:
         """Say yes where TileDB reaches the store itself: what is asked for."""
@@ -155,7 +158,7 @@ class SomaFormat(Format):
         """Return a dataset over a data frame, which is opened for each scan and read piece by piece."""
 
         def batches(wanted: list[str]) -> Iterator[pa.RecordBatch]:
-            with reading(path, self.name), _known(), _opened(path, context_of(path, _PIECES)) as found:
+            with reading(path, self.name), _known(), _opened(path, more=_PIECES) as found:
                 for table in pick(found).read(column_names=wanted):
                     yield from table.select(wanted).to_batches()
 
@@ -173,9 +176,33 @@ class SomaFormat(Format):
         return Description(self.name, self.kind, rows, shape, columns, attributes={"type": str(found.soma_type)})
 
 
-def _opened(path: Path, ctx: Any) -> Any:
+def _opened(path: Path, mode: str = "r", more: Mapping[str, str] | None = None) -> Any:
     soma: Any = require("tiledbsoma", "tiledbsoma")
-    return soma.open(uri_of(path), context=None if ctx is None else soma.SOMATileDBContext(tiledb_ctx=ctx))
+    return soma.open(uri_of(path), mode, context=soma_context(path, more))
+
+
+def soma_context(path: Path, more: Mapping[str, str] | None = None) -> Any:
+    """Return the context in which SOMA works on a path: one for all local ones, and anew for each in a bucket.
+
+    Parameters
+    ----------
+    path
+        Of an experiment, data frame or array.
+    more
+        Further settings.
+    """
+    settings = settings_of(path) | dict(more or {})
+    return _context(settings) if is_remote_path(path) else _local_context(os.getpid(), tuple(settings.items()))
+
+
+@cache
+def _local_context(_process: int, settings: tuple[tuple[str, str], ...]) -> Any:
+    """Return a context of this process: its threads do not follow into a fork."""
+    return _context(dict(settings))
+
+
+def _context(settings: Mapping[str, str]) -> Any:
+    return require("tiledbsoma", "tiledbsoma").SOMATileDBContext(tiledb_config=dict(settings))
 
 
 def _experiment(found: Any) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,18 +19,21 @@ from formats.base import ColumnInfo, Description, Format, is_instance_of, new_pa
 from formats.convert import convert
 from formats.limits import refuse_oversize
 from formats.paths import text_of
-from formats.remotepath import RemotePath
+from formats.remotepath import RemotePath, is_remote_path
 from lakehouse.errors import InvalidFile, LakehouseError, NotFound, UnknownFormat, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["TileDBFormat", "context_of", "inside_uris", "is_tiledb", "reached_by_tiledb", "uri_of"]
+__all__ = ["TileDBFormat", "context_of", "inside_uris", "is_tiledb", "reached_by_tiledb", "settings_of", "uri_of"]
 
 _MARKS = ("__schema", "__array_schema.tdb", "__tiledb_group.tdb", "__group")
 _SPARSE = ("scipy.sparse.spmatrix", "scipy.sparse.sparray")
 _SCHEMES = {"s3": "s3", "gs": "gcs", "az": "azure", "abfs": "azure"}
 """What TileDB calls the protocols of stores that it reaches itself."""
+_SAFE = {"sm.query.sparse_global_order.preprocess_tile_merge": "0"}
+"""TileDB 2.30 merges tiles of sparse arrays on threads that go on to use memory which the query has freed: the heap is
+damaged, and the process ends sooner or later, wherever it is then. See https://github.com/TileDB-Inc/TileDB/pull/5723."""
 _MOST_ARRAYS = 1000
 _MAX_DEPTH = 16
 
@@ -96,8 +100,9 @@ class TileDBFormat(Format):
             _check(path)
             import tiledb
 
-            uri = uri_of(path)
-            return tiledb.Group(uri, "w") if tiledb.object_type(uri) == "group" else tiledb.open(uri, "w")
+            uri, ctx = uri_of(path), context_of(path)
+            is_group = tiledb.object_type(uri, ctx=ctx) == "group"
+            return tiledb.Group(uri, "w", ctx=ctx) if is_group else tiledb.open(uri, "w", ctx=ctx)
 
     def reads_remote(self, path: Path) -> bool:
         """Say yes where TileDB reaches the store itself: the tiles that are asked for."""
@@ -155,25 +160,27 @@ def reached_by_tiledb(path: Path) -> bool:
     return not hidden and path.is_dir() and is_tiledb(path)
 
 
-def context_of(path: Path, more: Mapping[str, str] | None = None) -> Any:
-    """Return the context that TileDB needs to reach a path, with credentials of this moment; ``None`` for a local one.
+def settings_of(path: Path) -> dict[str, str]:
+    """Return what TileDB is to be told for a path: for one in a bucket, also how it is reached, as of this moment."""
+    found: object = path
+    return _SAFE | found.options.tiledb(found.scheme, root=found.uri) if isinstance(found, RemotePath) else dict(_SAFE)
 
-    Parameters
-    ----------
-    path
-        Of an array or a group.
-    more
-        Further settings, for which a local path gets a context as well.
-    """
+
+def context_of(path: Path) -> Any:
+    """Return the context in which TileDB reads a path: one for all local ones, and anew for each in a bucket."""
+    return _context(settings_of(path)) if is_remote_path(path) else _local_context(os.getpid())
+
+
+@cache
+def _local_context(_process: int) -> Any:
+    """Return the context of this process: its threads do not follow into a fork."""
+    return _context(_SAFE)
+
+
+def _context(settings: Mapping[str, str]) -> Any:
     import tiledb
 
-    found: object = path
-    settings = dict(more or {})
-    if isinstance(found, RemotePath):
-        settings |= found.options.tiledb(found.scheme, root=found.uri)
-    elif not settings:
-        return None
-    return tiledb.Ctx(tiledb.Config(settings))
+    return tiledb.Ctx(tiledb.Config(dict(settings)))
 
 
 def inside_uris(path: Path) -> None:

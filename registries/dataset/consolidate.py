@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from formats.anndata import known_warnings
+from formats.soma import soma_context
 from formats.zarrstore import quiet
 from lakehouse.errors import InputError, Unsupported, shown
 from lakehouse.optional import require
@@ -64,7 +65,7 @@ def _written_soma(selection: Selection, target: Path, progress: Progress | None)
     import anndata
     import tiledbsoma.io
 
-    uri = str(target.absolute())
+    uri, context = str(target.absolute()), soma_context(target)
     obs, var = selection.obs, selection.var
     axes = anndata.AnnData(obs=obs, var=var)
     plan = tiledbsoma.io.register_anndatas(
@@ -75,8 +76,8 @@ def _written_soma(selection: Selection, target: Path, progress: Progress | None)
         piece.obs = obs.iloc[done : done + piece.n_obs].copy()
         done += piece.n_obs
         if not first:
-            plan.prepare_experiment(uri)
-        tiledbsoma.io.from_anndata(uri, piece, "RNA", registration_mapping=plan)
+            plan.prepare_experiment(uri, context=context)
+        tiledbsoma.io.from_anndata(uri, piece, "RNA", registration_mapping=plan, context=context)
         first = False
 
 

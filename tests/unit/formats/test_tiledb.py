@@ -231,3 +231,22 @@ def test_a_delta_log_that_names_files_elsewhere_is_refused(tmp_path: Path, where
     for call in (DELTA.load, DELTA.table, DELTA.describe):
         with pytest.raises(InvalidFile):
             call(tmp_path / "x")
+
+
+def test_the_merge_that_damages_memory_is_never_asked_of_tiledb(tmp_path: Path, monkeypatch: Any) -> None:
+    """TileDB 2.30 frees what its threads still use (its pull request 5723): the process would end at some later time."""
+    setting, own, contexts = "sm.query.sparse_global_order.preprocess_tile_merge", tiledbsoma.open, []
+    monkeypatch.setattr(
+        tiledbsoma, "open", lambda *given, **named: (contexts.append(named["context"]), own(*given, **named))[1]
+    )
+    TILEDB.write(sp.random(8, 4, 0.5, format="csr"), tmp_path / "x.tiledb")
+    SOMA.write(_adata(), tmp_path / "x.soma")
+    for opening in (TILEDB.open, TILEDB.edit):
+        with opening(tmp_path / "x.tiledb") as array:
+            assert array.ctx.config()[setting] == "0"
+    for opening in (SOMA.open, SOMA.open, SOMA.edit):
+        opening(tmp_path / "x.soma").close()
+    assert SOMA.obs_table(tmp_path / "x.soma").to_table().num_rows == 3
+    assert len(contexts) > 4
+    assert {context.native_context.config()[setting] for context in contexts} == {"0"}
+    assert contexts[0] is contexts[1]  # contexts have threads of their own: local paths share one
