@@ -167,7 +167,10 @@ class Cache:
             with suppress(FileNotFoundError):
                 # a power failure may leave a name with fewer bytes than were written
                 if _size(path) == _told(path):
-                    os.utime(path)
+                    with suppress(
+                        PermissionError
+                    ):  # of a copy that another user made, the last use is not ours to tell
+                        os.utime(path)
                     return path
         return None
 

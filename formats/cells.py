@@ -92,6 +92,11 @@ def stacked(pieces: list[Any]) -> Any:
     return np.concatenate(pieces)
 
 
+def _with_columns(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return rows of one value each as a matrix, as anndata gives them."""
+    return rows[:, None] if rows.ndim == 1 else rows
+
+
 class _GroupCells(Cells):
     """In the layout of anndata, in HDF5 or zarr."""
 
@@ -141,7 +146,7 @@ class _GroupCells(Cells):
             raise InputError(f"{shown(str(self.path))} has no array {shown(array)}{did_you_mean(array, self.arrays())}")
         slot, _, field = array.partition("/")
         if field and hasattr(whole := self._top[slot], "dtype"):
-            return lambda start, stop: np.asarray(whole[start:stop][field])
+            return lambda start, stop: _with_columns(np.asarray(whole[start:stop][field]))
         item = self._top[array]
         encoding = str(item.attrs.get("encoding-type", "") or item.attrs.get("h5sparse_format", ""))
         if encoding.startswith("csr"):

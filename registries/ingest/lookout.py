@@ -62,7 +62,11 @@ class Lookout:
                 raise BrokenPipeError
             looking.ask(_pipe(self._process.stdin), *times)
             self._is_owed = True
-        except (OSError, ValueError):  # it cannot be started, or is dead; or a name is none that can be sent
+        except (
+            OSError,
+            ValueError,
+            OverflowError,
+        ):  # it cannot be started, or is dead; or a name or time cannot be sent
             self._end()
             return False
         return True

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-from pyarrow import feather
+import pyarrow.parquet as pq
 
 from lakehouse.config import cache_settings
 from lakehouse.engine.arrow import pc
@@ -22,12 +22,16 @@ from lakehouse.errors import Busy, shown
 from registries.ingest.batch import Batch
 from registries.ingest.findings import array_of
 from registries.names import is_utf8
+from registries.sealed import read_sealed, write_sealed
 
 __all__ = ["State"]
 
 _PATIENCE = 0.2  # seconds that another run of the same source may take to end
 _MOST_PARTS = 40
-_PARTS = "part-*.arrow"
+_PARTS = "part-*"
+_SEALED, _OLDER = ".rows", ".parquet"
+"""Suffixes of parts, and of those that earlier versions wrote; what has another one is removed."""
+_INT64 = range(-(2**63), 2**63)
 _SCHEMA = pa.schema(
     [
         ("path", pa.string()), ("key", pa.string()), ("size", pa.int64()), ("mtime", pa.int64()), ("ctime", pa.int64()),
@@ -36,6 +40,7 @@ _SCHEMA = pa.schema(
         ("state", pa.string()),
     ]
 )  # fmt: skip
+_FIELDS = ("paths", "keys", *_SCHEMA.names[2:12])
 
 
 class State:
@@ -81,10 +86,9 @@ class State:
         self._loaded = sorted(self.folder.glob(_PARTS))
         tables = []
         for path in self._loaded:
-            try:
-                tables.append(feather.read_table(path, memory_map=False).cast(_SCHEMA))
-            except (pa.ArrowException, OSError):  # a memory that is damaged is none
-                continue
+            table = read_sealed(path) if path.suffix == _SEALED else _read_older(path)
+            if table is not None and table.schema.equals(_SCHEMA):  # a memory that is damaged is none
+                tables.append(table)
         if not tables:
             return _SCHEMA.empty_table()
         found = pa.concat_tables(tables).combine_chunks()
@@ -96,10 +100,10 @@ class State:
     def add(self, batch: Batch) -> None:
         """Remember path, key and finding of files that were read; of folders, only those whose bucket tells a state."""
         try:
-            arrays = [batch.array(name) for name in ("paths", "keys", *_SCHEMA.names[2:12])]
-        except UnicodeEncodeError:  # a name that is no text
-            self.add(batch.without({row: path for row, path in enumerate(batch.paths) if not is_utf8(path)}))
-            return
+            arrays = _arrays(batch)
+        except (UnicodeEncodeError, OverflowError):  # a name that is no text, or a time after the year 2262
+            batch = batch.without({row: None for row in range(len(batch)) if not _is_kept(batch, row)})
+            arrays = _arrays(batch)
         states = list(map(batch.states.get, range(len(batch)))) if batch.states else [None] * len(batch)
         arrays += [array_of(column, pa.string()) for column in ([self.schema] * len(batch), states)]
         table = pa.table(arrays, schema=_SCHEMA)
@@ -111,7 +115,7 @@ class State:
     def finish(self, gone: frozenset[str] = frozenset()) -> None:
         """Forget paths, and make one part of many."""
         parts = sorted(self.folder.glob(_PARTS))
-        if not gone and len(parts) <= _MOST_PARTS:
+        if not gone and len(parts) <= _MOST_PARTS and all(path.suffix == _SEALED for path in parts):
             return
         whole = self.load()
         keep = pa.array([path not in gone for path in whole["path"].to_pylist()], pa.bool_())
@@ -124,10 +128,29 @@ class State:
         number = 1 + max((int(path.name.split("-")[1]) for path in self.folder.glob(_PARTS)), default=0)
         draft = self.folder / f".{secrets.token_hex(8)}"
         try:
-            feather.write_feather(table, draft, compression="lz4")
-            draft.replace(self.folder / f"part-{number:08}-{secrets.token_hex(4)}.arrow")
+            write_sealed(table, draft, compression="lz4")
+            draft.replace(self.folder / f"part-{number:08}-{secrets.token_hex(4)}{_SEALED}")
         finally:
             draft.unlink(missing_ok=True)
+
+
+def _read_older(path: Path) -> pa.Table | None:
+    if path.suffix != _OLDER:
+        return None
+    try:
+        return pq.read_table(path).cast(_SCHEMA)
+    except (pa.ArrowException, OSError, ValueError):
+        return None
+
+
+def _arrays(batch: Batch) -> list[pa.Array]:
+    return [batch.array(name) for name in _FIELDS]
+
+
+def _is_kept(batch: Batch, row: int) -> bool:
+    """Tell whether what is known of a file can be written; one that is left out is read again each time."""
+    values = (batch.paths[row], batch.keys[row], *(getattr(batch.found, name)[row] for name in _FIELDS[2:]))
+    return all(value is None or (is_utf8(value) if isinstance(value, str) else value in _INT64) for value in values)
 
 
 @contextmanager

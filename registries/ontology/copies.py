@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from pyarrow import feather
 
 from formats.cache import Cache
+from lakehouse.errors import Unavailable
 from registries.ontology.ingest import Rows
 from registries.ontology.published import PublicSource
+from registries.sealed import read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from registries.ontology.term import Entry
@@ -27,7 +28,7 @@ _LARGE = 500_000
 """Bytes of a file, packed as it may be, from which on a copy is looked for."""
 _LONG = 1.0
 """Seconds of reading from which on one is made."""
-_SUFFIX = ".arrow"
+_SUFFIX = ".rows"
 _TOLD = b"lakehouse"
 
 
@@ -46,14 +47,15 @@ def remembered(
     state = (str(file.resolve()), seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, kind)
     parts = (registry.meta.table, columns, source.source, source.prefix, source.organism, organism, *state, _code())
     name, kept = f"source rows {hashlib.sha256(repr(parts).encode('utf-8', 'surrogateescape')).hexdigest()}", Cache()
-    if (path := kept.find(name, suffix=_SUFFIX)) is not None:
-        if (known := _read(path)) is not None:
-            return known
-        path.unlink(missing_ok=True)
+    with suppress(OSError):  # a cache that cannot be read, or cleaned, is no reason to fail
+        if (path := kept.find(name, suffix=_SUFFIX)) is not None:
+            if (known := _read(path)) is not None:
+                return known
+            path.unlink(missing_ok=True)
     began = time.monotonic()
     rows = read()
     if time.monotonic() - began >= _LONG:
-        with suppress(OSError):  # without a copy it is read again the next time
+        with suppress(OSError, Unavailable, pa.ArrowException):  # without a copy it is read again the next time
             kept.fetch(name, lambda to: _write(rows, to), suffix=_SUFFIX)
     return rows
 
@@ -69,14 +71,12 @@ def _code() -> str:
 
 def _write(rows: Rows, target: Path) -> None:
     told = json.dumps({"missing": rows.missing, "repeated": rows.repeated}).encode()
-    feather.write_feather(rows.table.replace_schema_metadata({_TOLD: told}), target, compression="zstd")
+    write_sealed(rows.table.replace_schema_metadata({_TOLD: told}), target, compression="zstd")
 
 
 def _read(path: Path) -> Rows | None:
     """Return what a copy holds; None of one that is damaged."""
-    try:
-        table = feather.read_table(path, memory_map=False)
-        told = json.loads(table.schema.metadata[_TOLD])
-        return Rows(table.replace_schema_metadata(None), tuple(told["missing"]), int(told["repeated"]))
-    except (pa.ArrowException, OSError, TypeError, KeyError, ValueError):
+    if (table := read_sealed(path)) is None:
         return None
+    told = json.loads(table.schema.metadata[_TOLD])
+    return Rows(table.replace_schema_metadata(None), tuple(told["missing"]), int(told["repeated"]))

@@ -117,7 +117,7 @@ def test_members_in_the_layout_of_anndata_0_5_are_read_as_all_others(home, tmp_p
         file["X"] = np.arange(6, dtype="f4").reshape(3, 2)
         file["obs"] = np.array([(b"c0", 1), (b"c1", 2), (b"c2", 3)], dtype=[("index", "S2"), ("depth", "i4")])
         file["var"] = np.array([(b"g0",), (b"g1",)], dtype=[("index", "S2")])
-        file["obsm"] = np.array([([n, -n],) for n in range(3)], dtype=[("X_pca", "f8", (2,))])
+        file["obsm"] = np.array([([n, -n], n) for n in range(3)], dtype=[("X_pca", "f8", (2,)), ("time", "f8")])
     old = home.Artifact(path, key="layout/old.h5ad").save()
     data = old.load()[:2].copy()
     data.obs_names = ["n0", "n1"]
@@ -129,3 +129,6 @@ def test_members_in_the_layout_of_anndata_0_5_are_read_as_all_others(home, tmp_p
     assert found.obsm["X_pca"].tolist() == [[1, -1], [1, -1], [2, -2]]
     with dataset.mapped(obsm=["X_pca"]) as reader:
         assert reader[4]["obsm_X_pca"].tolist() == [2, -2]
+    with dataset.mapped(obsm=["time"]) as reader:
+        (batch,) = reader.batches(8)
+        assert batch["obsm_time"].tolist() == [[0], [1], [0], [1], [2]]

@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+import pyarrow.parquet as pq
 import pytest
 
+from lakehouse import config
 from registries.ingest import Ingest, Options, keeping, pool, work
+from registries.ingest.batch import Batch
+from registries.ingest.findings import Finding, Findings
+from registries.ingest.state import State
+from registries.sealed import read_sealed
 from validation import Rule
 
 
@@ -143,3 +149,49 @@ def test_nothing_to_read_is_no_fault_whoever_reads(lake, folder):
     assert Ingest(lake, folder, Options()).run().counts == {"unchanged": 3}
     (folder / "m.csv").write_text("path\nnowhere.txt\n")
     assert Ingest(lake, folder / "m.csv", Options(on_error="skip")).run().counts == {"failed": 1}
+
+
+@pytest.mark.parametrize("looking", ["here", "beside"])
+def test_a_file_of_a_time_beyond_what_arrow_counts_is_registered_like_others(
+    lake, here, in_place, monkeypatch, looking
+):
+    monkeypatch.setattr("registries.ingest.lookout._MANY", 1 if looking == "beside" else 1_000)
+    os.utime(in_place / "a.txt", (10_413_792_000, 10_413_792_000))  # the year 2300
+    if os.stat(in_place / "a.txt").st_mtime_ns < 2**63:
+        pytest.skip("this file system has no such times")
+    assert here(in_place).counts == {"new": 3}
+    assert here(in_place).counts == {"unchanged": 3}
+
+
+def test_a_memory_with_another_bit_anywhere_costs_reading_again(lake, here, folder, reads):
+    assert here(folder).counts == {"new": 3}
+    (part,) = (config.cache_settings()[0] / "ingest").rglob("part-*")
+    data, whole = part.read_bytes(), len(reads)
+    for place in range(0, len(data), 89):
+        for other in part.parent.glob("part-*"):
+            other.unlink()
+        part.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
+        reads.clear()
+        assert here(folder).counts == {"unchanged": 3}
+        assert len(reads) == whole
+
+
+def test_a_memory_that_an_older_version_wrote_is_known_and_brought_up_to_date(lake, here, folder, reads):
+    assert here(folder).counts == {"new": 3}
+    (part,) = (config.cache_settings()[0] / "ingest").rglob("part-*")
+    table = read_sealed(part)
+    pq.write_table(table, part.with_suffix(".parquet"), compression="zstd")
+    part.unlink()
+    reads.clear()
+    (folder / "a.txt").unlink()
+    assert here(folder, sync=True, settle=0).counts == {"unchanged": 2, "vanished": 1}
+    assert reads == []
+    assert [path.suffix for path in part.parent.glob("part-*")] == [part.suffix]
+    assert here(folder, sync=True, settle=0).counts == {"unchanged": 2}
+
+
+def test_what_cannot_be_written_as_text_is_left_out_of_the_memory(lake, tmp_path):
+    found = Findings.of([Finding("aa", 1, mtime=1, ctime=1), Finding("bb", 1, mtime=1, ctime=1, message="\udce9")])
+    state = State("lake", "source")
+    state.add(Batch(["/a", "/b"], ["a", "b"], found=found))
+    assert state.load()["path"].to_pylist() == ["/a"]

@@ -114,6 +114,12 @@ def test_one_that_is_killed_is_done_without(files, started, when):
     assert len(started) == 1
 
 
+def test_times_that_are_too_large_to_be_sent_are_looked_at_here(files, started):
+    paths, sizes, mtimes, ctimes = files
+    with Lookout() as lookout:
+        assert lookout.ask((paths, sizes, [2**63, *mtimes[1:]], ctimes))() == [0]
+
+
 def test_one_that_cannot_be_started_is_done_without(files, monkeypatch):
     monkeypatch.setattr(module, "_MANY", 1)
     monkeypatch.setattr(sys, "executable", "/no/such/python")

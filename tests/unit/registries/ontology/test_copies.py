@@ -77,10 +77,39 @@ def test_other_registries_and_other_code_have_copies_of_their_own(small, reads, 
     assert len(reads) == 3
 
 
+def test_a_copy_with_another_bit_anywhere_is_not_believed(small, reads):
+    wanted = looked_at(CellType, small).arrow()
+    (copy,) = (path for path in Cache().folder.rglob("*.rows"))
+    data = copy.read_bytes()
+    for place in range(0, len(data), 97):
+        copy.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
+        assert looked_at(CellType, small).arrow().equals(wanted)
+        copy = next(Cache().folder.rglob("*.rows"))  # it was made anew
+
+
+def test_a_full_or_foreign_cache_is_no_reason_to_fail(small, reads, monkeypatch):
+    looked_at(CellType, small)
+
+    def refused(*_given, **_named):
+        raise PermissionError(1, "not yours")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "utime", refused)  # the copy is another user's, and may be read
+        assert len(looked_at(CellType, small)) == 5
+    assert len(reads) == 1
+
+    def full(*_given, **_named):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(copies, "_write", full)
+    assert looked_at(CellType, small, source="other").arrow().num_rows
+    assert len(reads) == 2
+
+
 @pytest.mark.parametrize("damage", [b"", b"ARROW1 and no more", None])
 def test_a_copy_that_is_damaged_or_gone_costs_reading_again(small, reads, damage):
     looked_at(CellType, small)
-    (copy,) = (path for path in Cache().folder.rglob("*.arrow"))
+    (copy,) = (path for path in Cache().folder.rglob("*.rows"))
     if damage is None:
         copy.unlink()
     else:
@@ -104,4 +133,4 @@ def test_small_files_and_such_that_are_read_at_once_leave_no_copy(small, reads, 
     monkeypatch.setattr(copies, "_LONG", 0.0)
     monkeypatch.setattr(copies, "_LARGE", 1 << 30)
     looked_at(CellType, small)
-    assert not list(Cache().folder.rglob("*.arrow"))
+    assert not list(Cache().folder.rglob("*.rows"))
