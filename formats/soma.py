@@ -8,11 +8,9 @@ a measurement, and ``var."key"`` those of the only one.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,12 +21,12 @@ from formats.convert import convert
 from formats.frames import columns_of, dtype_name
 from formats.lazydataset import LazyDataset
 from formats.limits import refuse_oversize
-from formats.remotepath import is_remote_path
-from formats.tiledb import context_of, inside_uris, is_tiledb, reached_by_tiledb, settings_of, uri_of
+from formats.tiledb import inside_uris, is_tiledb, reached_by_tiledb, uri_of
+from formats.tiledbcontext import context_of, soma_context
 from lakehouse.errors import InvalidFile, LakehouseError, NotFound, UnknownFormat, did_you_mean, shown
 from lakehouse.optional import require
 
-__all__ = ["SomaFormat", "soma_context"]
+__all__ = ["SomaFormat"]
 
 _KIND = "soma_object_type"
 _JOIN = "soma_joinid"
@@ -179,30 +177,6 @@ class SomaFormat(Format):
 def _opened(path: Path, mode: str = "r", more: Mapping[str, str] | None = None) -> Any:
     soma: Any = require("tiledbsoma", "tiledbsoma")
     return soma.open(uri_of(path), mode, context=soma_context(path, more))
-
-
-def soma_context(path: Path, more: Mapping[str, str] | None = None) -> Any:
-    """Return the context in which SOMA works on a path: one for all local ones, and anew for each in a bucket.
-
-    Parameters
-    ----------
-    path
-        Of an experiment, data frame or array.
-    more
-        Further settings.
-    """
-    settings = settings_of(path) | dict(more or {})
-    return _context(settings) if is_remote_path(path) else _local_context(os.getpid(), tuple(settings.items()))
-
-
-@cache
-def _local_context(_process: int, settings: tuple[tuple[str, str], ...]) -> Any:
-    """Return a context of this process: its threads do not follow into a fork."""
-    return _context(dict(settings))
-
-
-def _context(settings: Mapping[str, str]) -> Any:
-    return require("tiledbsoma", "tiledbsoma").SOMATileDBContext(tiledb_config=dict(settings))
 
 
 def _experiment(found: Any) -> Any:

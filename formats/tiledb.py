@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Iterator, Mapping
-from functools import cache
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,21 +18,19 @@ from formats.base import ColumnInfo, Description, Format, is_instance_of, new_pa
 from formats.convert import convert
 from formats.limits import refuse_oversize
 from formats.paths import text_of
-from formats.remotepath import RemotePath, is_remote_path
+from formats.remotepath import RemotePath
+from formats.tiledbcontext import context_of
 from lakehouse.errors import InvalidFile, LakehouseError, NotFound, UnknownFormat, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["TileDBFormat", "context_of", "inside_uris", "is_tiledb", "reached_by_tiledb", "settings_of", "uri_of"]
+__all__ = ["TileDBFormat", "inside_uris", "is_tiledb", "reached_by_tiledb", "uri_of"]
 
 _MARKS = ("__schema", "__array_schema.tdb", "__tiledb_group.tdb", "__group")
 _SPARSE = ("scipy.sparse.spmatrix", "scipy.sparse.sparray")
 _SCHEMES = {"s3": "s3", "gs": "gcs", "az": "azure", "abfs": "azure"}
 """What TileDB calls the protocols of stores that it reaches itself."""
-_SAFE = {"sm.query.sparse_global_order.preprocess_tile_merge": "0"}
-"""TileDB 2.30 merges tiles of sparse arrays on threads that go on to use memory which the query has freed: the heap is
-damaged, and the process ends sooner or later, wherever it is then. See https://github.com/TileDB-Inc/TileDB/pull/5723."""
 _MOST_ARRAYS = 1000
 _MAX_DEPTH = 16
 
@@ -158,29 +155,6 @@ def reached_by_tiledb(path: Path) -> bool:
     # TileDB sends credentials to Azure whatever is wished
     hidden = found.options.anonymous and _SCHEMES[found.scheme] == "azure"
     return not hidden and path.is_dir() and is_tiledb(path)
-
-
-def settings_of(path: Path) -> dict[str, str]:
-    """Return what TileDB is to be told for a path: for one in a bucket, also how it is reached, as of this moment."""
-    found: object = path
-    return _SAFE | found.options.tiledb(found.scheme, root=found.uri) if isinstance(found, RemotePath) else dict(_SAFE)
-
-
-def context_of(path: Path) -> Any:
-    """Return the context in which TileDB reads a path: one for all local ones, and anew for each in a bucket."""
-    return _context(settings_of(path)) if is_remote_path(path) else _local_context(os.getpid())
-
-
-@cache
-def _local_context(_process: int) -> Any:
-    """Return the context of this process: its threads do not follow into a fork."""
-    return _context(_SAFE)
-
-
-def _context(settings: Mapping[str, str]) -> Any:
-    import tiledb
-
-    return tiledb.Ctx(tiledb.Config(dict(settings)))
 
 
 def inside_uris(path: Path) -> None:

@@ -39,19 +39,66 @@ MOST = 30
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
+@dataclass(frozen=True, repr=False, kw_only=True)
 class Described:
-    """A title and sections of lines, shown as a tree."""
+    """A title and sections of lines, shown as a tree.
+
+    Attributes
+    ----------
+    title
+        What it is called.
+    general, provenance
+        Pairs of a field and its text.
+    labels
+        Names of labels by the name of their feature; None is for labels under no feature.
+    values
+        Pairs of a feature and its value, with unit and dtype.
+    measured
+        Pairs of a slot and what was measured in it.
+    registries
+        Names of labels under no feature by the name of their registry.
+    """
 
     noun: ClassVar[str]
     """What is described."""
     title: str
-
-    def sections(self) -> list[tuple[str, list[str]]]:
-        """Return the parts of the tree: a title and its lines."""
-        raise NotImplementedError
+    general: tuple[tuple[str, str], ...]
+    provenance: tuple[tuple[str, str], ...]
+    labels: dict[str | None, list[str]] = field(default_factory=dict)
+    values: tuple[tuple[str, str], ...] = ()
+    measured: tuple[tuple[str, str], ...] = ()
+    registries: dict[str, list[str]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
+        return {
+            "title": self.title,
+            "general": dict(self.general),
+            "provenance": dict(self.provenance),
+            **self._own(),
+            "labels": {name or "": labels for name, labels in self.labels.items()},
+            "features": dict(self.values),
+            "measured": dict(self.measured),
+        }
+
+    def _own(self) -> dict[str, Any]:
+        """Return the plain values that only this kind has."""
+        raise NotImplementedError
+
+    def sections(self) -> list[tuple[str, list[str]]]:
+        """Return the parts of the tree: a title and its lines."""
+        parts = self._parts()
+        parts += [
+            (title, lines_of(pairs))
+            for title, pairs in (("Measured", self.measured), ("Features", self.values))
+            if pairs
+        ]
+        if self.registries:
+            parts.append(("Labels", [f"{name}: {', '.join(found)}" for name, found in self.registries.items()]))
+        return parts
+
+    def _parts(self) -> list[tuple[str, list[str]]]:
+        """Return the sections that come first."""
         raise NotImplementedError
 
     def tree(self, told: Callable[[str], str] = str) -> str:
@@ -77,67 +124,32 @@ class Described:
         return rich_tree(f"{self.noun} {self.title}", self.sections())
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, kw_only=True)
 class ArtifactDescription(Described):
-    """What is recorded of an artifact and what it holds.
+    """What is recorded of an artifact and what it holds; its title is its key, or its uid.
 
     Attributes
     ----------
-    title
-        Its key, or its uid.
-    general, storage, provenance
+    storage
         Pairs of a field and its text.
     content
         What its format says of it: shape, columns and dtypes, slots.
-    labels
-        Names of labels by the name of their feature; None is for labels under no feature.
-    values
-        Pairs of a feature and its value, with unit and dtype.
-    measured
-        Pairs of a slot and what was measured in it.
-    registries
-        Names of labels under no feature by the name of their registry.
     """
 
     noun: ClassVar[str] = "Artifact"
-    title: str
-    general: tuple[tuple[str, str], ...]
     storage: tuple[tuple[str, str], ...]
-    provenance: tuple[tuple[str, str], ...]
     content: Description
-    labels: dict[str | None, list[str]]
-    values: tuple[tuple[str, str], ...] = ()
-    measured: tuple[tuple[str, str], ...] = ()
-    registries: dict[str, list[str]] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold."""
-        return {
-            "title": self.title,
-            "general": dict(self.general),
-            "storage": dict(self.storage),
-            "provenance": dict(self.provenance),
-            "content": self.content.as_dict(),
-            "labels": {name or "": labels for name, labels in self.labels.items()},
-            "features": dict(self.values),
-            "measured": dict(self.measured),
-        }
+    def _own(self) -> dict[str, Any]:
+        return {"storage": dict(self.storage), "content": self.content.as_dict()}
 
-    def sections(self) -> list[tuple[str, list[str]]]:
-        """Return the parts of the tree: a title and its lines."""
+    def _parts(self) -> list[tuple[str, list[str]]]:
         parts = [("General", lines_of(self.general)), ("Storage", lines_of(self.storage))]
         parts.append(("Provenance", lines_of(self.provenance)))
         if self.content.columns:
             title = "Files" if self.content.kind == "folder" else "Columns"
             parts.append((f"{title} ({len(self.content.columns)})", list(_columns(self.content.columns))))
         parts += [(slot, list(_columns(columns))) for slot, columns in self.content.slots.items() if columns]
-        parts += [
-            (title, lines_of(pairs))
-            for title, pairs in (("Measured", self.measured), ("Features", self.values))
-            if pairs
-        ]
-        if self.registries:
-            parts.append(("Labels", [f"{name}: {', '.join(found)}" for name, found in self.registries.items()]))
         return parts
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from formats.anndata import known_warnings
-from formats.soma import soma_context
+from formats.tiledbcontext import soma_context
 from formats.zarrstore import quiet
 from lakehouse.errors import InputError, Unsupported, shown
 from lakehouse.optional import require

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from registries.describe import (
@@ -26,72 +26,34 @@ _SHOWN = 10
 """Members whose keys are told."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, kw_only=True)
 class DatasetDescription(Described):
-    """What is recorded of a dataset and of its members.
+    """What is recorded of a dataset and of its members; its title is its name, and labels and values are its own.
 
     Attributes
     ----------
-    title
-        Its name.
-    general, provenance
-        Pairs of a field and its text.
     formats
         How many members have which format.
     members
         Keys, or uids, of the first members.
     n_members
         How many there are.
-    measured
-        Pairs of a slot and what was measured in any member.
-    labels
-        Names of its own labels by the name of their feature; None is for labels under no feature.
-    values
-        Pairs of a feature and its own value, with unit and dtype.
-    registries
-        Names of labels under no feature by the name of their registry.
     """
 
     noun: ClassVar[str] = "Dataset"
-    title: str
-    general: tuple[tuple[str, str], ...]
-    provenance: tuple[tuple[str, str], ...]
     formats: dict[str, int]
     members: tuple[str, ...]
     n_members: int
-    measured: tuple[tuple[str, str], ...] = ()
-    labels: dict[str | None, list[str]] = field(default_factory=dict)
-    values: tuple[tuple[str, str], ...] = ()
-    registries: dict[str, list[str]] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold."""
-        return {
-            "title": self.title,
-            "general": dict(self.general),
-            "provenance": dict(self.provenance),
-            "formats": self.formats,
-            "members": list(self.members),
-            "n_members": self.n_members,
-            "measured": dict(self.measured),
-            "labels": {name or "": labels for name, labels in self.labels.items()},
-            "features": dict(self.values),
-        }
+    def _own(self) -> dict[str, Any]:
+        return {"formats": self.formats, "members": list(self.members), "n_members": self.n_members}
 
-    def sections(self) -> list[tuple[str, list[str]]]:
-        """Return the parts of the tree: a title and its lines."""
+    def _parts(self) -> list[tuple[str, list[str]]]:
         counted = ", ".join(f"{count:,} {name}" for name, count in self.formats.items())
         rest = self.n_members - len(self.members)
         listed = [*self.members, *([f"… {rest:,} more"] if rest else [])]
         parts = [("General", lines_of(self.general)), ("Provenance", lines_of(self.provenance))]
         parts.append((f"Members ({counted})", listed))
-        parts += [
-            (title, lines_of(pairs))
-            for title, pairs in (("Measured", self.measured), ("Features", self.values))
-            if pairs
-        ]
-        if self.registries:
-            parts.append(("Labels", [f"{name}: {', '.join(found)}" for name, found in self.registries.items()]))
         return parts
 
 
