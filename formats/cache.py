@@ -167,9 +167,7 @@ class Cache:
             with suppress(FileNotFoundError):
                 # a power failure may leave a name with fewer bytes than were written
                 if _size(path) == _told(path):
-                    with suppress(
-                        PermissionError
-                    ):  # of a copy that another user made, the last use is not ours to tell
+                    with suppress(PermissionError):  # another user made it, and may be read
                         os.utime(path)
                     return path
         return None

@@ -66,7 +66,7 @@ class Lookout:
             OSError,
             ValueError,
             OverflowError,
-        ):  # it cannot be started, or is dead; or a name or time cannot be sent
+        ):  # it cannot be started, or is dead; or what is asked cannot be sent
             self._end()
             return False
         return True

@@ -87,7 +87,7 @@ class State:
         tables = []
         for path in self._loaded:
             table = read_sealed(path) if path.suffix == _SEALED else _read_older(path)
-            if table is not None and table.schema.equals(_SCHEMA):  # a memory that is damaged is none
+            if table is not None and table.schema.equals(_SCHEMA):
                 tables.append(table)
         if not tables:
             return _SCHEMA.empty_table()
@@ -138,9 +138,11 @@ def _read_older(path: Path) -> pa.Table | None:
     if path.suffix != _OLDER:
         return None
     try:
-        return pq.read_table(path).cast(_SCHEMA)
-    except (pa.ArrowException, OSError, ValueError):
+        table = pq.read_table(path).cast(_SCHEMA)
+        table.validate(full=True)  # it has no hash that would tell of damage
+    except (pa.ArrowException, OSError, ValueError):  # a memory that is damaged is none
         return None
+    return table
 
 
 def _arrays(batch: Batch) -> list[pa.Array]:

@@ -190,6 +190,19 @@ def test_a_memory_that_an_older_version_wrote_is_known_and_brought_up_to_date(la
     assert here(folder, sync=True, settle=0).counts == {"unchanged": 2}
 
 
+def test_an_older_memory_that_is_damaged_costs_reading_again(lake, here, folder, reads):
+    assert here(folder).counts == {"new": 3}
+    (part,) = (config.cache_settings()[0] / "ingest").rglob("part-*")
+    table, whole = read_sealed(part), len(reads)
+    part.unlink()
+    pq.write_table(table, part.with_suffix(".parquet"), compression="none")
+    data = part.with_suffix(".parquet").read_bytes()
+    part.with_suffix(".parquet").write_bytes(data.replace(b"a.txt", b"\xff.txt"))
+    reads.clear()
+    assert here(folder).counts == {"unchanged": 3}
+    assert len(reads) == whole
+
+
 def test_what_cannot_be_written_as_text_is_left_out_of_the_memory(lake, tmp_path):
     found = Findings.of([Finding("aa", 1, mtime=1, ctime=1), Finding("bb", 1, mtime=1, ctime=1, message="\udce9")])
     state = State("lake", "source")
