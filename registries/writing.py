@@ -235,7 +235,7 @@ class Writer:
 
 @contextmanager
 def uncollected(*, many: bool) -> Iterator[None]:
-    """Put off the search for cycles while many objects come to be that all stay: it would go through them over and over."""
+    """Put off the search for cycles while many objects come to be that have none: it would go through them over and over."""
     was = many and gc.isenabled()
     if was:
         gc.disable()

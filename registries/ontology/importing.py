@@ -26,6 +26,7 @@ from registries.ontology.obtain import is_url, local_path, obtain
 from registries.ontology.published import PublicSource, choose, public_sources
 from registries.ontology.readers import read_source
 from registries.ontology.source import Source, check_plain, source_uid
+from registries.writing import uncollected
 
 if TYPE_CHECKING:
     from lakehouse.engine import Snapshot, Transaction
@@ -209,7 +210,8 @@ def read_rows(registry: type[Entry], source: PublicSource, file: Path, kind: str
     organism, kind = organism_uid(registry, source), kind or source.format
 
     def read() -> Rows:
-        return gathered(registry, source, read_source(file, kind or None), organism)
+        with uncollected(many=True):
+            return gathered(registry, source, read_source(file, kind or None), organism)
 
     return remembered(registry, source, file, kind, organism, read)
 
