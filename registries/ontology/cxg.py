@@ -33,7 +33,7 @@ def read_cxg(path: Path) -> Iterator[Parsed]:
 
 
 def _term(key: str, found: dict[str, Any]) -> Parsed:
-    parents = [parent for parent, distance in found.get("ancestors", {}).items() if distance == 1]
+    parents = _nearest(found.get("ancestors", {}))
     synonyms = found.get("synonyms") or ()
     replaced = found.get("replaced_by")
     return Parsed(
@@ -47,6 +47,14 @@ def _term(key: str, found: dict[str, Any]) -> Parsed:
         obsolete=bool(found.get("deprecated")),
         replaced_by=replaced if isinstance(replaced, str) else None,
     )
+
+
+def _nearest(ancestors: dict[str, Any]) -> list[str]:
+    """Return those at distance 1: mostly one, of thirty ancestors that a species has."""
+    distances = list(ancestors.values())
+    if distances.count(1) == 1:
+        return [list(ancestors)[distances.index(1)]]
+    return [parent for parent, distance in ancestors.items() if distance == 1]
 
 
 def _members(path: Path) -> Iterator[tuple[str, Any]]:
